@@ -1,0 +1,45 @@
+//! What client and server say to each other, written once.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`id`] | the names of agents, devices and calls |
+//! | [`version`] | `(epoch, rev)`, the one ordering of states |
+//! | [`presence`] | the aggregate: availability, forwarding, call leases, effective state |
+//! | [`snapshot`] | everything an app of an agent shows, in one value |
+//! | [`push`] | what a push carries about a call |
+//! | [`stream`] | the events of `GET /v1/me/stream` |
+//! | [`command`] | the bodies of the requests that change something |
+//! | [`oauth`] | server metadata and token answers (RFC 8414, RFC 6749) |
+//! | [`problem`] | errors of the API (RFC 9457) |
+//!
+//! The rules of the protocol (headers, status codes, what is retried) are in `CONTRACT.md` beside this crate.
+//!
+//! Unknown fields are ignored, so that a server may grow; unknown *values* are refused, because a client that guesses
+//! at a state shows a wrong one.
+
+pub mod command;
+pub mod id;
+pub mod oauth;
+pub mod presence;
+pub mod problem;
+pub mod push;
+pub mod snapshot;
+pub mod stream;
+pub mod version;
+
+pub use command::{
+    AnswerCall, RegisterDevice, SetAvailability, SetForwarding, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY,
+};
+pub use id::{AccountId, CallId, DeviceId};
+pub use oauth::{ServerMetadata, TokenAnswer, TokenError};
+pub use presence::{
+    Availability, CallLease, Effective, Forwarding, InvalidNumber, LeaseKind, PhoneNumber, Presence, UnavailableReason,
+};
+pub use problem::Problem;
+pub use push::{CallPush, PushKind};
+pub use snapshot::{Agent, Call, CallState, CannotRing, Device, Notice, Platform, Role, Snapshot, Surface};
+pub use stream::{SignedOutReason, StreamEvent, StreamEventError};
+pub use version::Version;
+
+/// Milliseconds since 1970-01-01T00:00:00Z by the server's clock.
+pub type UnixMillis = i64;

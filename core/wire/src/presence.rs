@@ -1,0 +1,260 @@
+//! The aggregate that the server owns, one an agent.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CallId, UnixMillis};
+
+/// An agent's availability: one fact, owned by the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// What the agent asked for.
+    pub availability: Availability,
+    /// Whether calls go to an external number instead of the agent's apps.
+    pub forwarding: Forwarding,
+    /// Calls that keep the agent busy right now, each with an end of its own, so that nobody stays "in call" for ever.
+    pub call_leases: Vec<CallLease>,
+    /// What colleagues and routing see: computed by the server from all of the above.
+    pub effective: Effective,
+}
+
+/// What the agent asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Availability {
+    /// Calls are welcome.
+    Available,
+    /// No calls, and why.
+    Unavailable {
+        /// Shown to colleagues and counted in reports.
+        reason: UnavailableReason,
+    },
+    /// Available in the agent's working hours, in the agent's time zone.
+    Automatic,
+}
+
+/// Why an agent takes no calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnavailableReason {
+    /// None of the others.
+    Other,
+    /// Doing back office.
+    BackOffice,
+    /// In training.
+    InTraining,
+    /// On a break.
+    OnABreak,
+    /// Out for lunch.
+    OutForLunch,
+}
+
+impl UnavailableReason {
+    /// Every reason, in the order in which an app lists them.
+    pub const ALL: [Self; 5] = [Self::Other, Self::BackOffice, Self::InTraining, Self::OnABreak, Self::OutForLunch];
+}
+
+/// What colleagues and routing see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effective {
+    /// Signed in nowhere, and no forwarding.
+    Offline,
+    /// Signed in and taking no calls.
+    DoNotDisturb,
+    /// Takes calls.
+    Available,
+    /// On a call.
+    InCall,
+    /// Finishing the work that a call left.
+    AfterCallWork,
+}
+
+/// A claim on the agent's attention that ends by itself unless it is renewed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallLease {
+    /// The call that makes the claim.
+    pub call_id: CallId,
+    /// In the call, or in the work after it.
+    pub kind: LeaseKind,
+    /// When the claim ends.
+    pub expires_at: UnixMillis,
+}
+
+/// What a [`CallLease`] claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseKind {
+    /// Talking.
+    InCall,
+    /// Writing notes.
+    AfterCallWork,
+}
+
+/// Forward-to-device: all calls of the agent go to one external phone number.
+///
+/// On the wire `{"on": bool, "number": string|null, "rev": number}`; here "on without a number" cannot be said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ForwardingOnTheWire", into = "ForwardingOnTheWire")]
+pub struct Forwarding {
+    /// Where calls go; `None` when forwarding is off.
+    pub number: Option<PhoneNumber>,
+    /// The `rev` of the aggregate at which forwarding changed last.
+    pub rev: u64,
+}
+
+impl Forwarding {
+    /// Whether calls go to an external number.
+    pub const fn is_on(&self) -> bool {
+        self.number.is_some()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct ForwardingOnTheWire {
+    on: bool,
+    #[serde(default)]
+    number: Option<PhoneNumber>,
+    #[serde(default)]
+    rev: u64,
+}
+
+impl TryFrom<ForwardingOnTheWire> for Forwarding {
+    type Error = &'static str;
+
+    fn try_from(wire: ForwardingOnTheWire) -> Result<Self, Self::Error> {
+        match (wire.on, wire.number) {
+            (true, None) => Err("forwarding is on without a number"),
+            (true, number) => Ok(Self { number, rev: wire.rev }),
+            // A server may remember the last number for the next time; it is not where calls go.
+            (false, _) => Ok(Self { number: None, rev: wire.rev }),
+        }
+    }
+}
+
+impl From<Forwarding> for ForwardingOnTheWire {
+    fn from(forwarding: Forwarding) -> Self {
+        Self { on: forwarding.is_on(), number: forwarding.number, rev: forwarding.rev }
+    }
+}
+
+/// A phone number in the form of ITU-T E.164: `+`, a country code that does not start with 0, at most 15 digits.
+///
+/// Only the form is checked here; whether the number exists in its country is the server's question.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PhoneNumber(String);
+
+impl PhoneNumber {
+    /// The number with its `+`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The number with its middle hidden, for logs: `+33•••••789`.
+    pub fn redacted(&self) -> String {
+        let keep_front = 3.min(self.0.len());
+        let keep_back = 3.min(self.0.len().saturating_sub(keep_front));
+        let hidden = self.0.len() - keep_front - keep_back;
+        let front = self.0.get(..keep_front).unwrap_or_default();
+        let back = self.0.get(self.0.len() - keep_back..).unwrap_or_default();
+        format!("{front}{}{back}", "•".repeat(hidden))
+    }
+}
+
+impl fmt::Display for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Redacted: `Debug` ends up in logs.
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+/// The text is not an E.164 number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidNumber;
+
+impl fmt::Display for InvalidNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a phone number starts with + and its country code, and has at most 15 digits, for example +33612345678")
+    }
+}
+
+impl std::error::Error for InvalidNumber {}
+
+impl FromStr for PhoneNumber {
+    type Err = InvalidNumber;
+
+    /// Takes the number as people write it: spaces, dots, dashes and brackets are dropped.
+    fn from_str(text: &str) -> Result<Self, InvalidNumber> {
+        let compact: String =
+            text.chars().filter(|c| !matches!(c, ' ' | '\u{a0}' | '.' | '-' | '(' | ')' | '/')).collect();
+        let digits = compact.strip_prefix('+').ok_or(InvalidNumber)?;
+        let well_formed = (7..=15).contains(&digits.len())
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && !digits.starts_with('0');
+        if well_formed { Ok(Self(compact)) } else { Err(InvalidNumber) }
+    }
+}
+
+impl TryFrom<String> for PhoneNumber {
+    type Error = InvalidNumber;
+
+    fn try_from(text: String) -> Result<Self, InvalidNumber> {
+        text.parse()
+    }
+}
+
+impl From<PhoneNumber> for String {
+    fn from(number: PhoneNumber) -> Self {
+        number.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn forwarding_on_always_has_a_number() {
+        let parse = serde_json::from_str::<Forwarding>;
+        assert!(parse(r#"{"on":true,"number":null,"rev":1}"#).is_err());
+        assert!(parse(r#"{"on":true,"number":"0612345678","rev":1}"#).is_err());
+        assert!(parse(r#"{"on":true,"number":"+33612345678","rev":1}"#).unwrap().is_on());
+        assert!(!parse(r#"{"on":false,"number":"+33612345678","rev":1}"#).unwrap().is_on());
+    }
+
+    #[test]
+    fn a_number_is_taken_as_people_write_it_and_only_then() {
+        assert_eq!("+33 6 12.34-56 78".parse::<PhoneNumber>().unwrap().as_str(), "+33612345678");
+        for bad in ["", "+", "0612345678", "+0612345678", "+33612a45678", "+1234567890123456", "33612345678", "+٣٣٦١٢٣٤٥٦٧٨"] {
+            assert_eq!(bad.parse::<PhoneNumber>(), Err(InvalidNumber), "{bad}");
+        }
+    }
+
+    #[test]
+    fn debug_hides_the_middle_of_a_number() {
+        let number: PhoneNumber = "+33612345678".parse().unwrap();
+        assert_eq!(format!("{number:?}"), "+33••••••678");
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_survives_its_text(digits in "[1-9][0-9]{6,14}") {
+            let number: PhoneNumber = format!("+{digits}").parse().unwrap();
+            prop_assert_eq!(number.to_string().parse(), Ok(number));
+        }
+
+        #[test]
+        fn any_text_is_a_number_or_an_error(text: String) {
+            let _ = text.parse::<PhoneNumber>();
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Everything that an app of an agent shows, in one value.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, CallId, DeviceId, PhoneNumber, Presence, UnixMillis, Version};
+
+/// The whole state of an agent, as the server knows it. Always whole, never a delta: whoever misses one and gets the
+/// next has missed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Orders snapshots; any change in any part raises it.
+    pub version: Version,
+    /// Who this is about.
+    pub agent: Agent,
+    /// Availability, forwarding and what follows from them.
+    pub presence: Presence,
+    /// Calls that ring or run, and those that ended within the last minute (so that a late push finds its end here).
+    pub calls: Vec<Call>,
+    /// Mobile devices on which the agent is signed in.
+    pub devices: Vec<Device>,
+    /// What the agent should be told.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
+    /// When the server made this snapshot.
+    pub at: UnixMillis,
+}
+
+/// The agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// The `sub` of the issuer.
+    pub account: AccountId,
+    /// For display.
+    pub email: String,
+    /// For display.
+    pub name: String,
+    /// What the agent may open.
+    pub role: Role,
+}
+
+/// What an agent may open: the Dashboard is for all but [`Role::Agent`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Owns the account.
+    Owner,
+    /// Administers it.
+    Admin,
+    /// Supervises agents.
+    Supervisor,
+    /// Takes calls.
+    Agent,
+}
+
+impl Role {
+    /// Whether the Dashboard opens for this role.
+    pub const fn may_open_dashboard(self) -> bool {
+        match self {
+            Self::Owner | Self::Admin | Self::Supervisor => true,
+            Self::Agent => false,
+        }
+    }
+}
+
+/// A call of the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The same on every device.
+    pub call_id: CallId,
+    /// Who calls; `None` when withheld.
+    pub from: Option<PhoneNumber>,
+    /// Who calls, for display.
+    pub from_name: Option<String>,
+    /// Where the call is in its life.
+    pub state: CallState,
+    /// When it began to ring.
+    pub started_at: UnixMillis,
+    /// When it stops ringing if nobody answers.
+    pub expires_at: UnixMillis,
+}
+
+/// Where a call is in its life.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CallState {
+    /// Waiting for somebody to answer.
+    Ringing,
+    /// Somebody answered.
+    Answered {
+        /// Where.
+        by: Surface,
+    },
+    /// Over: hung up, declined or not answered in time.
+    Ended,
+}
+
+/// A place where an agent meets the product.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Surface {
+    /// The workspace in a browser.
+    Web,
+    /// The desktop app.
+    Desktop,
+    /// The Dashboard in a browser.
+    Dashboard,
+    /// A widget in a CRM: `zendesk`, `salesforce` or `hubspot`.
+    Cti {
+        /// Which CRM.
+        host: String,
+    },
+    /// A phone with the app.
+    Mobile {
+        /// Which one.
+        device: DeviceId,
+    },
+    /// The external number that calls are forwarded to.
+    Forwarded,
+}
+
+/// A mobile device of the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Made by the app at its first start.
+    pub id: DeviceId,
+    /// For display: "Alice's iPhone".
+    pub name: String,
+    /// Which push service it hears from.
+    pub platform: Platform,
+    /// The app's version.
+    pub app_version: String,
+    /// `None`: calls are pushed to it. `Some`: they are not, and why.
+    pub cannot_ring: Option<CannotRing>,
+    /// When it spoke to the server last.
+    pub last_seen: UnixMillis,
+}
+
+impl Device {
+    /// Whether the server pushes calls to this device.
+    pub const fn can_ring(&self) -> bool {
+        self.cannot_ring.is_none()
+    }
+}
+
+/// Which push service a device hears from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Platform {
+    /// APNs, PushKit, CallKit.
+    Ios,
+    /// FCM, Telecom.
+    Android,
+}
+
+/// Why the server pushes no call to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CannotRing {
+    /// Calls go to an external number: the ring rule.
+    ForwardingActive,
+    /// The agent takes no calls now.
+    NotAvailable,
+    /// The agent is on another call.
+    InAnotherCall,
+    /// The app has not given a push token.
+    NoPushToken,
+}
+
+/// What the agent should be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// Several people seem to use this login: calls will go wrong; each agent needs a login of their own.
+    SharedLogin,
+}
