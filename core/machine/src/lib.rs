@@ -1,1 +1,274 @@
-//! wip
+//! The pure heart of Hookswitch: every decision of the phone, as one state machine.
+//!
+//! [`step`] takes the state, an event and the time, and gives effects. It does no I/O, reads no clock, draws no random
+//! numbers and knows no thread; so whatever a phone did can be done again from its [`transcript`].
+//!
+//! | module | what is decided there |
+//! |---|---|
+//! | [`session`] | login and its checks, the life of tokens, sign-out, repair |
+//! | [`presence`] | the server's state, the agent's taps, the stream |
+//! | [`ring`] | **the ring rule**, what a platform must do about it, the ring log |
+//! | `calls` | the life of calls on this phone: the facts for the rule |
+//! | `device` | this phone's registration |
+//! | [`state`] | what is remembered between events; timers and effects under way |
+//! | [`event`], [`effect`] | what goes in, what comes out |
+//! | [`view`] | what an app shows of the state |
+//! | [`time`], `backoff` | two clocks; waiting between attempts |
+//! | [`error`] | failures, named by what the app should do next |
+//! | [`transcript`] | recording and replaying |
+//!
+//! How an event becomes effects:
+//!
+//! 1. the flat match in [`step`] hands it to one function of one module;
+//! 2. a result finds its [`state::Timer`] or running effect by id; one that was superseded finds nothing and is dropped;
+//! 3. `settle` starts whatever the new state lacks (a stream, a registration, a refresh, a revocation, a save), so that
+//!    no handler has to think of it.
+
+pub(crate) mod backoff;
+mod calls;
+mod device;
+pub mod effect;
+pub mod error;
+pub mod event;
+pub mod presence;
+pub mod ring;
+pub mod session;
+pub mod state;
+pub mod time;
+pub mod transcript;
+pub mod view;
+
+pub use effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, Transaction};
+pub use error::Failure;
+pub use event::{
+    Claims, Command, CommandId, Contents, Event, Grant, Knowledge, Loaded, Outcome, Redirect, SecretRef, StoredSession,
+    StreamNews,
+};
+pub use presence::{Superseded, TapKind, Wish};
+pub use ring::{Decision, Facts, PlatformAction, RingEntry, RingLog, Silence, Stopped, Verdict, decide};
+pub use session::{Identified, PendingLogin, ReauthReason, SignedOutWhy, TokenSet};
+pub use state::{Lifecycle, Setup, State, Timer};
+pub use time::{Mono, ServerClock, Timestamp};
+pub use transcript::{Entry, Recorder};
+pub use view::View;
+
+use backoff::{NETWORK, Random};
+use session::{Refresh, Session};
+use state::{InFlight, Purpose, Step};
+
+/// Takes an event into the state and says what must be done.
+///
+/// Total: any event is welcome in any state. Deterministic: same state, event and time, same result.
+pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
+    let mut step = Step { state, now, effects: Vec::new() };
+    match event {
+        Event::Started { seed } => {
+            step.state.random = Random::new(seed);
+            step.load();
+        }
+        Event::Command { id, command } => step.command(id, command),
+        Event::Foreground => step.foreground(),
+        Event::Background => step.background(),
+        Event::NetworkUp => step.network(true),
+        Event::NetworkDown => step.network(false),
+        Event::Unlocked => {
+            if step.state.session == Session::Locked {
+                step.load();
+            }
+        }
+        Event::Push { push, must_report } => step.push(push, must_report),
+        Event::Completed { effect, server_time, outcome } => step.completed(effect, server_time, outcome),
+        Event::Stream { effect, news } => step.stream_news(effect, news),
+        Event::Timer { timer } => step.timer(timer),
+    }
+    step.settle();
+    step.effects
+}
+
+impl Step<'_> {
+    fn command(&mut self, id: CommandId, command: Command) {
+        match command {
+            Command::BeginLogin { hint, redirect_uri, state, nonce, verifier } => {
+                let began_at = self.now.wall;
+                let began_mono = Some(self.now.mono);
+                let pending = PendingLogin { redirect_uri, state, nonce, verifier, hint, began_at, began_mono };
+                self.begin_login(id, pending);
+            }
+            Command::FinishLogin { redirect } => self.finish_login(id, &redirect),
+            Command::CancelLogin => self.cancel_login(id),
+            Command::AccessToken => self.access_token(id),
+            Command::SignOut => self.sign_out(id),
+            Command::Repair => self.repair(id),
+            Command::SetAvailability { availability } => self.tap(id, Wish::Availability { availability }),
+            Command::SetForwarding { number } => self.tap(id, Wish::Forwarding { number }),
+            Command::SetPushToken { token } => {
+                self.set_push_token(token);
+                self.reply(id, Ok(Reply::Done));
+            }
+            Command::Answer { call_id } => self.answer(id, call_id),
+            Command::Decline { call_id } => self.decline(id, call_id),
+            Command::HangUp { call_id } => self.hang_up(id, call_id),
+        }
+    }
+
+    fn completed(&mut self, effect: EffectId, server_time: Option<i64>, outcome: Outcome) {
+        if let Some(server_time) = server_time {
+            self.state.clock.learn(server_time, self.now);
+        }
+        let Some(InFlight { purpose, api }) = self.state.in_flight.remove(&effect) else { return };
+        match (api, outcome) {
+            (Some(sent), Outcome::Unauthenticated) => self.token_refused(sent, purpose),
+            (_, outcome) => self.finish(purpose, outcome),
+        }
+    }
+
+    /// Hands the end of an effect to whoever started it.
+    fn finish(&mut self, purpose: Purpose, outcome: Outcome) {
+        match purpose {
+            Purpose::Load => self.loaded(outcome),
+            Purpose::Discover => self.discovered(outcome),
+            Purpose::DiscoverAgain => self.discovered_again(outcome),
+            Purpose::SavePending => self.pending_saved(&outcome),
+            Purpose::Exchange => self.exchanged(outcome),
+            Purpose::SignIn => self.signed_in(&outcome),
+            Purpose::LeaseRefresh => self.lease_taken(outcome),
+            Purpose::Refresh => self.refreshed(outcome),
+            Purpose::SaveTokens => self.tokens_saved(outcome),
+            Purpose::Reread => self.reread(outcome),
+            Purpose::SignOut { to } => self.sign_out_stored(to, outcome),
+            Purpose::Revoke { revocation } => self.revoked(revocation, &outcome),
+            Purpose::Register { token } => self.registered(token, outcome),
+            Purpose::Fetch => self.fetched(outcome),
+            Purpose::Tap { tap } => self.tap_answered(tap, outcome),
+            Purpose::Answer { to, call_id } => self.answered(to, &call_id, outcome),
+            Purpose::Decline { to } | Purpose::HangUp { to, .. } => self.told_the_server(to, outcome),
+            // A lease that could not be renewed is renewed by the next one, or ends: that is what leases are for.
+            Purpose::Lease { .. } => {
+                if let Outcome::State { snapshot } = outcome {
+                    self.apply_snapshot(snapshot);
+                }
+            }
+            // What the vault could not remember is remembered with the next change.
+            Purpose::Remember
+            | Purpose::SavePushToken
+            | Purpose::DropPending
+            | Purpose::AbandonRefresh
+            | Purpose::Revoked => {}
+        }
+    }
+
+    fn timer(&mut self, timer: Timer) {
+        // One that was moved or cancelled may still go off.
+        if self.state.timers.get(&timer).is_none_or(|at| self.now.mono < *at) {
+            return;
+        }
+        self.state.timers.remove(&timer);
+        match timer {
+            // `settle` sees what is due.
+            Timer::Refresh | Timer::Reconnect | Timer::Register | Timer::Revoke => {}
+            Timer::SaveTokens => self.save_tokens_again(),
+            Timer::Heartbeat => self.stream_is_silent(),
+            Timer::Stable => self.stream_is_stable(),
+            Timer::TapExpiry { tap } => self.tap_expired(tap),
+            Timer::BackgroundGrace => self.background_grace_over(),
+            Timer::RingUntil { call_id } => self.ring_is_over(&call_id),
+            Timer::Lease { call_id } => self.renew_lease(call_id),
+        }
+    }
+
+    /// Starts what the state lacks. Idempotent: settling a settled state does nothing.
+    fn settle(&mut self) {
+        self.send_taps();
+        self.refresh_ahead();
+        self.open_stream_if_wanted();
+        self.register_if_needed();
+        self.revoke_if_needed();
+        self.remember();
+    }
+
+    /// In the foreground the next token is fetched before the last one expires; and whoever waits for one is not left
+    /// waiting when a refresh has come to nothing.
+    fn refresh_ahead(&mut self) {
+        let (now, active, network_up) = (self.now, self.is_active(), self.state.network_up);
+        let Session::SignedIn(session) = &self.state.session else { return };
+        if session.refresh != Refresh::Idle {
+            return;
+        }
+        let somebody_waits = !session.waiters.is_empty() || !session.parked.is_empty();
+        let due = now.mono >= session.refresh_at;
+        let lease_wait = self.state.timers.contains_key(&Timer::Refresh);
+        if (somebody_waits && !lease_wait)
+            || (active && network_up && due && session.backoff.is_over(now.mono) && !lease_wait)
+        {
+            self.refresh_if_possible();
+        } else if active && !due && !lease_wait {
+            let at = session.refresh_at;
+            self.set_timer(Timer::Refresh, at);
+        }
+    }
+
+    fn revoke_if_needed(&mut self) {
+        let busy = self.is_in_flight(|purpose| matches!(purpose, Purpose::Revoke { .. }));
+        if busy || !self.state.network_up || !self.state.revoke_backoff.is_over(self.now.mono) {
+            return;
+        }
+        let Some(revocation) = self.state.revocations.first().copied() else { return };
+        let endpoint = self.state.metadata.as_ref().map(|metadata| metadata.revocation_endpoint.clone());
+        match endpoint {
+            Some(Some(revocation_endpoint)) => {
+                self.send(Request::Revoke { revocation_endpoint, revocation }, Purpose::Revoke { revocation });
+            }
+            // The issuer has no such endpoint: there is nothing to tell it.
+            Some(None) => self.revoked(revocation, &Outcome::Done),
+            None => {}
+        }
+    }
+
+    fn revoked(&mut self, revocation: RevocationId, outcome: &Outcome) {
+        match outcome {
+            // RFC 7009, section 2.2: a token that is unknown is answered with 200 too. Other refusals would come again.
+            Outcome::Done | Outcome::OAuthError { .. } | Outcome::Refused { .. } => {
+                self.state.revocations.retain(|id| *id != revocation);
+                self.state.revoke_backoff.reset();
+                self.store(Transaction::Revoked { revocation }, Purpose::Revoked);
+            }
+            Outcome::Unavailable { .. }
+            | Outcome::Unreachable { .. }
+            | Outcome::Unintelligible { .. }
+            | Outcome::Unauthenticated
+            | Outcome::State { .. }
+            | Outcome::Metadata { .. }
+            | Outcome::Granted { .. }
+            | Outcome::Loaded { .. }
+            | Outcome::Superseded { .. }
+            | Outcome::LeaseHeld { .. }
+            | Outcome::Reread { .. }
+            | Outcome::StorageFailed { .. } => {
+                let at = self.state.revoke_backoff.fail(NETWORK, self.now.mono, &mut self.state.random, None);
+                if self.is_active() {
+                    self.set_timer(Timer::Revoke, at);
+                }
+            }
+        }
+    }
+
+    /// Keeps what must outlive the process; one save at a time, the newest wins.
+    fn remember(&mut self) {
+        let settled = match &self.state.session {
+            Session::SignedIn(_) | Session::ReauthRequired { .. } | Session::SignedOut { .. } => true,
+            Session::Loading | Session::Locked | Session::SigningIn { .. } | Session::SigningOut { .. } => false,
+        };
+        if self.state.unremembered && settled && !self.is_in_flight(|purpose| *purpose == Purpose::Remember) {
+            self.state.unremembered = false;
+            let transaction = Transaction::Remember {
+                knowledge: self.state.knowledge(self.now),
+                snapshot: self.state.presence.confirmed.clone(),
+                server_offset: self.state.clock.offset(),
+            };
+            self.store(transaction, Purpose::Remember);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

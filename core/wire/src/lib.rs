@@ -27,9 +27,7 @@ pub mod snapshot;
 pub mod stream;
 pub mod version;
 
-pub use command::{
-    AnswerCall, RegisterDevice, SetAvailability, SetForwarding, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY,
-};
+pub use command::{AnswerCall, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SetAvailability, SetForwarding};
 pub use id::{AccountId, CallId, DeviceId};
 pub use oauth::{ServerMetadata, TokenAnswer, TokenError};
 pub use presence::{

@@ -182,7 +182,9 @@ pub struct InvalidNumber;
 
 impl fmt::Display for InvalidNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a phone number starts with + and its country code, and has at most 15 digits, for example +33612345678")
+        f.write_str(
+            "a phone number starts with + and its country code, and has at most 15 digits, for example +33612345678",
+        )
     }
 }
 
@@ -196,9 +198,8 @@ impl FromStr for PhoneNumber {
         let compact: String =
             text.chars().filter(|c| !matches!(c, ' ' | '\u{a0}' | '.' | '-' | '(' | ')' | '/')).collect();
         let digits = compact.strip_prefix('+').ok_or(InvalidNumber)?;
-        let well_formed = (7..=15).contains(&digits.len())
-            && digits.bytes().all(|b| b.is_ascii_digit())
-            && !digits.starts_with('0');
+        let well_formed =
+            (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
         if well_formed { Ok(Self(compact)) } else { Err(InvalidNumber) }
     }
 }
@@ -234,7 +235,9 @@ mod tests {
     #[test]
     fn a_number_is_taken_as_people_write_it_and_only_then() {
         assert_eq!("+33 6 12.34-56 78".parse::<PhoneNumber>().unwrap().as_str(), "+33612345678");
-        for bad in ["", "+", "0612345678", "+0612345678", "+33612a45678", "+1234567890123456", "33612345678", "+٣٣٦١٢٣٤٥٦٧٨"] {
+        for bad in
+            ["", "+", "0612345678", "+0612345678", "+33612a45678", "+1234567890123456", "33612345678", "+٣٣٦١٢٣٤٥٦٧٨"]
+        {
             assert_eq!(bad.parse::<PhoneNumber>(), Err(InvalidNumber), "{bad}");
         }
     }

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Snapshot, UnixMillis};
 
-/// One event of the stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One event of the stream. (Its serde form is that of transcripts; on the wire it is [`StreamEvent::name`] and
+/// [`StreamEvent::data`].)
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StreamEvent {
     /// `event: state`, `id: epoch-rev`, data a [`Snapshot`]. The first event of every stream, then one a change.
     State(Box<Snapshot>),

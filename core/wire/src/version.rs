@@ -55,7 +55,11 @@ impl FromStr for Version {
         let (epoch, rev) = bare.split_once('-').ok_or(InvalidVersion)?;
         let number = |digits: &str| {
             // `u64::from_str` takes a plus sign, an entity tag does not.
-            if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().map_err(|_| InvalidVersion) } else { Err(InvalidVersion) }
+            if digits.bytes().all(|b| b.is_ascii_digit()) {
+                digits.parse().map_err(|_| InvalidVersion)
+            } else {
+                Err(InvalidVersion)
+            }
         };
         Ok(Self { epoch: number(epoch)?, rev: number(rev)? })
     }

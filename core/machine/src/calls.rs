@@ -1,0 +1,394 @@
+//! The life of calls on this phone: what rings, what runs, what is over and must not ring again.
+//!
+//! The rule itself is in [`crate::ring`]; here its facts are gathered and its verdicts are remembered.
+
+use std::collections::BTreeMap;
+
+use hookswitch_wire::{
+    CallId, CallPush, CallState, Effective, PhoneNumber, PushKind, Snapshot, Surface, UnixMillis, Version,
+    problem::code,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    effect::{ApiCall, Effect, Reply},
+    error::Failure,
+    event::{CommandId, Knowledge, Outcome},
+    ring::{
+        CallKnowledge, Decision, Facts, Identity, PlatformAction, RingEntry, RingLog, Routing, Silence, Stopped,
+        TOMBSTONE_LIFE, Verdict, decide,
+    },
+    session::Session,
+    state::{Purpose, State, Step, Timer},
+    time::{Mono, Timestamp},
+};
+
+/// The lease of a running call is renewed this often, in milliseconds; it runs for three times as long.
+const LEASE_RENEWAL: u64 = 15_000;
+
+/// A ring whose end nobody told, in milliseconds.
+const LONGEST_RING: u64 = 90_000;
+
+/// Calls that this phone has heard of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Calls {
+    pub(crate) heard: BTreeMap<CallId, HeardCall>,
+    /// What an earlier process knew: used until the server has spoken to this one.
+    pub(crate) remembered: Option<Knowledge>,
+    pub(crate) log: RingLog,
+}
+
+/// A call that this phone has heard of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeardCall {
+    pub(crate) phase: Phase,
+    pub(crate) from: Option<PhoneNumber>,
+    pub(crate) from_name: Option<String>,
+    /// The state that its push was made from.
+    pub(crate) routing: Version,
+    /// Not before the server's state is this new can the call's absence from it mean anything.
+    pub(crate) since: UnixMillis,
+}
+
+/// Where a call is in its life on this phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub(crate) enum Phase {
+    Ringing,
+    /// The agent has answered; the server has not said whether it is ours.
+    Answering,
+    InCall,
+    /// Over for this phone: a tombstone, until then.
+    Over {
+        how: CallKnowledge,
+        until: Mono,
+    },
+}
+
+impl Phase {
+    const fn is_busy(self) -> bool {
+        match self {
+            Self::Ringing | Self::Answering | Self::InCall => true,
+            Self::Over { .. } => false,
+        }
+    }
+}
+
+impl State {
+    /// What is known that bears on a push.
+    pub(crate) fn facts(&self, push: &CallPush, now: Timestamp) -> Facts {
+        let remembered = self.calls.remembered.as_ref();
+        let identity = match &self.session {
+            Session::SignedIn(session) => Identity::SignedIn { account: session.agent.account.clone() },
+            Session::ReauthRequired { agent, .. } => Identity::SignedIn { account: agent.account.clone() },
+            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => Identity::SignedOut,
+            Session::Loading | Session::Locked => match remembered {
+                Some(Knowledge { account: Some(account), .. }) => Identity::SignedIn { account: account.clone() },
+                Some(Knowledge { account: None, .. }) => Identity::SignedOut,
+                None => Identity::Unknown,
+            },
+        };
+        let confirmed = self.presence.confirmed.as_deref();
+        let in_state = confirmed.filter(|snapshot| snapshot.version >= push.routing).and_then(|snapshot| {
+            snapshot.calls.iter().find(|call| call.call_id == push.call_id).map(|call| &call.state)
+        });
+        let call = match self.calls.heard.get(&push.call_id).map(|call| call.phase) {
+            Some(Phase::Ringing | Phase::Answering | Phase::InCall) => CallKnowledge::Here,
+            Some(Phase::Over { how, .. }) => how,
+            None => match in_state {
+                Some(CallState::Answered { .. }) => CallKnowledge::AnsweredElsewhere,
+                Some(CallState::Ended) => CallKnowledge::Ended,
+                Some(CallState::Ringing) | None => CallKnowledge::Open,
+            },
+        };
+        Facts {
+            identity,
+            registration: self.device.seen,
+            routing: confirmed.map(routing_of).or_else(|| remembered.and_then(|knowledge| knowledge.routing)),
+            call,
+            busy: self.calls.heard.iter().any(|(id, call)| *id != push.call_id && call.phase.is_busy()),
+            server_now: self.clock.trusted(now),
+        }
+    }
+
+    /// What the next process should know.
+    pub(crate) fn knowledge(&self, now: Timestamp) -> Knowledge {
+        let account = match &self.session {
+            Session::SignedIn(session) => Some(session.agent.account.clone()),
+            Session::ReauthRequired { agent, .. } => Some(agent.account.clone()),
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::SigningOut { .. } => None,
+        };
+        let server_now = self.clock.guess(now);
+        let calls = self.calls.heard.iter().map(|(id, call)| match call.phase {
+            // A process that dies while it rings leaves a call that the next one may ring for again.
+            Phase::Ringing | Phase::Answering | Phase::InCall => (id.clone(), CallKnowledge::Open, server_now),
+            Phase::Over { how, until } => {
+                let left = i64::try_from(until.saturating_sub(now.mono)).unwrap_or(i64::MAX);
+                (id.clone(), how, server_now.saturating_add(left))
+            }
+        });
+        Knowledge {
+            account,
+            routing: self.presence.confirmed.as_deref().map(routing_of),
+            registration: self.device.seen,
+            calls: calls.filter(|(_, how, _)| *how != CallKnowledge::Open).collect(),
+        }
+    }
+}
+
+fn routing_of(snapshot: &Snapshot) -> Routing {
+    Routing {
+        version: snapshot.version,
+        forwarding_on: snapshot.presence.forwarding.is_on(),
+        effective: snapshot.presence.effective,
+    }
+}
+
+impl Step<'_> {
+    /// Takes over what an earlier process knew.
+    pub(crate) fn recall(&mut self, knowledge: Option<Knowledge>) {
+        let Some(knowledge) = knowledge else { return };
+        self.state.device.seen = knowledge.registration;
+        let until = self.now.mono + TOMBSTONE_LIFE;
+        for (id, how, _) in &knowledge.calls {
+            self.state.calls.heard.entry(id.clone()).or_insert(HeardCall {
+                phase: Phase::Over { how: *how, until },
+                from: None,
+                from_name: None,
+                routing: Version::default(),
+                since: 0,
+            });
+        }
+        self.state.calls.remembered = Some(knowledge);
+    }
+
+    pub(crate) fn push(&mut self, push: CallPush, must_report: bool) {
+        let facts = self.state.facts(&push, self.now);
+        let verdict = decide(&facts, &push);
+        let action = PlatformAction::of(verdict, self.state.setup.platform, must_report);
+        let at = self.state.clock.guess(self.now);
+        let decision = Box::new(Decision { push, facts, verdict, action, at });
+        self.state.calls.log.push(RingEntry::Decided(decision.clone()));
+        self.effects.push(Effect::Decided { decision: decision.clone() });
+        self.bury_old_calls();
+
+        let push = decision.push;
+        match verdict {
+            Verdict::Ring { until, verify } => {
+                let left = decision.facts.server_now.map_or(LONGEST_RING, |now| {
+                    u64::try_from(until.saturating_sub(now)).unwrap_or(0).min(LONGEST_RING)
+                });
+                let ring_until = self.now.mono + left;
+                self.set_timer(Timer::RingUntil { call_id: push.call_id.clone() }, ring_until);
+                self.state.calls.heard.insert(
+                    push.call_id,
+                    HeardCall {
+                        phase: Phase::Ringing,
+                        from: push.from,
+                        from_name: push.from_name,
+                        routing: push.routing,
+                        since: at,
+                    },
+                );
+                if verify && !self.is_in_flight(|purpose| *purpose == Purpose::Fetch) {
+                    self.call_api(ApiCall::FetchState, Purpose::Fetch);
+                }
+            }
+            // A stop, perhaps before its start: the tombstone is what keeps the late start silent.
+            Verdict::Silence { reason: Silence::AnsweredElsewhere } if push.kind == PushKind::AnsweredElsewhere => {
+                self.call_over(&push.call_id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
+            }
+            Verdict::Silence { reason: Silence::CallEnded } if push.kind == PushKind::Ended => {
+                self.call_over(&push.call_id, CallKnowledge::Ended, Silence::CallEnded);
+            }
+            Verdict::Silence { .. } => {}
+        }
+    }
+
+    /// The call is over for this phone; if it rings it stops.
+    fn call_over(&mut self, call_id: &CallId, how: CallKnowledge, reason: Silence) {
+        self.end_call(call_id, how, Stopped::Because { reason });
+    }
+
+    fn end_call(&mut self, call_id: &CallId, how: CallKnowledge, why: Stopped) {
+        let until = self.now.mono + TOMBSTONE_LIFE;
+        let since = self.state.clock.guess(self.now);
+        let call = self.state.calls.heard.entry(call_id.clone()).or_insert(HeardCall {
+            phase: Phase::Over { how, until },
+            from: None,
+            from_name: None,
+            routing: Version::default(),
+            since,
+        });
+        let before = std::mem::replace(&mut call.phase, Phase::Over { how, until });
+        self.state.unremembered = true;
+        match before {
+            Phase::Ringing | Phase::Answering => self.stop_ringing(call_id, why),
+            Phase::InCall | Phase::Over { .. } => {}
+        }
+        self.cancel_timer(Timer::Lease { call_id: call_id.clone() });
+    }
+
+    fn stop_ringing(&mut self, call_id: &CallId, why: Stopped) {
+        self.cancel_timer(Timer::RingUntil { call_id: call_id.clone() });
+        let at = self.state.clock.guess(self.now);
+        self.state.calls.log.push(RingEntry::Stopped { call_id: call_id.clone(), why, at });
+        self.effects.push(Effect::StopRinging { call_id: call_id.clone(), why });
+    }
+
+    pub(crate) fn stop_all_calls(&mut self, why: Stopped) {
+        for id in self.state.calls.heard.keys().cloned().collect::<Vec<_>>() {
+            if self.state.calls.heard.get(&id).is_some_and(|call| call.phase.is_busy()) {
+                self.end_call(&id, CallKnowledge::Ended, why);
+            }
+        }
+    }
+
+    /// Nobody answered in time.
+    pub(crate) fn ring_is_over(&mut self, call_id: &CallId) {
+        if self.state.calls.heard.get(call_id).is_some_and(|call| call.phase == Phase::Ringing) {
+            self.call_over(call_id, CallKnowledge::Ended, Silence::Expired);
+        }
+    }
+
+    /// A newer state is known: what does it say of the calls on this phone?
+    pub(crate) fn calls_seen(&mut self) {
+        let Some(snapshot) = self.state.presence.confirmed.clone() else { return };
+        self.state.calls.remembered = None;
+        let me = Surface::Mobile { device: self.state.setup.device.clone() };
+        let forwarding_on = snapshot.presence.forwarding.is_on();
+        for id in self.state.calls.heard.keys().cloned().collect::<Vec<_>>() {
+            let Some(call) = self.state.calls.heard.get(&id) else { continue };
+            let (phase, routing) = (call.phase, call.routing);
+            let said = snapshot.calls.iter().find(|call| call.call_id == id).map(|call| &call.state);
+            match (phase, said) {
+                (Phase::Over { .. }, _) => {}
+                (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Answered { by })) if *by == me => {
+                    self.in_call(&id);
+                }
+                // The rule holds for a call that rings already, too.
+                (Phase::Ringing, _) if forwarding_on => {
+                    self.call_over(&id, CallKnowledge::Ended, Silence::ForwardingActive);
+                }
+                (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Answered { .. })) => {
+                    self.call_over(&id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
+                }
+                (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Ended)) => {
+                    self.call_over(&id, CallKnowledge::Ended, Silence::CallEnded);
+                }
+                (Phase::Ringing | Phase::Answering | Phase::InCall, None) if snapshot.version >= routing => {
+                    self.call_over(&id, CallKnowledge::Ended, Silence::CallEnded);
+                }
+                (Phase::Ringing, Some(CallState::Ringing)) if snapshot.presence.effective == Effective::InCall => {
+                    self.call_over(&id, CallKnowledge::Ended, Silence::InAnotherCall);
+                }
+                (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Ringing) | None) => {}
+            }
+        }
+    }
+
+    fn in_call(&mut self, call_id: &CallId) {
+        let Some(call) = self.state.calls.heard.get_mut(call_id) else { return };
+        let before = std::mem::replace(&mut call.phase, Phase::InCall);
+        match before {
+            Phase::Ringing => self.stop_ringing(call_id, Stopped::AnsweredHere),
+            Phase::InCall => return,
+            Phase::Answering | Phase::Over { .. } => {}
+        }
+        let at = self.now.mono + LEASE_RENEWAL;
+        self.set_timer(Timer::Lease { call_id: call_id.clone() }, at);
+    }
+
+    fn bury_old_calls(&mut self) {
+        let now = self.now.mono;
+        self.state.calls.heard.retain(|_, call| match call.phase {
+            Phase::Over { until, .. } => now < until,
+            Phase::Ringing | Phase::Answering | Phase::InCall => true,
+        });
+    }
+
+    // ---- what the agent does -----------------------------------------------------------------------------------
+
+    pub(crate) fn answer(&mut self, to: CommandId, call_id: CallId) {
+        match self.state.calls.heard.get_mut(&call_id) {
+            Some(call) if call.phase == Phase::Ringing => {
+                call.phase = Phase::Answering;
+                self.stop_ringing(&call_id, Stopped::AnsweredHere);
+                let key = self.idempotency_key();
+                self.call_api(ApiCall::Answer { key, call_id: call_id.clone() }, Purpose::Answer { to, call_id });
+            }
+            Some(_) | None => self.fail(to, Failure::forbidden("This call does not ring on this phone any more.")),
+        }
+    }
+
+    pub(crate) fn answered(&mut self, to: CommandId, call_id: &CallId, outcome: Outcome) {
+        match outcome {
+            Outcome::State { snapshot } => {
+                self.apply_snapshot(snapshot);
+                self.in_call(call_id);
+                self.reply(to, Ok(Reply::Done));
+            }
+            Outcome::Refused { ref code, .. } if code == code::CALL_TAKEN => {
+                let failure = self.failure_of(&outcome);
+                self.call_over(call_id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
+                self.fail(to, failure);
+            }
+            other => {
+                let failure = self.failure_of(&other);
+                self.call_over(call_id, CallKnowledge::Ended, Silence::CallEnded);
+                self.fail(to, failure);
+            }
+        }
+    }
+
+    pub(crate) fn decline(&mut self, to: CommandId, call_id: CallId) {
+        match self.state.calls.heard.get(&call_id).map(|call| call.phase) {
+            Some(Phase::Ringing) => {
+                self.end_call(&call_id, CallKnowledge::Ended, Stopped::DeclinedHere);
+                let key = self.idempotency_key();
+                self.call_api(ApiCall::Decline { key, call_id }, Purpose::Decline { to });
+            }
+            Some(_) | None => self.fail(to, Failure::forbidden("This call does not ring on this phone any more.")),
+        }
+    }
+
+    pub(crate) fn hang_up(&mut self, to: CommandId, call_id: CallId) {
+        match self.state.calls.heard.get(&call_id).map(|call| call.phase) {
+            Some(Phase::InCall | Phase::Answering) => {
+                self.call_over(&call_id, CallKnowledge::Ended, Silence::CallEnded);
+                let key = self.idempotency_key();
+                self.call_api(ApiCall::HangUp { key, call_id: call_id.clone() }, Purpose::HangUp { to, call_id });
+            }
+            Some(Phase::Ringing | Phase::Over { .. }) | None => {
+                self.fail(to, Failure::forbidden("This phone is not in this call."));
+            }
+        }
+    }
+
+    /// A decline or a hang-up came to its end: on this phone the call is over whatever the server says.
+    pub(crate) fn told_the_server(&mut self, to: CommandId, outcome: Outcome) {
+        match outcome {
+            Outcome::State { snapshot } => {
+                self.apply_snapshot(snapshot);
+                self.reply(to, Ok(Reply::Done));
+            }
+            other => {
+                let failure = self.failure_of(&other);
+                self.fail(to, failure);
+            }
+        }
+    }
+
+    pub(crate) fn renew_lease(&mut self, call_id: CallId) {
+        if self.state.calls.heard.get(&call_id).is_some_and(|call| call.phase == Phase::InCall) {
+            let at = self.now.mono + LEASE_RENEWAL;
+            self.set_timer(Timer::Lease { call_id: call_id.clone() }, at);
+            let key = self.idempotency_key();
+            self.call_api(ApiCall::RenewLease { key, call_id: call_id.clone() }, Purpose::Lease { call_id });
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! This phone among the agent's devices: registered with the server so that calls are pushed to it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backoff::{Backoff, NETWORK},
+    effect::{ApiCall, Transaction},
+    event::{Outcome, SecretRef},
+    ring::Registration,
+    session::{RepairStage, Session},
+    state::{Purpose, Step, Timer},
+};
+
+/// What is known of this phone's registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeviceState {
+    pub(crate) push_token: Option<SecretRef>,
+    /// What was registered last in this process; the outer `None`: nothing yet.
+    registered: Option<Option<SecretRef>>,
+    /// What the newest state says.
+    pub(crate) seen: Registration,
+    pub(crate) backoff: Backoff,
+}
+
+impl Default for DeviceState {
+    fn default() -> Self {
+        Self { push_token: None, registered: None, seen: Registration::Unknown, backoff: Backoff::default() }
+    }
+}
+
+impl DeviceState {
+    pub(crate) fn forget_registration(&mut self) {
+        self.registered = None;
+        self.seen = Registration::Unknown;
+        self.backoff.reset();
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registered == Some(self.push_token)
+    }
+}
+
+impl Step<'_> {
+    pub(crate) fn set_push_token(&mut self, token: Option<SecretRef>) {
+        if self.state.device.push_token != token {
+            self.state.device.push_token = token;
+            self.store(Transaction::SavePushToken { token }, Purpose::SavePushToken);
+        }
+    }
+
+    pub(crate) fn register_if_needed(&mut self) {
+        let wanted = matches!(self.state.session, Session::SignedIn(_))
+            && self.is_active()
+            && self.state.network_up
+            && !self.state.device.is_registered()
+            && self.state.device.backoff.is_over(self.now.mono)
+            && !self.is_registering();
+        if wanted {
+            self.register();
+        }
+    }
+
+    fn is_registering(&self) -> bool {
+        let parked = match &self.state.session {
+            Session::SignedIn(session) => {
+                session.parked.iter().any(|parked| matches!(parked.purpose, Purpose::Register { .. }))
+            }
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. }
+            | Session::SigningOut { .. } => false,
+        };
+        parked || self.is_in_flight(|purpose| matches!(purpose, Purpose::Register { .. }))
+    }
+
+    pub(crate) fn register(&mut self) {
+        self.forget(|purpose| matches!(purpose, Purpose::Register { .. }));
+        let key = self.idempotency_key();
+        let push_token = self.state.device.push_token;
+        self.call_api(ApiCall::RegisterDevice { key, push_token }, Purpose::Register { token: push_token });
+    }
+
+    pub(crate) fn registered(&mut self, token: Option<SecretRef>, outcome: Outcome) {
+        match outcome {
+            Outcome::State { snapshot } => {
+                self.state.device.registered = Some(token);
+                self.state.device.backoff.reset();
+                self.apply_snapshot(snapshot);
+                self.repair_progress(RepairStage::Registering, Ok("This phone was registered anew."));
+            }
+            other => {
+                let retry_after = match &other {
+                    Outcome::Unavailable { retry_after, .. } => *retry_after,
+                    _ => None,
+                };
+                let at = self.state.device.backoff.fail(NETWORK, self.now.mono, &mut self.state.random, retry_after);
+                if self.is_active() {
+                    self.set_timer(Timer::Register, at);
+                }
+                let failure = self.failure_of(&other);
+                self.repair_progress(RepairStage::Registering, Err(failure));
+            }
+        }
+    }
+
+    /// A newer state is known: does it list this phone?
+    pub(crate) fn device_seen(&mut self) {
+        let Some(snapshot) = &self.state.presence.confirmed else { return };
+        let listed = snapshot.devices.iter().any(|device| device.id == self.state.setup.device);
+        let device = &mut self.state.device;
+        device.seen = match (listed, device.seen) {
+            (true, _) => Registration::Registered,
+            // Never listed so far: the registration is still on its way.
+            (false, Registration::Unknown) => Registration::Unknown,
+            (false, Registration::Registered | Registration::NotRegistered) => Registration::NotRegistered,
+        };
+        if device.seen == Registration::NotRegistered {
+            // The session is alive, so somebody pruned the list: register anew.
+            device.registered = None;
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What the machine wants done. The shell carries it out and reports by the effect's id.
+
+use hookswitch_wire::{Availability, CallId, PhoneNumber, ServerMetadata, Snapshot, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Failure,
+    event::{CommandId, Knowledge, SecretRef},
+    ring::{Decision, Stopped},
+    session::{Identified, PendingLogin, TokenSet},
+    state::Timer,
+    time::Mono,
+};
+
+/// Names an effect; its result names it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EffectId(pub u64);
+
+/// Names a token in the queue of revocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RevocationId(pub i64);
+
+/// Counts the tokens of a session: each rotation adds one. Of two sets the one with the higher generation is valid.
+pub type Generation = u64;
+
+/// What the shell must do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Send a request; its end is an [`crate::Event::Completed`].
+    Send {
+        /// Names it.
+        id: EffectId,
+        /// What to send.
+        request: Request,
+    },
+    /// Change or read the vault, in one transaction; its end is an [`crate::Event::Completed`]. Transactions happen in
+    /// the order of their effects.
+    Store {
+        /// Names it.
+        id: EffectId,
+        /// What to do.
+        transaction: Transaction,
+    },
+    /// Open the presence stream; its news are [`crate::Event::Stream`].
+    OpenStream {
+        /// Names it.
+        id: EffectId,
+        /// Authorises it.
+        access: SecretRef,
+        /// The newest state that is known (`Last-Event-ID`).
+        after: Option<Version>,
+    },
+    /// Close it.
+    CloseStream {
+        /// Which.
+        id: EffectId,
+    },
+    /// Say [`crate::Event::Timer`] at this moment; replaces a timer of the same name.
+    SetTimer {
+        /// Which.
+        timer: Timer,
+        /// When.
+        at: Mono,
+    },
+    /// Forget a timer.
+    CancelTimer {
+        /// Which.
+        timer: Timer,
+    },
+    /// Answer a command of the app.
+    Reply {
+        /// Which command.
+        to: CommandId,
+        /// The answer.
+        reply: Result<Reply, Failure>,
+    },
+    /// A push was decided on: the call UI carries out [`Decision::action`].
+    Decided {
+        /// The decision with its reasons.
+        decision: Box<Decision>,
+    },
+    /// A call that rings must stop.
+    StopRinging {
+        /// Which.
+        call_id: CallId,
+        /// Why.
+        why: Stopped,
+    },
+}
+
+/// A request to the issuer or the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// The issuer's metadata (RFC 8414).
+    Discover,
+    /// Code for tokens (RFC 6749, section 4.1.3; RFC 7636).
+    ExchangeCode {
+        /// From the metadata.
+        token_endpoint: String,
+        /// From the redirect.
+        code: SecretRef,
+        /// Proves that we asked.
+        verifier: SecretRef,
+        /// As in the authorization request.
+        redirect_uri: String,
+    },
+    /// Refresh token for tokens (RFC 6749, section 6).
+    Refresh {
+        /// From the metadata.
+        token_endpoint: String,
+        /// The one of the current generation.
+        refresh: SecretRef,
+    },
+    /// Revoke a refresh token (RFC 7009). The queue in the vault has it.
+    Revoke {
+        /// From the metadata.
+        revocation_endpoint: String,
+        /// Which.
+        revocation: RevocationId,
+    },
+    /// A request of the API, with the access token that authorises it.
+    Api {
+        /// Authorises it.
+        access: SecretRef,
+        /// What it asks.
+        call: ApiCall,
+    },
+}
+
+/// A request of the API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum ApiCall {
+    /// `GET /v1/me/state`
+    FetchState,
+    /// `PUT /v1/me/availability`
+    SetAvailability {
+        /// Idempotency key.
+        key: String,
+        /// `If-Match`.
+        base: Version,
+        /// The choice.
+        availability: Availability,
+    },
+    /// `PUT /v1/me/forwarding`
+    SetForwarding {
+        /// Idempotency key.
+        key: String,
+        /// `If-Match`.
+        base: Version,
+        /// Where calls go.
+        number: Option<PhoneNumber>,
+    },
+    /// `PUT /v1/me/devices/{id}`
+    RegisterDevice {
+        /// Idempotency key.
+        key: String,
+        /// The push service's address.
+        push_token: Option<SecretRef>,
+    },
+    /// `POST /v1/me/calls/{id}/answer`
+    Answer {
+        /// Idempotency key.
+        key: String,
+        /// Which call.
+        call_id: CallId,
+    },
+    /// `POST /v1/me/calls/{id}/decline`
+    Decline {
+        /// Idempotency key.
+        key: String,
+        /// Which call.
+        call_id: CallId,
+    },
+    /// `POST /v1/me/calls/{id}/hang-up`
+    HangUp {
+        /// Idempotency key.
+        key: String,
+        /// Which call.
+        call_id: CallId,
+    },
+    /// `POST /v1/me/calls/{id}/lease`
+    RenewLease {
+        /// Idempotency key.
+        key: String,
+        /// Which call.
+        call_id: CallId,
+    },
+}
+
+/// A transaction of the vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "transaction", rename_all = "snake_case")]
+pub enum Transaction {
+    /// Read everything.
+    Load,
+    /// Keep a login that waits for its browser; replaces an older one.
+    SavePending {
+        /// What to keep.
+        pending: PendingLogin,
+        /// The issuer's metadata, so that a new process can finish the login.
+        metadata: ServerMetadata,
+    },
+    /// Forget it.
+    DropPending,
+    /// Sign in: keep the tokens and forget the pending login, both or neither.
+    SignIn {
+        /// Who.
+        agent: Identified,
+        /// The tokens of generation 1.
+        tokens: TokenSet,
+    },
+    /// Before a refresh: take the lease and write down the intent. Answers: done, superseded, or lease held.
+    BeginRefresh {
+        /// The generation to be replaced.
+        generation: Generation,
+    },
+    /// After a refresh: keep the new tokens, clear intent and lease. Answers: done or superseded.
+    FinishRefresh {
+        /// The new tokens.
+        tokens: TokenSet,
+    },
+    /// A refresh came to nothing: let the lease go. The intent stays until a refresh succeeds.
+    AbandonRefresh {
+        /// The generation that was to be replaced.
+        generation: Generation,
+    },
+    /// What generation is current? Answers: re-read.
+    Reread,
+    /// Sign out: move the refresh token to the queue of revocations, forget session, snapshot and routing. Answers: what
+    /// the vault holds then.
+    SignOut {
+        /// `false` when the server ended the session: then there is nothing to revoke.
+        revoke: bool,
+    },
+    /// A revocation is done.
+    Revoked {
+        /// Which.
+        revocation: RevocationId,
+    },
+    /// Keep what the ring rule should remember, and the snapshot for display.
+    Remember {
+        /// For the rule.
+        knowledge: Knowledge,
+        /// For display.
+        snapshot: Option<Box<Snapshot>>,
+        /// `server - wall`.
+        server_offset: Option<i64>,
+    },
+    /// Keep the push service's address.
+    SavePushToken {
+        /// The address.
+        token: Option<SecretRef>,
+    },
+}
+
+/// The answer to a command that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// What the address of the login page is made of.
+    Login {
+        /// From the metadata.
+        authorization_endpoint: String,
+        /// State, nonce, verifier, redirect URI, hint.
+        pending: PendingLogin,
+    },
+    /// A valid access token.
+    Token {
+        /// Which.
+        access: SecretRef,
+    },
+    /// What the repair did, in order, for a person.
+    Repaired {
+        /// One line a step.
+        steps: Vec<String>,
+    },
+}

@@ -1,0 +1,376 @@
+//! What happens to the machine: commands of the app, events of the platform, results of effects.
+
+use hookswitch_wire::{
+    Agent, Availability, CallId, CallPush, PhoneNumber, ServerMetadata, Snapshot, StreamEvent, UnixMillis, Version,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    effect::{EffectId, RevocationId},
+    ring::CallKnowledge,
+    session::{PendingLogin, TokenSet},
+    state::Timer,
+};
+
+/// The name of a secret that the shell keeps: the heart never holds one. Equal secrets have equal names, so that the
+/// checks of the heart (`state`, `nonce`) are comparisons of names, and a transcript has nothing to redact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretRef(pub u64);
+
+/// Names a command of the app, so that its [`crate::Reply`] finds the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CommandId(pub u64);
+
+/// Everything that can happen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The process has started. `seed` feeds jitter and command keys, never a secret.
+    Started {
+        /// Fresh random bits.
+        seed: u64,
+    },
+    /// The app asks for something; each command gets exactly one reply.
+    Command {
+        /// Where the reply goes.
+        id: CommandId,
+        /// What it asks.
+        command: Command,
+    },
+    /// The app comes to the foreground.
+    Foreground,
+    /// The app goes to the background.
+    Background,
+    /// The device has a network.
+    NetworkUp,
+    /// The device has no network.
+    NetworkDown,
+    /// The device was unlocked for the first time since it started: keys can be read now.
+    Unlocked,
+    /// A push about a call. The decision is among the effects of this very step.
+    Push {
+        /// What it carries.
+        push: CallPush,
+        /// iOS: what PushKit says about reporting; `true` where it says nothing.
+        must_report: bool,
+    },
+    /// An effect came to its end.
+    Completed {
+        /// Which effect.
+        effect: EffectId,
+        /// The server's `Date`, when it sent one.
+        server_time: Option<UnixMillis>,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// News of the presence stream.
+    Stream {
+        /// Which stream: news of one that was closed since is ignored.
+        effect: EffectId,
+        /// What it says.
+        news: StreamNews,
+    },
+    /// A timer that an effect set has run out.
+    Timer {
+        /// Which.
+        timer: Timer,
+    },
+}
+
+/// What the app asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// Start a login; the reply is what the address of the login page is made of.
+    BeginLogin {
+        /// An e-mail address to fill in.
+        hint: Option<String>,
+        /// Which of the registered redirect URIs.
+        redirect_uri: String,
+        /// RFC 6749, section 10.12.
+        state: SecretRef,
+        /// OpenID Connect Core, section 3.1.2.1.
+        nonce: SecretRef,
+        /// RFC 7636.
+        verifier: SecretRef,
+    },
+    /// The browser came back.
+    FinishLogin {
+        /// Where it landed, taken apart.
+        redirect: Redirect,
+    },
+    /// The person closed the login for good. (A minimised browser is not a cancel.)
+    CancelLogin,
+    /// A valid access token.
+    AccessToken,
+    /// End the session on this device.
+    SignOut,
+    /// Reset token and cache without losing the sign-in.
+    Repair,
+    /// A tap on the availability picker.
+    SetAvailability {
+        /// The choice.
+        availability: Availability,
+    },
+    /// Turn forwarding on or off.
+    SetForwarding {
+        /// Where calls go; `None` turns it off.
+        number: Option<PhoneNumber>,
+    },
+    /// The push service gave an address.
+    SetPushToken {
+        /// `None` when the service took it back.
+        token: Option<SecretRef>,
+    },
+    /// The agent answers on this phone.
+    Answer {
+        /// Which call.
+        call_id: CallId,
+    },
+    /// The agent declines on this phone.
+    Decline {
+        /// Which call.
+        call_id: CallId,
+    },
+    /// The agent hangs up.
+    HangUp {
+        /// Which call.
+        call_id: CallId,
+    },
+}
+
+/// A redirect, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// Scheme, authority and path: must be the redirect URI of the pending login, exactly.
+    pub target: String,
+    /// RFC 6749, section 4.1.2.
+    pub state: Option<SecretRef>,
+    /// RFC 6749, section 4.1.2.
+    pub code: Option<SecretRef>,
+    /// RFC 9207.
+    pub iss: Option<String>,
+    /// RFC 6749, section 4.1.2.1.
+    pub error: Option<String>,
+    /// Whether a parameter came twice, which RFC 6749, section 3.1 forbids.
+    pub repeated: bool,
+}
+
+/// News of the presence stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum StreamNews {
+    /// An event.
+    Event {
+        /// Which.
+        event: StreamEvent,
+    },
+    /// Something that is not an event of this stream: the stream is not what it should be.
+    Malformed {
+        /// The complaint, without the data.
+        complaint: String,
+    },
+    /// The stream is over, or never opened.
+    Closed {
+        /// Why.
+        outcome: Outcome,
+    },
+}
+
+/// How an effect ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A request was granted or a store transaction committed, and there is nothing more to say.
+    Done,
+    /// No answer: offline, timed out, cut. Says nothing about what the server did.
+    Unreachable {
+        /// For logs.
+        cause: String,
+    },
+    /// An answer that is none: a captive portal's page, a truncated body, JSON of another shape.
+    Unintelligible {
+        /// The HTTP status.
+        status: u16,
+        /// For logs; never the body.
+        cause: String,
+    },
+    /// The server cannot now: 408, 425, 429, 5xx.
+    Unavailable {
+        /// The HTTP status.
+        status: u16,
+        /// `Retry-After` in milliseconds.
+        retry_after: Option<u64>,
+    },
+    /// 401: the access token is not valid.
+    Unauthenticated,
+    /// Any other refusal of the API.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// [`hookswitch_wire::problem::code`].
+        code: String,
+        /// For a person.
+        detail: Option<String>,
+        /// With 412: the newest state.
+        current: Option<Box<Snapshot>>,
+    },
+    /// The newest state.
+    State {
+        /// All of it.
+        snapshot: Box<Snapshot>,
+    },
+    /// The issuer's metadata.
+    Metadata {
+        /// What it says of itself.
+        metadata: ServerMetadata,
+    },
+    /// The token endpoint granted.
+    Granted {
+        /// What.
+        grant: Grant,
+    },
+    /// The token endpoint refused (RFC 6749, section 5.2).
+    OAuthError {
+        /// `invalid_grant` and its like.
+        error: String,
+        /// For logs.
+        description: Option<String>,
+    },
+    /// What the vault holds.
+    Loaded {
+        /// Everything at once.
+        loaded: Box<Loaded>,
+    },
+    /// Another process has a newer generation of tokens.
+    Superseded {
+        /// The newest.
+        tokens: TokenSet,
+    },
+    /// Another process refreshes now.
+    LeaseHeld {
+        /// Milliseconds until its lease ends.
+        for_millis: u64,
+    },
+    /// The vault says what it holds now (an answer to a re-read); `None` when the session is gone.
+    Reread {
+        /// The newest.
+        tokens: Option<TokenSet>,
+    },
+    /// The vault could not do it.
+    StorageFailed {
+        /// For logs.
+        cause: String,
+    },
+}
+
+/// What a token request gave. The secrets stay with the shell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Goes with requests.
+    pub access: SecretRef,
+    /// `None`: the old one stays valid.
+    pub refresh: Option<SecretRef>,
+    /// Life of the access token in seconds.
+    pub expires_in: Option<u64>,
+    /// What the ID token says.
+    pub claims: Option<Claims>,
+}
+
+/// What an ID token says (OpenID Connect Core, section 2).
+///
+/// It came straight from the token endpoint over TLS, so the issuer is known without its signature (section 3.1.3.7, 6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who signed it.
+    pub iss: String,
+    /// For whom.
+    pub aud: Vec<String>,
+    /// Who signed in.
+    pub sub: String,
+    /// Ties it to the login that asked.
+    pub nonce: Option<SecretRef>,
+    /// Seconds since 1970.
+    pub exp: i64,
+    /// For display.
+    pub email: Option<String>,
+    /// For display.
+    pub name: Option<String>,
+}
+
+/// What the vault holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "loaded", rename_all = "snake_case")]
+pub enum Loaded {
+    /// The device was not unlocked since it started: the key cannot be read yet. Nothing is lost.
+    KeyUnavailable {
+        /// Readable without the key.
+        knowledge: Option<Knowledge>,
+    },
+    /// The key is gone for good (screen lock removed, restored to another device): what it sealed is lost.
+    KeyInvalidated,
+    /// The vault could be read.
+    Contents(Contents),
+}
+
+/// What the vault holds when it could be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// Signed in.
+    pub session: Option<StoredSession>,
+    /// A login that waits for its browser.
+    pub pending: Option<PendingLogin>,
+    /// The issuer's metadata as of the last login.
+    pub metadata: Option<ServerMetadata>,
+    /// Refresh tokens that wait to be revoked.
+    pub revocations: Vec<RevocationId>,
+    /// `server - wall` as last seen.
+    pub server_offset: Option<i64>,
+    /// What the ring rule remembers.
+    pub knowledge: Option<Knowledge>,
+    /// The address that the push service gave.
+    pub push_token: Option<SecretRef>,
+    /// Rows that could not be opened and were put aside.
+    pub quarantined: u32,
+}
+
+/// A session as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSession {
+    /// Who; the account and what is shown of it.
+    pub agent: crate::session::Identified,
+    /// The tokens.
+    pub tokens: TokenSet,
+    /// The newest snapshot that was seen, for display while offline.
+    pub snapshot: Option<Box<Snapshot>>,
+}
+
+/// What the ring rule remembers across processes. Kept unsealed, since a push may come before the first unlock; so it
+/// has no name, no number and no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Knowledge {
+    /// Who is signed in; `None` after a sign-out.
+    pub account: Option<hookswitch_wire::AccountId>,
+    /// The newest routing.
+    pub routing: Option<crate::ring::Routing>,
+    /// Whether the newest state lists this device.
+    pub registration: crate::ring::Registration,
+    /// Calls that this phone has heard of, and until when (server's clock) that matters.
+    pub calls: Vec<(CallId, CallKnowledge, UnixMillis)>,
+}
+
+impl Knowledge {
+    /// The version that it stands for.
+    pub fn version(&self) -> Option<Version> {
+        self.routing.map(|routing| routing.version)
+    }
+}
+
+/// What is known of the agent from a snapshot or an ID token.
+impl From<&Agent> for crate::session::Identified {
+    fn from(agent: &Agent) -> Self {
+        Self { account: agent.account.clone(), email: Some(agent.email.clone()), name: Some(agent.name.clone()) }
+    }
+}

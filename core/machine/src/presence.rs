@@ -1,0 +1,455 @@
+//! Presence: the server's state, the agent's taps, and the stream that keeps them together.
+//!
+//! The phone shows what the server says and nothing else. A tap is shown as *pending*, apart from what is confirmed, until
+//! the server's answer has it. A tap of the last [`TAP_LIFE`] is applied on top of whatever the server has by then; an
+//! older one is dropped and shown as superseded: an availability that somebody chose an hour ago, before a tunnel, must
+//! not overwrite what they chose on another device since.
+
+use hookswitch_wire::{Availability, PhoneNumber, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backoff::{Backoff, NETWORK},
+    effect::{ApiCall, Effect, EffectId, Reply},
+    error::Failure,
+    event::{CommandId, Outcome, SecretRef, StreamNews},
+    session::{RepairStage, Session},
+    state::{Lifecycle, Purpose, Step, Timer},
+    time::Mono,
+};
+
+/// A tap older than this is not applied any more, in milliseconds.
+pub const TAP_LIFE: u64 = 10_000;
+/// The server sends a heartbeat this often, in milliseconds.
+pub const HEARTBEAT: u64 = 15_000;
+/// A stream that was silent for two and a half heartbeats is dead, in milliseconds.
+pub const DEAD_AFTER: u64 = HEARTBEAT * 5 / 2;
+/// A stream that has lived this long is stable: the next failure starts with a short wait again, in milliseconds.
+pub const STABLE_AFTER: u64 = 30_000;
+/// The stream goes on this long after the app has left the foreground, in milliseconds.
+pub const BACKGROUND_GRACE: u64 = 20_000;
+
+/// What the phone knows of the agent's presence.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PresenceSync {
+    /// The newest state of the server.
+    pub(crate) confirmed: Option<Box<Snapshot>>,
+    pub(crate) taps: Taps,
+    pub(crate) superseded: Option<Superseded>,
+    pub(crate) link: Link,
+    pub(crate) backoff: Backoff,
+}
+
+impl PresenceSync {
+    /// Drops what the server will say again.
+    pub(crate) fn drop_cache(&mut self) {
+        self.confirmed = None;
+        self.superseded = None;
+        self.backoff.reset();
+    }
+
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.confirmed.as_ref().map(|snapshot| snapshot.version)
+    }
+}
+
+/// What a tap is about; there is at most one pending of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TapKind {
+    /// The availability picker.
+    Availability,
+    /// The forwarding switch.
+    Forwarding,
+}
+
+/// What a tap asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Wish {
+    /// This availability.
+    Availability {
+        /// Which.
+        availability: Availability,
+    },
+    /// Calls to this number, or to the apps.
+    Forwarding {
+        /// Which.
+        number: Option<PhoneNumber>,
+    },
+}
+
+impl Wish {
+    /// What it is about.
+    pub const fn kind(&self) -> TapKind {
+        match self {
+            Self::Availability { .. } => TapKind::Availability,
+            Self::Forwarding { .. } => TapKind::Forwarding,
+        }
+    }
+}
+
+/// A tap that the server has not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tap {
+    pub(crate) wish: Wish,
+    pub(crate) to: CommandId,
+    pub(crate) at: Mono,
+    pub(crate) sent: bool,
+    /// What was sent last; kept while the answer is in doubt, so that a repetition is known as one.
+    pub(crate) attempt: Option<(String, Version)>,
+}
+
+/// The pending taps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taps {
+    availability: Option<Tap>,
+    forwarding: Option<Tap>,
+}
+
+impl Taps {
+    fn slot(&mut self, kind: TapKind) -> &mut Option<Tap> {
+        match kind {
+            TapKind::Availability => &mut self.availability,
+            TapKind::Forwarding => &mut self.forwarding,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tap> {
+        self.availability.iter().chain(&self.forwarding)
+    }
+
+    pub(crate) fn take_all(&mut self) -> Vec<Tap> {
+        self.availability.take().into_iter().chain(self.forwarding.take()).collect()
+    }
+}
+
+/// A tap that was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Superseded {
+    /// What was asked for.
+    pub wish: Wish,
+    /// When it was given up, by the best guess of the server's clock.
+    pub at: UnixMillis,
+    /// What happened, for the agent.
+    pub why: String,
+}
+
+/// The presence stream, as the phone sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "link", rename_all = "snake_case")]
+pub(crate) enum Link {
+    /// Closed: signed out, in the background, no network, or waiting to try again.
+    #[default]
+    Down,
+    /// Waits for a fresh token, then opens.
+    WantsToken,
+    /// Opened, nothing heard yet.
+    Opening { stream: EffectId, access: SecretRef },
+    /// Heard of within the last two and a half heartbeats.
+    Live { stream: EffectId, access: SecretRef },
+}
+
+impl Link {
+    const fn stream(self) -> Option<(EffectId, SecretRef)> {
+        match self {
+            Self::Opening { stream, access } | Self::Live { stream, access } => Some((stream, access)),
+            Self::Down | Self::WantsToken => None,
+        }
+    }
+}
+
+impl Step<'_> {
+    // ---- taps --------------------------------------------------------------------------------------------------
+
+    pub(crate) fn tap(&mut self, to: CommandId, wish: Wish) {
+        match &self.state.session {
+            Session::SignedIn(_) => {}
+            Session::ReauthRequired { reason, .. } => {
+                let why = reason.explain();
+                return self.fail(to, Failure::reauthenticate(why));
+            }
+            Session::Loading | Session::Locked => return self.fail(to, Failure::storage("The app is still starting.")),
+            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => {
+                return self.fail(to, Failure::reauthenticate("Nobody is signed in on this phone."));
+            }
+        }
+        let kind = wish.kind();
+        let tap = Tap { wish, to, at: self.now.mono, sent: false, attempt: None };
+        if let Some(older) = self.state.presence.taps.slot(kind).replace(tap) {
+            // Its request may still arrive; the newer one is sent after it and wins.
+            self.forget(|purpose| *purpose == Purpose::Tap { tap: kind });
+            self.fail(older.to, Failure::cancelled("A newer choice replaces this one."));
+        }
+        self.state.presence.superseded = None;
+        let at = self.now.mono + TAP_LIFE;
+        self.set_timer(Timer::TapExpiry { tap: kind }, at);
+    }
+
+    /// Sends the taps that wait, as soon as there is a state to base them on.
+    pub(crate) fn send_taps(&mut self) {
+        let reachable = self.state.network_up && self.state.presence.backoff.is_over(self.now.mono);
+        let Some(newest) = self.state.presence.version().filter(|_| reachable) else { return };
+        for kind in [TapKind::Availability, TapKind::Forwarding] {
+            let Some((wish, attempt)) = self
+                .state
+                .presence
+                .taps
+                .slot(kind)
+                .as_ref()
+                .filter(|tap| !tap.sent)
+                .map(|tap| (tap.wish.clone(), tap.attempt.clone()))
+            else {
+                continue;
+            };
+            let (key, base) = attempt.unwrap_or_else(|| (self.idempotency_key(), newest));
+            if let Some(tap) = self.state.presence.taps.slot(kind) {
+                tap.sent = true;
+                tap.attempt = Some((key.clone(), base));
+            }
+            let call = match wish {
+                Wish::Availability { availability } => ApiCall::SetAvailability { key, base, availability },
+                Wish::Forwarding { number } => ApiCall::SetForwarding { key, base, number },
+            };
+            self.call_api(call, Purpose::Tap { tap: kind });
+        }
+    }
+
+    pub(crate) fn tap_answered(&mut self, kind: TapKind, outcome: Outcome) {
+        let now = self.now.mono;
+        let Some(tap) = self.state.presence.taps.slot(kind) else { return };
+        let young = now.saturating_sub(tap.at) < TAP_LIFE;
+        tap.sent = false;
+        match outcome {
+            Outcome::State { snapshot } => {
+                let to = tap.to;
+                self.drop_tap(kind);
+                self.apply_snapshot(snapshot);
+                self.reply(to, Ok(Reply::Done));
+            }
+            // The server is at another state. A tap of just now is the agent's last word: on top of that state, then.
+            Outcome::Refused { code, current, .. } if code == code::STALE => {
+                tap.attempt = None;
+                if let Some(snapshot) = current {
+                    self.apply_snapshot(snapshot);
+                }
+                if !young {
+                    self.supersede(kind, "Something newer was chosen on another device.");
+                }
+            }
+            // No answer: in doubt, so the very same request is repeated while the tap is young.
+            Outcome::Unreachable { .. } | Outcome::Unavailable { .. } | Outcome::Unintelligible { .. } => {
+                if young {
+                    self.link_failed(&outcome);
+                } else {
+                    self.supersede(kind, "There was no connection when you chose it.");
+                }
+            }
+            other => {
+                let to = tap.to;
+                let failure = self.failure_of(&other);
+                self.drop_tap(kind);
+                self.fail(to, failure);
+            }
+        }
+    }
+
+    pub(crate) fn tap_expired(&mut self, kind: TapKind) {
+        // One that is under way is decided by its answer.
+        if self.state.presence.taps.slot(kind).as_ref().is_some_and(|tap| !tap.sent) {
+            self.supersede(kind, "There was no connection when you chose it.");
+        }
+    }
+
+    fn supersede(&mut self, kind: TapKind, why: &str) {
+        let at = self.state.clock.guess(self.now);
+        if let Some(tap) = self.drop_tap(kind) {
+            self.fail(tap.to, Failure::offline(format!("Not applied: {why}")));
+            self.state.presence.superseded = Some(Superseded { wish: tap.wish, at, why: why.to_owned() });
+        }
+    }
+
+    fn drop_tap(&mut self, kind: TapKind) -> Option<Tap> {
+        self.cancel_timer(Timer::TapExpiry { tap: kind });
+        self.state.presence.taps.slot(kind).take()
+    }
+
+    // ---- state -------------------------------------------------------------------------------------------------
+
+    /// Applies a state if it is newer than the one that is known.
+    pub(crate) fn apply_snapshot(&mut self, snapshot: Box<Snapshot>) {
+        self.state.clock.learn(snapshot.at, self.now);
+        if self.state.presence.version().is_some_and(|known| snapshot.version <= known) {
+            return;
+        }
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        if snapshot.agent.account != session.agent.account {
+            // Not our agent's state: a server's fault that must not show somebody else's calls.
+            return;
+        }
+        session.agent = (&snapshot.agent).into();
+        self.state.presence.confirmed = Some(snapshot);
+        self.state.unremembered = true;
+        self.device_seen();
+        self.calls_seen();
+    }
+
+    pub(crate) fn fetched(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::State { snapshot } => {
+                self.apply_snapshot(snapshot);
+                self.repair_progress(RepairStage::Fetching, Ok("The state was read anew."));
+            }
+            other => {
+                let failure = self.failure_of(&other);
+                self.repair_progress(RepairStage::Fetching, Err(failure));
+            }
+        }
+    }
+
+    // ---- stream ------------------------------------------------------------------------------------------------
+
+    /// Whether traffic is allowed at all.
+    pub(crate) const fn is_active(&self) -> bool {
+        match self.state.lifecycle {
+            Lifecycle::Foreground | Lifecycle::Leaving => true,
+            Lifecycle::Background => false,
+        }
+    }
+
+    /// Opens the stream when it should be open and is not.
+    pub(crate) fn open_stream_if_wanted(&mut self) {
+        let wanted = self.is_active() && self.state.network_up;
+        let now = self.now;
+        let Session::SignedIn(session) = &self.state.session else { return };
+        match self.state.presence.link {
+            Link::Opening { .. } | Link::Live { .. } if !wanted => self.close_stream(),
+            Link::Down | Link::WantsToken if wanted && self.state.presence.backoff.is_over(now.mono) => {
+                if session.has_fresh_token(now) {
+                    let access = session.tokens.access;
+                    let after = self.state.presence.version();
+                    let stream = self.fresh_id();
+                    self.state.presence.link = Link::Opening { stream, access };
+                    self.effects.push(Effect::OpenStream { id: stream, access, after });
+                    let at = now.mono + DEAD_AFTER;
+                    self.set_timer(Timer::Heartbeat, at);
+                } else if self.state.presence.link == Link::Down {
+                    self.state.presence.link = Link::WantsToken;
+                    self.refresh_if_possible();
+                }
+            }
+            Link::WantsToken if !wanted => self.state.presence.link = Link::Down,
+            Link::Down | Link::WantsToken | Link::Opening { .. } | Link::Live { .. } => {}
+        }
+    }
+
+    pub(crate) fn close_stream(&mut self) {
+        if let Some((id, _)) = self.state.presence.link.stream() {
+            self.effects.push(Effect::CloseStream { id });
+        }
+        self.state.presence.link = Link::Down;
+        self.cancel_timer(Timer::Heartbeat);
+        self.cancel_timer(Timer::Stable);
+        self.cancel_timer(Timer::Reconnect);
+    }
+
+    pub(crate) fn stream_news(&mut self, effect: EffectId, news: StreamNews) {
+        let Some((stream, access)) = self.state.presence.link.stream().filter(|(stream, _)| *stream == effect) else {
+            return;
+        };
+        match news {
+            StreamNews::Event { event } => {
+                if matches!(self.state.presence.link, Link::Opening { .. }) {
+                    self.state.presence.link = Link::Live { stream, access };
+                    let at = self.now.mono + STABLE_AFTER;
+                    self.set_timer(Timer::Stable, at);
+                }
+                let at = self.now.mono + DEAD_AFTER;
+                self.set_timer(Timer::Heartbeat, at);
+                match event {
+                    StreamEvent::State(snapshot) => self.apply_snapshot(snapshot),
+                    StreamEvent::Heartbeat(heartbeat) => self.state.clock.learn(heartbeat.at, self.now),
+                    StreamEvent::SignedOut(signed_out) => self.signed_out_remotely(signed_out.reason.into()),
+                }
+            }
+            StreamNews::Malformed { .. } => {
+                self.link_failed(&Outcome::Unintelligible { status: 200, cause: "malformed event".into() });
+            }
+            StreamNews::Closed { outcome: Outcome::Unauthenticated } => {
+                self.close_stream();
+                self.token_is_stale(access);
+            }
+            StreamNews::Closed { outcome } => self.link_failed(&outcome),
+        }
+    }
+
+    pub(crate) fn stream_is_silent(&mut self) {
+        self.link_failed(&Outcome::Unreachable { cause: "no heartbeat".into() });
+    }
+
+    pub(crate) fn stream_is_stable(&mut self) {
+        self.state.presence.backoff.reset();
+    }
+
+    /// The server was not reached: wait, then try again.
+    pub(crate) fn link_failed(&mut self, outcome: &Outcome) {
+        self.close_stream();
+        let retry_after = match outcome {
+            Outcome::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        let at = self.state.presence.backoff.fail(NETWORK, self.now.mono, &mut self.state.random, retry_after);
+        if self.is_active() && self.state.network_up {
+            self.set_timer(Timer::Reconnect, at);
+        }
+    }
+
+    // ---- lifecycle and network ---------------------------------------------------------------------------------
+
+    pub(crate) fn foreground(&mut self) {
+        self.state.lifecycle = Lifecycle::Foreground;
+        self.cancel_timer(Timer::BackgroundGrace);
+        self.retry_all_now();
+    }
+
+    pub(crate) fn background(&mut self) {
+        if self.state.lifecycle == Lifecycle::Foreground {
+            self.state.lifecycle = Lifecycle::Leaving;
+            let at = self.now.mono + BACKGROUND_GRACE;
+            self.set_timer(Timer::BackgroundGrace, at);
+        }
+    }
+
+    pub(crate) fn background_grace_over(&mut self) {
+        if self.state.lifecycle != Lifecycle::Leaving {
+            return;
+        }
+        self.state.lifecycle = Lifecycle::Background;
+        self.close_stream();
+        for timer in [Timer::Refresh, Timer::Register, Timer::Revoke] {
+            self.cancel_timer(timer);
+        }
+    }
+
+    pub(crate) fn network(&mut self, up: bool) {
+        self.state.network_up = up;
+        if up {
+            self.retry_all_now();
+        } else {
+            self.close_stream();
+        }
+    }
+
+    /// Something changed for the better: whatever waits tries at once.
+    fn retry_all_now(&mut self) {
+        self.state.presence.backoff.retry_now();
+        self.state.device.backoff.retry_now();
+        self.state.revoke_backoff.retry_now();
+        if let Session::SignedIn(session) = &mut self.state.session {
+            session.backoff.retry_now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

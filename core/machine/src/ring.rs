@@ -1,0 +1,359 @@
+//! The ring rule: whether this phone rings for a call.
+//!
+//! [`decide`] is the rule itself: read it from top to bottom. It is total, pure and offline; it takes [`Facts`], which the
+//! rest of this crate gathers from the state, and a push, and gives a [`Verdict`]. Three principles order it:
+//!
+//! 1. **Forwarding on, the mobile app is silent.** Whoever knows the newer state, push or phone, is believed.
+//! 2. **Unknown means ring.** A missed customer call is worse than one that rings twice. What is unknown is verified
+//!    with the server within [`VERIFY_WITHIN`].
+//! 3. **Silence always has a [`Silence`] reason**, kept with its inputs in the [`RingLog`].
+//!
+//! What a platform must do about a verdict is data as well: [`PlatformAction`].
+
+use std::collections::VecDeque;
+
+use hookswitch_wire::{AccountId, CallId, CallPush, Effective, Platform, PushKind, UnixMillis, Version};
+use serde::{Deserialize, Serialize};
+
+/// A ring on facts that the server has not confirmed is verified within this time, in milliseconds.
+pub const VERIFY_WITHIN: u64 = 2_000;
+
+/// How long a call that is over is remembered, so that a late push for it stays silent, in milliseconds.
+pub const TOMBSTONE_LIFE: u64 = 10 * 60 * 1_000;
+
+/// Rings, or why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// The phone rings.
+    Ring {
+        /// Until this moment of the server's clock, unless something stops it before.
+        until: UnixMillis,
+        /// Whether the server must confirm it within [`VERIFY_WITHIN`], because the push is all that is known.
+        verify: bool,
+    },
+    /// The phone keeps silent.
+    Silence {
+        /// Why.
+        reason: Silence,
+    },
+}
+
+/// Why a phone keeps silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Silence {
+    /// Calls go to an external number.
+    ForwardingActive,
+    /// The agent takes no calls now.
+    NotAvailable,
+    /// The agent is on another call.
+    InAnotherCall,
+    /// Somebody or something else answered.
+    AnsweredElsewhere,
+    /// The call is over.
+    CallEnded,
+    /// The push came after the call had stopped ringing.
+    Expired,
+    /// This phone rings for it already, or is in it.
+    Duplicate,
+    /// Nobody is signed in on this phone.
+    SignedOut,
+    /// The call is for somebody else than the agent who is signed in.
+    OtherAccount,
+    /// The server does not count this phone among the agent's devices any more.
+    DeviceNotRegistered,
+}
+
+impl Silence {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::ForwardingActive,
+        Self::NotAvailable,
+        Self::InAnotherCall,
+        Self::AnsweredElsewhere,
+        Self::CallEnded,
+        Self::Expired,
+        Self::Duplicate,
+        Self::SignedOut,
+        Self::OtherAccount,
+        Self::DeviceNotRegistered,
+    ];
+
+    /// One sentence for a person.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::ForwardingActive => {
+                "Silent: calls are forwarded to an external number, so the mobile app does not ring."
+            }
+            Self::NotAvailable => "Silent: the agent takes no calls now.",
+            Self::InAnotherCall => "Silent: the agent is on another call.",
+            Self::AnsweredElsewhere => "Silent: the call was answered elsewhere.",
+            Self::CallEnded => "Silent: the call is over.",
+            Self::Expired => "Silent: the push came after the call had stopped ringing.",
+            Self::Duplicate => "Silent: this phone has this call already.",
+            Self::SignedOut => "Silent: nobody is signed in on this phone.",
+            Self::OtherAccount => "Silent: the call is for another agent than the one signed in on this phone.",
+            Self::DeviceNotRegistered => "Silent: the agent's devices do not include this phone any more.",
+        }
+    }
+}
+
+/// Who is signed in on this phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Identity {
+    /// This agent. A session that needs a new sign-in still counts: its calls are its calls.
+    SignedIn {
+        /// Who.
+        account: AccountId,
+    },
+    /// Nobody.
+    SignedOut,
+    /// The vault cannot be read yet (before the first unlock) and nothing was remembered outside of it.
+    Unknown,
+}
+
+/// Whether the server counts this phone among the agent's devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// The newest state lists it.
+    Registered,
+    /// The newest state does not list it, though it was registered before.
+    NotRegistered,
+    /// No state has said so yet.
+    Unknown,
+}
+
+/// What a state of the server says about routing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routing {
+    /// Which state.
+    pub version: Version,
+    /// Whether calls go to an external number.
+    pub forwarding_on: bool,
+    /// The agent's effective state.
+    pub effective: Effective,
+}
+
+/// What this phone knows of the call that a push is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallKnowledge {
+    /// Nothing, or that it rings somewhere.
+    Open,
+    /// It rings on this phone, or this phone is in it.
+    Here,
+    /// It was answered elsewhere.
+    AnsweredElsewhere,
+    /// It is over.
+    Ended,
+}
+
+/// Everything that the rule looks at, apart from the push.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Who is signed in on this phone.
+    pub identity: Identity,
+    /// Whether the server counts this phone among the agent's devices.
+    pub registration: Registration,
+    /// The newest routing that this phone knows.
+    pub routing: Option<Routing>,
+    /// What it knows of this call.
+    pub call: CallKnowledge,
+    /// Whether this phone has another call, ringing or running.
+    pub busy: bool,
+    /// The server's time, if the server has said it to this process. A clock that nobody vouches for silences no call.
+    pub server_now: Option<UnixMillis>,
+}
+
+/// The ring rule.
+pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
+    let silence = |reason| Verdict::Silence { reason };
+
+    // A push may be a stop.
+    match push.kind {
+        PushKind::Incoming => {}
+        PushKind::AnsweredElsewhere => return silence(Silence::AnsweredElsewhere),
+        PushKind::Ended => return silence(Silence::CallEnded),
+    }
+
+    // Is it for whoever holds this phone?
+    match &facts.identity {
+        Identity::SignedOut => return silence(Silence::SignedOut),
+        Identity::SignedIn { account } if *account != push.account => return silence(Silence::OtherAccount),
+        Identity::SignedIn { .. } | Identity::Unknown => {}
+    }
+
+    // Is it still a call?
+    match facts.call {
+        CallKnowledge::Here => return silence(Silence::Duplicate),
+        CallKnowledge::AnsweredElsewhere => return silence(Silence::AnsweredElsewhere),
+        CallKnowledge::Ended => return silence(Silence::CallEnded),
+        CallKnowledge::Open => {}
+    }
+    if facts.server_now.is_some_and(|now| now >= push.expires_at) {
+        return silence(Silence::Expired);
+    }
+
+    // Whoever knows the newer state is believed: the phone when it has seen the state that the push was made from.
+    let known = facts.routing.filter(|routing| routing.version >= push.routing);
+
+    // The rule that this product is for.
+    if known.map_or(push.forwarding_on, |routing| routing.forwarding_on) {
+        return silence(Silence::ForwardingActive);
+    }
+
+    if facts.busy {
+        return silence(Silence::InAnotherCall);
+    }
+
+    if let Some(routing) = known {
+        if facts.registration == Registration::NotRegistered {
+            return silence(Silence::DeviceNotRegistered);
+        }
+        match routing.effective {
+            Effective::InCall => return silence(Silence::InAnotherCall),
+            Effective::DoNotDisturb | Effective::AfterCallWork => return silence(Silence::NotAvailable),
+            // "Offline" cannot be the state of an agent whose phone this is: the server will say so, not we.
+            Effective::Available | Effective::Offline => {}
+        }
+    }
+
+    Verdict::Ring { until: push.expires_at, verify: known.is_none() }
+}
+
+/// What the app must do about a verdict on its platform. The shells carry it out without thinking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum PlatformAction {
+    /// iOS: report the call to CallKit under the call's own UUID; it rings.
+    /// (`CXProvider.reportNewIncomingCall`, from within the PushKit callback.)
+    ReportIncomingCall,
+    /// iOS: report a call to CallKit under a *fresh* UUID and end it at once with `CXCallEndedReason.answeredElsewhere`.
+    /// An app that takes a VoIP push and reports no call is terminated, and soon gets no pushes
+    /// (`PKPushRegistryDelegate`); the fresh UUID keeps a call that rings already from being ended.
+    ReportThenEnd,
+    /// Android: add the call to Telecom; Telecom rings. (`CallsManager.addCall`, `TelecomManager.addNewIncomingCall`.)
+    AddCall,
+    /// Nothing: no call is added, nothing is shown.
+    Nothing,
+}
+
+impl PlatformAction {
+    /// What `platform` must do. `must_report` is what PushKit says of the push; where it says nothing, `true`.
+    pub const fn of(verdict: Verdict, platform: Platform, must_report: bool) -> Self {
+        match (platform, verdict) {
+            (Platform::Ios, Verdict::Ring { .. }) => Self::ReportIncomingCall,
+            (Platform::Ios, Verdict::Silence { .. }) if must_report => Self::ReportThenEnd,
+            (Platform::Ios, Verdict::Silence { .. }) => Self::Nothing,
+            (Platform::Android, Verdict::Ring { .. }) => Self::AddCall,
+            (Platform::Android, Verdict::Silence { .. }) => Self::Nothing,
+        }
+    }
+
+    /// One sentence for a person.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::ReportIncomingCall => "Reported to CallKit: rings.",
+            Self::ReportThenEnd => "Reported to CallKit and ended at once as answered elsewhere: no sound.",
+            Self::AddCall => "Added to Telecom: rings.",
+            Self::Nothing => "Not shown: no call is added.",
+        }
+    }
+}
+
+/// One decision with all that led to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The push.
+    pub push: CallPush,
+    /// What else was known.
+    pub facts: Facts,
+    /// What came out.
+    pub verdict: Verdict,
+    /// What the platform must do.
+    pub action: PlatformAction,
+    /// When, by the best guess of the server's clock.
+    pub at: UnixMillis,
+}
+
+impl Decision {
+    /// One sentence for a person.
+    pub fn explain(&self) -> String {
+        match self.verdict {
+            Verdict::Silence { reason } => reason.explain().to_owned(),
+            Verdict::Ring { verify: false, .. } => {
+                "Rings: the newest state says that the agent takes calls on this phone.".to_owned()
+            }
+            Verdict::Ring { verify: true, .. } => {
+                "Rings: the push knows more than this phone; the server is asked to confirm.".to_owned()
+            }
+        }
+    }
+
+    /// Whether the phone makes a sound.
+    pub const fn rings(&self) -> bool {
+        matches!(self.verdict, Verdict::Ring { .. })
+    }
+}
+
+/// Why a phone that rang does not ring any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Stopped {
+    /// For one of the reasons that would have kept it silent.
+    Because {
+        /// Which.
+        reason: Silence,
+    },
+    /// The agent answered on this phone.
+    AnsweredHere,
+    /// The agent declined on this phone.
+    DeclinedHere,
+}
+
+/// One line of the ring log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RingEntry {
+    /// A push was decided on.
+    Decided(Box<Decision>),
+    /// A ring ended.
+    Stopped {
+        /// Which call.
+        call_id: CallId,
+        /// Why.
+        why: Stopped,
+        /// When, by the best guess of the server's clock.
+        at: UnixMillis,
+    },
+}
+
+/// The last decisions, for support.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingLog {
+    entries: VecDeque<RingEntry>,
+}
+
+impl RingLog {
+    /// How many entries are kept.
+    pub const KEPT: usize = 200;
+
+    /// Adds an entry; the oldest one beyond [`Self::KEPT`] goes.
+    pub fn push(&mut self, entry: RingEntry) {
+        if self.entries.len() == Self::KEPT {
+            self.entries.pop_front();
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// The entries, oldest first.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &RingEntry> {
+        self.entries.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! What time it is, twice over.
+
+use hookswitch_wire::UnixMillis;
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds of a clock that never jumps and goes on while the device sleeps (`CLOCK_BOOTTIME`, not
+/// `CLOCK_MONOTONIC`). Means nothing outside of its process.
+pub type Mono = u64;
+
+/// Now, by both clocks of the device.
+///
+/// The wall clock is whatever the person set; it may be ten years off and may jump at any moment. So it is used only for
+/// what must survive the process (stored expiry, the age of a pending login) and always corrected by the server's `Date`;
+/// all waiting and ageing within a process goes by the monotonic clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timestamp {
+    /// The device's wall clock.
+    pub wall: UnixMillis,
+    /// The device's monotonic clock.
+    pub mono: Mono,
+}
+
+/// What is known of the server's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerClock {
+    /// `server - wall` when last seen; survives restarts, and is wrong once somebody has set the clock.
+    offset: Option<i64>,
+    /// `server - mono`, seen in this process: immune to anybody who sets the clock.
+    anchor: Option<i64>,
+}
+
+impl ServerClock {
+    /// As remembered from an earlier process.
+    pub const fn remembered(offset: Option<i64>) -> Self {
+        Self { offset, anchor: None }
+    }
+
+    /// The server said what time it is.
+    pub fn learn(&mut self, server: UnixMillis, now: Timestamp) {
+        self.offset = Some(server.saturating_sub(now.wall));
+        self.anchor = Some(server.saturating_sub(mono_as_millis(now.mono)));
+    }
+
+    /// The server's time as far as it can be trusted: only when heard in this process.
+    pub fn trusted(&self, now: Timestamp) -> Option<UnixMillis> {
+        self.anchor.map(|anchor| anchor.saturating_add(mono_as_millis(now.mono)))
+    }
+
+    /// The server's time at best guess.
+    pub fn guess(&self, now: Timestamp) -> UnixMillis {
+        self.trusted(now).unwrap_or_else(|| now.wall.saturating_add(self.offset.unwrap_or(0)))
+    }
+
+    /// What to remember for the next process.
+    pub const fn offset(&self) -> Option<i64> {
+        self.offset
+    }
+}
+
+fn mono_as_millis(mono: Mono) -> i64 {
+    i64::try_from(mono).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_time_ignores_a_clock_that_somebody_set() {
+        let mut clock = ServerClock::default();
+        clock.learn(1_000_000, Timestamp { wall: 5_000, mono: 10 });
+        let ten_years = 315_360_000_000;
+        assert_eq!(clock.trusted(Timestamp { wall: 5_000 + ten_years, mono: 2_010 }), Some(1_002_000));
+        assert_eq!(clock.guess(Timestamp { wall: -ten_years, mono: 2_010 }), 1_002_000);
+    }
+
+    #[test]
+    fn a_new_process_guesses_and_trusts_nothing() {
+        let clock = ServerClock::remembered(Some(-500));
+        let now = Timestamp { wall: 10_000, mono: 3 };
+        assert_eq!(clock.trusted(now), None);
+        assert_eq!(clock.guess(now), 9_500);
+    }
+}

@@ -1,0 +1,219 @@
+//! What an app shows: plain values made from the state.
+
+use hookswitch_wire::{Agent, CallId, PhoneNumber, Snapshot, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    calls::Phase,
+    presence::{Link, Superseded, Wish},
+    session::{Identified, LoginStage, ReauthReason, Refresh, Session, SignedOutWhy},
+    state::{Lifecycle, State},
+    time::Timestamp,
+};
+
+/// Everything that an app shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    /// Who is signed in, and how well.
+    pub session: SessionView,
+    /// The agent's presence, when it is known.
+    pub presence: Option<PresenceView>,
+    /// How well this phone hears the server.
+    pub link: LinkView,
+    /// Calls that ring on this phone.
+    pub ringing: Vec<CallView>,
+    /// The call that this phone is in.
+    pub in_call: Option<CallView>,
+}
+
+/// The session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SessionView {
+    /// The vault is being read: show a splash screen.
+    Loading,
+    /// The phone was not unlocked since it started: say so.
+    Locked,
+    /// Show the sign-in page.
+    SignedOut {
+        /// What to tell the agent, if anything.
+        why: SignedOutWhy,
+    },
+    /// The browser is open or minimised, or the sign-in is being completed.
+    SigningIn {
+        /// `true` when the browser has come back.
+        completing: bool,
+    },
+    /// Show the app.
+    SignedIn {
+        /// Who.
+        agent: Identified,
+        /// How well.
+        status: Status,
+        /// When the access token expires, by the server's clock. The app need not care: it is renewed by itself.
+        token_expires_at: UnixMillis,
+    },
+    /// Show the sign-in page, with the agent's e-mail address filled in.
+    ReauthRequired {
+        /// Who.
+        agent: Identified,
+        /// What to tell the agent.
+        reason: ReauthReason,
+    },
+    /// Show the sign-in page; the vault is being cleared.
+    SigningOut,
+}
+
+/// How well somebody is signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// All is well.
+    Fresh,
+    /// The access token is being renewed.
+    Refreshing,
+    /// The server cannot be reached. The session is safe.
+    Offline,
+    /// The newest tokens are in memory only, because storage fails.
+    Degraded,
+}
+
+/// The agent's presence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceView {
+    /// What the server says.
+    pub confirmed: Box<Snapshot>,
+    /// What the agent asked for and the server has not confirmed.
+    pub pending: Vec<Wish>,
+    /// What the agent asked for and will not happen.
+    pub superseded: Option<Superseded>,
+    /// Says that this phone is silent, while calls go elsewhere.
+    pub banner: Option<Banner>,
+}
+
+/// Calls go elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Banner {
+    /// Where.
+    pub number: PhoneNumber,
+}
+
+/// How well this phone hears the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkView {
+    /// Nobody is signed in.
+    Off,
+    /// In the background, on purpose.
+    Background,
+    /// Not, and it is tried again.
+    Offline,
+    /// Soon.
+    Connecting,
+    /// What is shown is what is.
+    Live,
+}
+
+/// A call on this phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallView {
+    /// Which.
+    pub call_id: CallId,
+    /// Who calls.
+    pub from: Option<PhoneNumber>,
+    /// Who calls, for display.
+    pub from_name: Option<String>,
+    /// Since when this phone has it, by the best guess of the server's clock.
+    pub since: UnixMillis,
+}
+
+impl State {
+    /// What an app shows.
+    pub fn view(&self, now: Timestamp) -> View {
+        let session = match &self.session {
+            Session::Loading => SessionView::Loading,
+            Session::Locked => SessionView::Locked,
+            Session::SignedOut { why } => SessionView::SignedOut { why: *why },
+            Session::SigningIn { stage, .. } => SessionView::SigningIn {
+                completing: match stage {
+                    LoginStage::Preparing { .. } | LoginStage::Browser => false,
+                    LoginStage::Exchanging { .. } | LoginStage::Storing { .. } => true,
+                },
+            },
+            Session::SignedIn(session) => {
+                let status = if session.unsaved {
+                    Status::Degraded
+                } else if !self.network_up || session.backoff.has_failed() || self.presence.backoff.has_failed() {
+                    Status::Offline
+                } else if session.refresh != Refresh::Idle && !session.has_fresh_token(now) {
+                    Status::Refreshing
+                } else {
+                    Status::Fresh
+                };
+                SessionView::SignedIn {
+                    agent: session.agent.clone(),
+                    status,
+                    token_expires_at: session.tokens.expires_at,
+                }
+            }
+            Session::ReauthRequired { agent, reason } => {
+                SessionView::ReauthRequired { agent: agent.clone(), reason: *reason }
+            }
+            Session::SigningOut { .. } => SessionView::SigningOut,
+        };
+        let presence = self.presence.confirmed.clone().map(|confirmed| PresenceView {
+            pending: self.presence.taps.iter().map(|tap| tap.wish.clone()).collect(),
+            superseded: self.presence.superseded.clone(),
+            banner: confirmed.presence.forwarding.number.clone().map(|number| Banner { number }),
+            confirmed,
+        });
+        let in_phase = |wanted: fn(Phase) -> bool| {
+            self.calls.heard.iter().filter(move |(_, call)| wanted(call.phase)).map(|(id, call)| CallView {
+                call_id: id.clone(),
+                from: call.from.clone(),
+                from_name: call.from_name.clone(),
+                since: call.since,
+            })
+        };
+        View {
+            session,
+            presence,
+            link: self.link_view(),
+            ringing: in_phase(|phase| phase == Phase::Ringing).collect(),
+            in_call: in_phase(|phase| matches!(phase, Phase::Answering | Phase::InCall)).next(),
+        }
+    }
+
+    fn link_view(&self) -> LinkView {
+        if !matches!(self.session, Session::SignedIn(_)) {
+            return LinkView::Off;
+        }
+        match (self.presence.link, self.lifecycle) {
+            (Link::Live { .. }, _) => LinkView::Live,
+            (_, Lifecycle::Background) => LinkView::Background,
+            _ if !self.network_up => LinkView::Offline,
+            (Link::Opening { .. } | Link::WantsToken, _) if !self.presence.backoff.has_failed() => LinkView::Connecting,
+            (Link::Down, _) if !self.presence.backoff.has_failed() => LinkView::Connecting,
+            (Link::Opening { .. } | Link::WantsToken | Link::Down, _) => LinkView::Offline,
+        }
+    }
+
+    /// The log of ring decisions.
+    pub const fn ring_log(&self) -> &crate::ring::RingLog {
+        &self.calls.log
+    }
+}
+
+/// How an agent is called on screen.
+impl From<&Identified> for String {
+    fn from(agent: &Identified) -> Self {
+        agent.name.clone().or_else(|| agent.email.clone()).unwrap_or_else(|| agent.account.to_string())
+    }
+}
+
+impl PresenceView {
+    /// The agent, as the server describes it.
+    pub const fn agent(&self) -> &Agent {
+        &self.confirmed.agent
+    }
+}
