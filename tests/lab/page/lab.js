@@ -43,6 +43,8 @@ const RULE = {
   offline: "The phone is offline",
   none: "No rule against it: ring",
 };
+const PLACE_ON_SOCKET = { web: "Workspace", desktop: "Desktop", forwarded: "Forwarded" };
+const SHORT = { forwarding_active: "forwarding", not_available: "unavailable", in_another_call: "in another call" };
 const PLACE = {
   web: "Workspace web",
   desktop: "Desktop app",
@@ -258,7 +260,7 @@ class Phone {
     attribute(this.root, "data-network", view.network);
 
     this.renderLamp();
-    text(refs.net, view.network === "up" ? "▮▮▮" : "no network");
+    text(refs.net, view.network === "up" ? "▮▮▮" : "no net");
     attribute(refs.net, "aria-label", view.network === "up" ? "network is up" : null);
     attribute(refs.net, "role", view.network === "up" ? "img" : null);
 
@@ -298,7 +300,8 @@ class Phone {
     else if (view.ringing) [lamp, words] = ["ring", "Rings"];
     else if (view.call) [lamp, words] = ["call", "In a call"];
     else if (outcome && outcome.outcome !== "rings") {
-      [lamp, words] = ["silent", `Silent: ${ruleWords(decision?.rule ?? outcome.reason).toLowerCase() || "not pushed"}`];
+      const rule = decision?.rule ?? outcome.reason;
+      [lamp, words] = ["silent", `Silent: ${SHORT[rule] ?? (ruleWords(rule).toLowerCase() || "not pushed")}`];
     } else if (state === "signed_in") {
       const offline = status === "offline" || view.network !== "up";
       const takesCalls = view.presence?.effective === "available" && !view.presence.forwarding.on;
@@ -444,7 +447,7 @@ function lampOf(call, device) {
   return device.outcome === "rings" ? "rest" : "silent";
 }
 
-const OUTCOME = { rings: "Rings", silent: "Silent", not_pushed: "Silent, not pushed", answered: "Answers" };
+const OUTCOME = { rings: "Rings", silent: "Silent", not_pushed: "Silent", answered: "Answers" };
 function outcomeWords(call, device) {
   const lamp = lampOf(call, device);
   if (lamp === "call") return call.state === "ended" ? "Answered" : "In the call";
@@ -485,9 +488,9 @@ function renderWhy(view) {
     attribute(item, "data-lamp", lamp);
     attribute(item, "data-outcome", device.outcome);
     attribute(socket.firstChild.firstChild, "d", LAMP[lamp]);
-    text(name, nameOf(device.key));
+    text(name, PLACE_ON_SOCKET[device.key] ?? nameOf(device.key));
     text(outcome, outcomeWords(call, device));
-    text(reason, ruleWords(device.reason));
+    text(reason, [device.outcome === "not_pushed" ? "not pushed" : "", ruleWords(device.reason).toLowerCase()].filter(Boolean).join(": "));
   });
 
   list($("decisions"), view.phones, (phone) => `${call.call_id} ${phone.key}`, makeDecision, (element, phone) => updateDecision(element, phone, call));
@@ -503,9 +506,17 @@ function renderTrunk(call) {
     (path, device) => {
       const x = ((call.devices.indexOf(device) + 0.5) * 100) / count;
       const lamp = lampOf(call, device);
-      attribute(path, "d", lamp === "silent" ? `M50 0C50 14 ${(50 + x) / 2} 13 ${50 + (x - 50) * 0.68} 17M${50 + (x - 50) * 0.9} 23Q${x} 26 ${x} 34` : `M50 0C50 24 ${x} 10 ${x} 34`);
+      attribute(path, "d", lamp === "silent" ? `${wire(x, 0, 0.5)}${wire(x, 0.68, 1)}` : wire(x, 0, 1));
       attribute(path, "data-lamp", lamp);
     });
+}
+
+/** The part of the wire to the device at x that lies between the fractions `from` and `to` of its length. */
+function wire(x, from, to) {
+  const points = [[50, 0], [50, 26], [x, 6], [x, 34]];
+  // The control points of a part of a Bezier curve are its blossoms (de Casteljau).
+  const blossom = (...at) => at.reduce((row, t) => row.slice(1).map((p, i) => [0, 1].map((axis) => row[i][axis] * (1 - t) + p[axis] * t)), points)[0].map((value) => value.toFixed(1)).join(" ");
+  return `M${blossom(from, from, from)}C${blossom(from, from, to)} ${blossom(from, to, to)} ${blossom(to, to, to)}`;
 }
 
 function makeDecision() {
