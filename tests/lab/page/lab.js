@@ -405,7 +405,8 @@ class Phone {
     attribute(refs.network, "aria-label", `Network of ${view.name}`);
     text(refs["network-text"], view.network === "up" ? "cable in" : "cable out");
     text(refs.power, on ? "Kill" : "Start");
-    text(refs.foreground, view.foreground ? "To background" : "To foreground");
+    text(refs.foreground, view.foreground ? "Background" : "Foreground");
+    attribute(refs.foreground, "aria-label", view.foreground ? "Send the app to the background" : "Bring the app to the foreground");
     refs.foreground.disabled = !on;
     const signedIn = view.session.state === "signed_in";
     refs.expire.disabled = !on || !signedIn;
