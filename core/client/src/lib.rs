@@ -1,1 +1,343 @@
-//! wip
+//! Hookswitch: the shared core of the mobile apps of a cloud phone system.
+//!
+//! [`Hookswitch`] is all that an app sees: it signs in by the system browser, keeps the session, shows one and the same
+//! presence, and decides whether this phone rings.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`config`] | what the app says about itself and its server |
+//! | [`ports`] | what the core needs from outside: [`ports::Clock`], [`ports::KeyProvider`], [`ports::Http`] |
+//! | `heart` | the state machine of `hookswitch-machine` behind one lock, its views and its transcript |
+//! | `driver` | carries out effects: requests, transactions, streams, timers |
+//! | `auth` | the authorization server: login page, redirect, tokens |
+//! | `sync` | the API and the presence stream |
+//! | `answer` | what an HTTP answer means |
+//! | [`store`] | the vault |
+//! | `secrets` | the secrets behind the names that the heart knows |
+//! | [`http`] | the real network |
+//!
+//! Decisions are not made here: they are in [`hookswitch_machine`], where they can be replayed.
+
+mod answer;
+mod auth;
+pub mod config;
+mod driver;
+mod heart;
+pub mod http;
+pub mod ports;
+mod secrets;
+pub mod store;
+mod sync;
+
+use std::sync::Arc;
+
+pub use config::{Config, DeviceDescription};
+pub use heart::StopRinging;
+pub use hookswitch_machine as machine;
+use hookswitch_machine::{Command, Decision, Event, Failure, Reply, RingEntry, Setup, View};
+pub use hookswitch_wire as wire;
+use hookswitch_wire::{Availability, CallId, CallPush, DeviceId, PhoneNumber};
+use ports::{Clock, KeyProvider, Ports, SystemClock};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::{
+    sync::{broadcast, watch},
+    task::AbortHandle,
+};
+use url::Url;
+
+use driver::{Driver, Tools};
+use heart::Heart;
+use secrets::{Secrets, random_secret};
+use store::Store;
+
+impl Ports {
+    /// The real time and the real network.
+    ///
+    /// # Errors
+    /// See [`http::Network::new`].
+    pub fn real(keys: Arc<dyn KeyProvider>) -> Result<Self, Failure> {
+        Ok(Self { clock: Arc::new(SystemClock), keys, http: Arc::new(http::Network::new()?) })
+    }
+}
+
+/// The core of one app on one phone.
+///
+/// Cheap to call from any thread; every method is safe to abandon: dropping a future ends the wait, not the work.
+/// Dropping the value stops all work at once, as a kill of the process would, and loses nothing.
+pub struct Hookswitch {
+    heart: Arc<Heart>,
+    tools: Arc<Tools>,
+    driver: AbortHandle,
+}
+
+impl Drop for Hookswitch {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Hookswitch {
+    /// Opens the vault, restores the session, and starts in the background: nothing is sent before [`Self::foreground`] or
+    /// a push. Must be called in a tokio runtime, which then carries the work.
+    ///
+    /// # Errors
+    /// [`Failure::Internal`] for an unusable configuration, [`Failure::Storage`] when the vault cannot be opened.
+    pub async fn open(config: Config, ports: Ports) -> Result<Self, Failure> {
+        let server = config.checked()?;
+        let secrets = Arc::new(Secrets::default());
+        let store =
+            Store::open(config.folder.clone(), Arc::clone(&ports.keys), Arc::clone(&ports.clock), Arc::clone(&secrets))
+                .await?;
+        let setup = Setup {
+            issuer: config.issuer.clone(),
+            client_id: config.client_id.clone(),
+            redirect_uris: config.redirect_uris.clone(),
+            device: store.device(),
+            platform: config.device.platform,
+        };
+        let (heart, effects) = Heart::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
+        let heart = Arc::new(heart);
+        let tools = Arc::new(Tools { config, server, ports, secrets, store });
+        let seed = getrandom::u64().map_err(|error| Failure::internal(format!("No random numbers: {error}")))?;
+        let mut restored = heart.watch();
+        heart.apply(Event::Started { seed });
+        let driver = Driver { heart: Arc::clone(&heart), tools: Arc::clone(&tools), effects };
+        let driver = tokio::spawn(driver.run()).abort_handle();
+        let core = Self { heart, tools, driver };
+        // The vault answers in milliseconds; a decision on the push that started the process needs what it holds.
+        let _ = restored.wait_for(|view| view.session != machine::view::SessionView::Loading).await;
+        Ok(core)
+    }
+
+    /// This installation's name among the agent's devices.
+    pub fn device(&self) -> DeviceId {
+        self.tools.store.device()
+    }
+
+    /// What to show now.
+    pub fn view(&self) -> View {
+        self.heart.view()
+    }
+
+    /// What to show, and each change of it, coalesced to the latest.
+    pub fn watch(&self) -> watch::Receiver<View> {
+        self.heart.watch()
+    }
+
+    /// Calls that ring and must stop. (That a call must ring is said by [`Self::decide`].)
+    pub fn stops(&self) -> broadcast::Receiver<StopRinging> {
+        self.heart.stops()
+    }
+
+    // ---- session ------------------------------------------------------------------------------------------------
+
+    /// Starts a sign-in, and gives the address to open in the system browser. A newer one replaces an older one.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] when somebody is signed in, [`Failure::Offline`] when the issuer cannot be reached,
+    /// [`Failure::Internal`] when `redirect_uri` is not one of the configured ones.
+    pub async fn begin_login(&self, hint: Option<String>, redirect_uri: &str) -> Result<Url, Failure> {
+        let secret = || {
+            let secret = random_secret().map_err(|error| Failure::internal(format!("No random numbers: {error}")))?;
+            Ok::<_, Failure>(self.tools.secrets.name(&secret))
+        };
+        let command = Command::BeginLogin {
+            hint,
+            redirect_uri: redirect_uri.to_owned(),
+            state: secret()?,
+            nonce: secret()?,
+            verifier: secret()?,
+        };
+        match self.heart.ask(command).await? {
+            Reply::Login { authorization_endpoint, pending } => auth::login::authorization_url(
+                &authorization_endpoint,
+                &self.tools.config.client_id,
+                &pending,
+                &self.tools.secrets,
+            ),
+            Reply::Done | Reply::Token { .. } | Reply::Repaired { .. } => Err(wrong_reply()),
+        }
+    }
+
+    /// Completes a sign-in with the address that the browser came back to. Returns when the tokens are stored.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] when the redirect is not the one that is waited for (the sign-in then goes on waiting), or
+    /// the issuer refuses; [`Failure::Offline`] when it cannot be reached (the same redirect may be tried again);
+    /// [`Failure::Cancelled`] when the person declined at the issuer or a newer sign-in has begun.
+    pub async fn finish_login(&self, redirect: &str) -> Result<(), Failure> {
+        let redirect = auth::login::parse_redirect(redirect, &self.tools.secrets)?;
+        self.done(Command::FinishLogin { redirect }).await
+    }
+
+    /// Gives a sign-in up. Not to be called when the browser is merely minimised.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] when it has been completed meanwhile.
+    pub async fn cancel_login(&self) -> Result<(), Failure> {
+        self.done(Command::CancelLogin).await
+    }
+
+    /// A valid access token; refreshed before if need be, once for all who wait.
+    ///
+    /// # Errors
+    /// [`Failure::Offline`] when it had to be refreshed and could not be, [`Failure::Reauthenticate`] when nobody is signed
+    /// in, [`Failure::Storage`] before the first unlock.
+    pub async fn access_token(&self) -> Result<SecretString, Failure> {
+        match self.heart.ask(Command::AccessToken).await? {
+            Reply::Token { access } => self
+                .tools
+                .secrets
+                .get(access)
+                .ok_or_else(|| Failure::internal("The access token is not known any more.")),
+            Reply::Done | Reply::Login { .. } | Reply::Repaired { .. } => Err(wrong_reply()),
+        }
+    }
+
+    /// Signs out. Holds at once, offline too; the issuer is told as soon as it can be reached.
+    ///
+    /// # Errors
+    /// [`Failure::Storage`] when the vault could not be cleared: the phone is signed out until it restarts.
+    pub async fn sign_out(&self) -> Result<(), Failure> {
+        self.done(Command::SignOut).await
+    }
+
+    /// Resets token and cache without losing the sign-in, and says what it did, one line a step.
+    ///
+    /// # Errors
+    /// The first step that failed, as that step fails elsewhere.
+    pub async fn repair(&self) -> Result<Vec<String>, Failure> {
+        match self.heart.ask(Command::Repair).await? {
+            Reply::Repaired { steps } => Ok(steps),
+            Reply::Done | Reply::Login { .. } | Reply::Token { .. } => Err(wrong_reply()),
+        }
+    }
+
+    // ---- presence -----------------------------------------------------------------------------------------------
+
+    /// Sets the agent's availability; returns when the server has confirmed it.
+    ///
+    /// # Errors
+    /// [`Failure::Offline`] when it could not be applied within ten seconds, [`Failure::Cancelled`] when a newer choice
+    /// replaced it.
+    pub async fn set_availability(&self, availability: Availability) -> Result<(), Failure> {
+        self.done(Command::SetAvailability { availability }).await
+    }
+
+    /// Forwards calls to a number, or turns forwarding off; returns when the server has confirmed it. While it is on, this
+    /// phone does not ring.
+    ///
+    /// # Errors
+    /// As [`Self::set_availability`]; [`Failure::Forbidden`] when the server refuses the number.
+    pub async fn set_forwarding(&self, number: Option<PhoneNumber>) -> Result<(), Failure> {
+        self.done(Command::SetForwarding { number }).await
+    }
+
+    // ---- calls --------------------------------------------------------------------------------------------------
+
+    /// Decides on a push, from what is known on this phone: no network, no wait, microseconds. The caller carries out
+    /// [`Decision::action`] before it returns to the push service.
+    ///
+    /// `must_report`: iOS, what PushKit says of the push; `true` where it says nothing.
+    pub fn decide(&self, push: CallPush, must_report: bool) -> Decision {
+        let asked = (push.clone(), must_report);
+        self.heart.apply(Event::Push { push, must_report }).unwrap_or_else(|| {
+            // A step on a push always decides; were it not so, the call must not be lost.
+            let (push, must_report) = asked;
+            ring_anyway(push, must_report, self.tools.config.device.platform, &*self.tools.ports.clock)
+        })
+    }
+
+    /// Answers on this phone; returns when the server has said that the call is ours.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] when somebody else was quicker, [`Failure::Offline`] when the server cannot be reached.
+    pub async fn answer(&self, call_id: CallId) -> Result<(), Failure> {
+        self.done(Command::Answer { call_id }).await
+    }
+
+    /// Declines; this phone is silent at once.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] when the call does not ring here, [`Failure::Offline`] when the server was not told.
+    pub async fn decline(&self, call_id: CallId) -> Result<(), Failure> {
+        self.done(Command::Decline { call_id }).await
+    }
+
+    /// Hangs up.
+    ///
+    /// # Errors
+    /// As [`Self::decline`].
+    pub async fn hang_up(&self, call_id: CallId) -> Result<(), Failure> {
+        self.done(Command::HangUp { call_id }).await
+    }
+
+    /// The last 200 decisions, oldest first, with their inputs.
+    pub fn ring_log(&self) -> Vec<RingEntry> {
+        self.heart.ring_log()
+    }
+
+    // ---- platform -----------------------------------------------------------------------------------------------
+
+    /// The push service gave this phone an address, or took it back.
+    ///
+    /// # Errors
+    /// None at present; the registration is repeated until it succeeds.
+    pub async fn set_push_token(&self, token: Option<&SecretString>) -> Result<(), Failure> {
+        let token = token.map(|token| self.tools.secrets.name(token.expose_secret()));
+        self.done(Command::SetPushToken { token }).await
+    }
+
+    /// The app comes to the foreground.
+    pub fn foreground(&self) {
+        self.heart.apply(Event::Foreground);
+    }
+
+    /// The app goes to the background. After 20 s there is no stream and no timer.
+    pub fn background(&self) {
+        self.heart.apply(Event::Background);
+    }
+
+    /// The device has a network, or has none.
+    pub fn network(&self, up: bool) {
+        self.heart.apply(if up { Event::NetworkUp } else { Event::NetworkDown });
+    }
+
+    /// The device was unlocked for the first time since it started.
+    pub fn unlocked(&self) {
+        self.heart.apply(Event::Unlocked);
+    }
+
+    /// What happened lately, as JSON lines that [`machine::transcript::replay`] does again. Without secrets; phone numbers,
+    /// names and e-mail addresses are replaced.
+    pub fn transcript(&self) -> String {
+        self.heart.transcript()
+    }
+
+    async fn done(&self, command: Command) -> Result<(), Failure> {
+        self.heart.ask(command).await.map(|_| ())
+    }
+}
+
+fn wrong_reply() -> Failure {
+    Failure::internal("The answer belongs to another question.")
+}
+
+fn ring_anyway(push: CallPush, must_report: bool, platform: wire::Platform, clock: &dyn Clock) -> Decision {
+    use machine::ring::{CallKnowledge, Facts, Identity, PlatformAction, Registration, Verdict};
+    let verdict = Verdict::Ring { until: push.expires_at, verify: true };
+    Decision {
+        facts: Facts {
+            identity: Identity::Unknown,
+            registration: Registration::Unknown,
+            routing: None,
+            call: CallKnowledge::Open,
+            busy: false,
+            server_now: None,
+        },
+        verdict,
+        action: PlatformAction::of(verdict, platform, must_report),
+        at: clock.now().wall,
+        push,
+    }
+}

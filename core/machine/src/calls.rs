@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 
 use hookswitch_wire::{
-    CallId, CallPush, CallState, Effective, PhoneNumber, PushKind, Snapshot, Surface, UnixMillis, Version,
-    problem::code,
+    CallId, CallPush, CallState, Effective, PushKind, Snapshot, Surface, UnixMillis, problem::code,
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +17,7 @@ use crate::{
         CallKnowledge, Decision, Facts, Identity, PlatformAction, RingEntry, RingLog, Routing, Silence, Stopped,
         TOMBSTONE_LIFE, Verdict, decide,
     },
-    session::Session,
+    session::{BeforeLogin, Session},
     state::{Purpose, State, Step, Timer},
     time::{Mono, Timestamp},
 };
@@ -42,11 +41,9 @@ pub(crate) struct Calls {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HeardCall {
     pub(crate) phase: Phase,
-    pub(crate) from: Option<PhoneNumber>,
-    pub(crate) from_name: Option<String>,
-    /// The state that its push was made from.
-    pub(crate) routing: Version,
-    /// Not before the server's state is this new can the call's absence from it mean anything.
+    /// The push that it rang for; `None` for one that never rang here.
+    pub(crate) push: Option<CallPush>,
+    /// Since when this phone has it, by the best guess of the server's clock.
     pub(crate) since: UnixMillis,
 }
 
@@ -80,7 +77,10 @@ impl State {
         let remembered = self.calls.remembered.as_ref();
         let identity = match &self.session {
             Session::SignedIn(session) => Identity::SignedIn { account: session.agent.account.clone() },
-            Session::ReauthRequired { agent, .. } => Identity::SignedIn { account: agent.account.clone() },
+            Session::ReauthRequired { agent, .. }
+            | Session::SigningIn { before: BeforeLogin::ReauthRequired { agent, .. }, .. } => {
+                Identity::SignedIn { account: agent.account.clone() }
+            }
             Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => Identity::SignedOut,
             Session::Loading | Session::Locked => match remembered {
                 Some(Knowledge { account: Some(account), .. }) => Identity::SignedIn { account: account.clone() },
@@ -104,11 +104,18 @@ impl State {
         Facts {
             identity,
             registration: self.device.seen,
-            routing: confirmed.map(routing_of).or_else(|| remembered.and_then(|knowledge| knowledge.routing)),
+            routing: self.routing(),
             call,
             busy: self.calls.heard.iter().any(|(id, call)| *id != push.call_id && call.phase.is_busy()),
             server_now: self.clock.trusted(now),
         }
+    }
+
+    /// The newest routing that is known, from this process or an earlier one.
+    fn routing(&self) -> Option<Routing> {
+        let confirmed = self.presence.confirmed.as_deref().map(routing_of);
+        let remembered = self.calls.remembered.as_ref().and_then(|knowledge| knowledge.routing);
+        confirmed.into_iter().chain(remembered).max_by_key(|routing| routing.version)
     }
 
     /// What the next process should know.
@@ -133,7 +140,7 @@ impl State {
         });
         Knowledge {
             account,
-            routing: self.presence.confirmed.as_deref().map(routing_of),
+            routing: self.routing(),
             registration: self.device.seen,
             calls: calls.filter(|(_, how, _)| *how != CallKnowledge::Open).collect(),
         }
@@ -153,17 +160,49 @@ impl Step<'_> {
     pub(crate) fn recall(&mut self, knowledge: Option<Knowledge>) {
         let Some(knowledge) = knowledge else { return };
         self.state.device.seen = knowledge.registration;
-        let until = self.now.mono + TOMBSTONE_LIFE;
+        let until = self.after(TOMBSTONE_LIFE);
         for (id, how, _) in &knowledge.calls {
-            self.state.calls.heard.entry(id.clone()).or_insert(HeardCall {
-                phase: Phase::Over { how: *how, until },
-                from: None,
-                from_name: None,
-                routing: Version::default(),
-                since: 0,
-            });
+            match self.state.calls.heard.get(id).map(|call| call.phase) {
+                // It began to ring before the vault said that it is over.
+                Some(Phase::Ringing) if *how == CallKnowledge::AnsweredElsewhere => {
+                    self.call_over(id, *how, Silence::AnsweredElsewhere);
+                }
+                Some(Phase::Ringing) if *how == CallKnowledge::Ended => self.call_over(id, *how, Silence::CallEnded),
+                Some(_) => {}
+                None => {
+                    let phase = Phase::Over { how: *how, until };
+                    self.state.calls.heard.insert(id.clone(), HeardCall { phase, push: None, since: 0 });
+                }
+            }
         }
         self.state.calls.remembered = Some(knowledge);
+    }
+
+    /// The vault has been read: what rang before it was, is judged again by what it says, and verified.
+    pub(crate) fn judge_again(&mut self) {
+        let ringing: Vec<CallPush> = self
+            .state
+            .calls
+            .heard
+            .values()
+            .filter(|call| call.phase == Phase::Ringing)
+            .filter_map(|call| call.push.clone())
+            .collect();
+        for push in ringing {
+            let facts = Facts { call: CallKnowledge::Open, ..self.state.facts(&push, self.now) };
+            match decide(&facts, &push) {
+                Verdict::Silence { reason } => self.call_over(&push.call_id, CallKnowledge::Ended, reason),
+                Verdict::Ring { verify: true, .. } => self.verify(),
+                Verdict::Ring { verify: false, .. } => {}
+            }
+        }
+    }
+
+    /// Asks the server what it says now. (A question that is out already may be answered with older news.)
+    fn verify(&mut self) {
+        if matches!(self.state.session, Session::SignedIn(_)) {
+            self.call_api(ApiCall::FetchState, Purpose::Fetch);
+        }
     }
 
     pub(crate) fn push(&mut self, push: CallPush, must_report: bool) {
@@ -182,22 +221,17 @@ impl Step<'_> {
                 let left = decision.facts.server_now.map_or(LONGEST_RING, |now| {
                     u64::try_from(until.saturating_sub(now)).unwrap_or(0).min(LONGEST_RING)
                 });
-                let ring_until = self.now.mono + left;
-                self.set_timer(Timer::RingUntil { call_id: push.call_id.clone() }, ring_until);
-                self.state.calls.heard.insert(
-                    push.call_id,
-                    HeardCall {
-                        phase: Phase::Ringing,
-                        from: push.from,
-                        from_name: push.from_name,
-                        routing: push.routing,
-                        since: at,
-                    },
-                );
-                if verify && !self.is_in_flight(|purpose| *purpose == Purpose::Fetch) {
-                    self.call_api(ApiCall::FetchState, Purpose::Fetch);
+                let ring_until = self.after(left);
+                let call_id = push.call_id.clone();
+                self.set_timer(Timer::RingUntil { call_id: call_id.clone() }, ring_until);
+                let call = HeardCall { phase: Phase::Ringing, push: Some(push), since: at };
+                self.state.calls.heard.insert(call_id, call);
+                if verify {
+                    self.verify();
                 }
             }
+            // Answered here: if somebody else was faster, the answer to our own request says so.
+            Verdict::Silence { reason: Silence::AnsweredElsewhere } if self.has_answered(&push.call_id) => {}
             // A stop, perhaps before its start: the tombstone is what keeps the late start silent.
             Verdict::Silence { reason: Silence::AnsweredElsewhere } if push.kind == PushKind::AnsweredElsewhere => {
                 self.call_over(&push.call_id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
@@ -209,21 +243,25 @@ impl Step<'_> {
         }
     }
 
+    fn has_answered(&self, call_id: &CallId) -> bool {
+        self.state
+            .calls
+            .heard
+            .get(call_id)
+            .is_some_and(|call| matches!(call.phase, Phase::Answering | Phase::InCall))
+    }
+
     /// The call is over for this phone; if it rings it stops.
     fn call_over(&mut self, call_id: &CallId, how: CallKnowledge, reason: Silence) {
         self.end_call(call_id, how, Stopped::Because { reason });
     }
 
     fn end_call(&mut self, call_id: &CallId, how: CallKnowledge, why: Stopped) {
-        let until = self.now.mono + TOMBSTONE_LIFE;
+        let until = self.after(TOMBSTONE_LIFE);
         let since = self.state.clock.guess(self.now);
-        let call = self.state.calls.heard.entry(call_id.clone()).or_insert(HeardCall {
-            phase: Phase::Over { how, until },
-            from: None,
-            from_name: None,
-            routing: Version::default(),
-            since,
-        });
+        let phase = Phase::Over { how, until };
+        let call =
+            self.state.calls.heard.entry(call_id.clone()).or_insert(HeardCall { phase, push: None, since });
         let before = std::mem::replace(&mut call.phase, Phase::Over { how, until });
         self.state.unremembered = true;
         match before {
@@ -258,21 +296,22 @@ impl Step<'_> {
     /// A newer state is known: what does it say of the calls on this phone?
     pub(crate) fn calls_seen(&mut self) {
         let Some(snapshot) = self.state.presence.confirmed.clone() else { return };
-        self.state.calls.remembered = None;
+        let superseded = |knowledge: &Knowledge| knowledge.version().is_none_or(|known| known <= snapshot.version);
+        if self.state.calls.remembered.as_ref().is_some_and(superseded) {
+            self.state.calls.remembered = None;
+        }
         let me = Surface::Mobile { device: self.state.setup.device.clone() };
         let forwarding_on = snapshot.presence.forwarding.is_on();
         for id in self.state.calls.heard.keys().cloned().collect::<Vec<_>>() {
             let Some(call) = self.state.calls.heard.get(&id) else { continue };
-            let (phase, routing) = (call.phase, call.routing);
+            let phase = call.phase;
+            // What the push was made from is newer than an older state: that says nothing about it, and rules nothing out.
+            let newer = call.push.as_ref().is_none_or(|push| snapshot.version >= push.routing);
             let said = snapshot.calls.iter().find(|call| call.call_id == id).map(|call| &call.state);
             match (phase, said) {
                 (Phase::Over { .. }, _) => {}
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Answered { by })) if *by == me => {
                     self.in_call(&id);
-                }
-                // The rule holds for a call that rings already, too.
-                (Phase::Ringing, _) if forwarding_on => {
-                    self.call_over(&id, CallKnowledge::Ended, Silence::ForwardingActive);
                 }
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Answered { .. })) => {
                     self.call_over(&id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
@@ -280,10 +319,16 @@ impl Step<'_> {
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Ended)) => {
                     self.call_over(&id, CallKnowledge::Ended, Silence::CallEnded);
                 }
-                (Phase::Ringing | Phase::Answering | Phase::InCall, None) if snapshot.version >= routing => {
+                // The rule holds for a call that rings already, too.
+                (Phase::Ringing, _) if forwarding_on && newer => {
+                    self.call_over(&id, CallKnowledge::Ended, Silence::ForwardingActive);
+                }
+                (Phase::Ringing | Phase::Answering | Phase::InCall, None) if newer => {
                     self.call_over(&id, CallKnowledge::Ended, Silence::CallEnded);
                 }
-                (Phase::Ringing, Some(CallState::Ringing)) if snapshot.presence.effective == Effective::InCall => {
+                (Phase::Ringing, Some(CallState::Ringing))
+                    if newer && snapshot.presence.effective == Effective::InCall =>
+                {
                     self.call_over(&id, CallKnowledge::Ended, Silence::InAnotherCall);
                 }
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Ringing) | None) => {}
@@ -293,13 +338,16 @@ impl Step<'_> {
 
     fn in_call(&mut self, call_id: &CallId) {
         let Some(call) = self.state.calls.heard.get_mut(call_id) else { return };
-        let before = std::mem::replace(&mut call.phase, Phase::InCall);
-        match before {
-            Phase::Ringing => self.stop_ringing(call_id, Stopped::AnsweredHere),
-            Phase::InCall => return,
-            Phase::Answering | Phase::Over { .. } => {}
+        match call.phase {
+            Phase::Ringing => {
+                call.phase = Phase::InCall;
+                self.stop_ringing(call_id, Stopped::AnsweredHere);
+            }
+            Phase::Answering => call.phase = Phase::InCall,
+            // Hung up while the answer was on its way: over is over.
+            Phase::InCall | Phase::Over { .. } => return,
         }
-        let at = self.now.mono + LEASE_RENEWAL;
+        let at = self.after(LEASE_RENEWAL);
         self.set_timer(Timer::Lease { call_id: call_id.clone() }, at);
     }
 
@@ -330,7 +378,11 @@ impl Step<'_> {
             Outcome::State { snapshot } => {
                 self.apply_snapshot(snapshot);
                 self.in_call(call_id);
-                self.reply(to, Ok(Reply::Done));
+                if self.has_answered(call_id) {
+                    self.reply(to, Ok(Reply::Done));
+                } else {
+                    self.fail(to, Failure::cancelled("The call is over."));
+                }
             }
             Outcome::Refused { ref code, .. } if code == code::CALL_TAKEN => {
                 let failure = self.failure_of(&outcome);
@@ -339,7 +391,10 @@ impl Step<'_> {
             }
             other => {
                 let failure = self.failure_of(&other);
-                self.call_over(call_id, CallKnowledge::Ended, Silence::CallEnded);
+                // Already over when the agent has hung up meanwhile.
+                if self.has_answered(call_id) {
+                    self.call_over(call_id, CallKnowledge::Ended, Silence::CallEnded);
+                }
                 self.fail(to, failure);
             }
         }
@@ -385,10 +440,22 @@ impl Step<'_> {
 
     pub(crate) fn renew_lease(&mut self, call_id: CallId) {
         if self.state.calls.heard.get(&call_id).is_some_and(|call| call.phase == Phase::InCall) {
-            let at = self.now.mono + LEASE_RENEWAL;
+            let at = self.after(LEASE_RENEWAL);
             self.set_timer(Timer::Lease { call_id: call_id.clone() }, at);
             let key = self.idempotency_key();
             self.call_api(ApiCall::RenewLease { key, call_id: call_id.clone() }, Purpose::Lease { call_id });
+        }
+    }
+
+    pub(crate) fn lease_renewed(&mut self, call_id: &CallId, outcome: Outcome) {
+        match outcome {
+            Outcome::State { snapshot } => self.apply_snapshot(snapshot),
+            // The server knows no such call any more: nobody stays "in call" for ever.
+            Outcome::Refused { status: 404 | 409 | 410, .. } if self.has_answered(call_id) => {
+                self.call_over(call_id, CallKnowledge::Ended, Silence::CallEnded);
+            }
+            // One that could not be renewed is renewed by the next one, or ends: that is what leases are for.
+            _ => {}
         }
     }
 }

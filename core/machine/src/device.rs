@@ -15,16 +15,24 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeviceState {
     pub(crate) push_token: Option<SecretRef>,
-    /// What was registered last in this process; the outer `None`: nothing yet.
-    registered: Option<Option<SecretRef>>,
+    /// Whether the app has said in this process what the push token is: then it knows better than the vault.
+    told: bool,
+    /// What was registered last in this process.
+    registered: Option<Registered>,
     /// What the newest state says.
     pub(crate) seen: Registration,
     pub(crate) backoff: Backoff,
 }
 
+/// What was registered. (Not an `Option<Option<_>>`: in JSON the two `None` are one.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Registered {
+    token: Option<SecretRef>,
+}
+
 impl Default for DeviceState {
     fn default() -> Self {
-        Self { push_token: None, registered: None, seen: Registration::Unknown, backoff: Backoff::default() }
+        Self { push_token: None, told: false, registered: None, seen: Registration::Unknown, backoff: Backoff::default() }
     }
 }
 
@@ -36,20 +44,32 @@ impl DeviceState {
     }
 
     pub(crate) fn is_registered(&self) -> bool {
-        self.registered == Some(self.push_token)
+        self.registered == Some(Registered { token: self.push_token })
     }
 }
 
 impl Step<'_> {
     pub(crate) fn set_push_token(&mut self, token: Option<SecretRef>) {
+        self.state.device.told = true;
         if self.state.device.push_token != token {
             self.state.device.push_token = token;
             self.store(Transaction::SavePushToken { token }, Purpose::SavePushToken);
         }
     }
 
+    /// What the vault holds; an app that was told by the push service before the vault was read knows better.
+    pub(crate) fn recall_push_token(&mut self, token: Option<SecretRef>) {
+        if !self.state.device.told {
+            self.state.device.push_token = token;
+        } else if self.state.device.push_token != token {
+            let token = self.state.device.push_token;
+            self.store(Transaction::SavePushToken { token }, Purpose::SavePushToken);
+        }
+    }
+
     pub(crate) fn register_if_needed(&mut self) {
-        let wanted = matches!(self.state.session, Session::SignedIn(_))
+        // A repair registers when its turn comes.
+        let wanted = matches!(&self.state.session, Session::SignedIn(session) if session.repair.is_none())
             && self.is_active()
             && self.state.network_up
             && !self.state.device.is_registered()
@@ -85,9 +105,16 @@ impl Step<'_> {
     pub(crate) fn registered(&mut self, token: Option<SecretRef>, outcome: Outcome) {
         match outcome {
             Outcome::State { snapshot } => {
-                self.state.device.registered = Some(token);
-                self.state.device.backoff.reset();
+                let listed = snapshot.devices.iter().any(|device| device.id == self.state.setup.device);
                 self.apply_snapshot(snapshot);
+                self.state.device.registered = Some(Registered { token });
+                if listed {
+                    self.state.device.backoff.reset();
+                } else {
+                    // Granted and not done: ask again, but not in a circle.
+                    self.state.device.registered = None;
+                    self.register_later(None);
+                }
                 self.repair_progress(RepairStage::Registering, Ok("This phone was registered anew."));
             }
             other => {
@@ -95,13 +122,17 @@ impl Step<'_> {
                     Outcome::Unavailable { retry_after, .. } => *retry_after,
                     _ => None,
                 };
-                let at = self.state.device.backoff.fail(NETWORK, self.now.mono, &mut self.state.random, retry_after);
-                if self.is_active() {
-                    self.set_timer(Timer::Register, at);
-                }
+                self.register_later(retry_after);
                 let failure = self.failure_of(&other);
                 self.repair_progress(RepairStage::Registering, Err(failure));
             }
+        }
+    }
+
+    fn register_later(&mut self, retry_after: Option<u64>) {
+        let at = self.state.device.backoff.fail(NETWORK, self.now.mono, &mut self.state.random, retry_after);
+        if self.is_active() {
+            self.set_timer(Timer::Register, at);
         }
     }
 

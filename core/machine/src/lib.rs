@@ -64,18 +64,14 @@ pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
     match event {
         Event::Started { seed } => {
             step.state.random = Random::new(seed);
-            step.load();
+            step.load_if_needed();
         }
         Event::Command { id, command } => step.command(id, command),
         Event::Foreground => step.foreground(),
         Event::Background => step.background(),
         Event::NetworkUp => step.network(true),
         Event::NetworkDown => step.network(false),
-        Event::Unlocked => {
-            if step.state.session == Session::Locked {
-                step.load();
-            }
-        }
+        Event::Unlocked => step.load_if_needed(),
         Event::Push { push, must_report } => step.push(push, must_report),
         Event::Completed { effect, server_time, outcome } => step.completed(effect, server_time, outcome),
         Event::Stream { effect, news } => step.stream_news(effect, news),
@@ -112,7 +108,8 @@ impl Step<'_> {
     }
 
     fn completed(&mut self, effect: EffectId, server_time: Option<i64>, outcome: Outcome) {
-        if let Some(server_time) = server_time {
+        // What answers in place of the server (a captive portal) has a clock of its own.
+        if let Some(server_time) = server_time.filter(|_| !matches!(outcome, Outcome::Unintelligible { .. })) {
             self.state.clock.learn(server_time, self.now);
         }
         let Some(InFlight { purpose, api }) = self.state.in_flight.remove(&effect) else { return };
@@ -142,12 +139,7 @@ impl Step<'_> {
             Purpose::Tap { tap } => self.tap_answered(tap, outcome),
             Purpose::Answer { to, call_id } => self.answered(to, &call_id, outcome),
             Purpose::Decline { to } | Purpose::HangUp { to, .. } => self.told_the_server(to, outcome),
-            // A lease that could not be renewed is renewed by the next one, or ends: that is what leases are for.
-            Purpose::Lease { .. } => {
-                if let Outcome::State { snapshot } = outcome {
-                    self.apply_snapshot(snapshot);
-                }
-            }
+            Purpose::Lease { call_id } => self.lease_renewed(&call_id, outcome),
             // What the vault could not remember is remembered with the next change.
             Purpose::Remember
             | Purpose::SavePushToken
@@ -165,8 +157,9 @@ impl Step<'_> {
         self.state.timers.remove(&timer);
         match timer {
             // `settle` sees what is due.
-            Timer::Refresh | Timer::Reconnect | Timer::Register | Timer::Revoke => {}
-            Timer::SaveTokens => self.save_tokens_again(),
+            Timer::Reconnect | Timer::Register | Timer::Revoke => {}
+            Timer::Refresh => self.lease_may_be_free(),
+            Timer::SaveTokens => self.store_again(),
             Timer::Heartbeat => self.stream_is_silent(),
             Timer::Stable => self.stream_is_stable(),
             Timer::TapExpiry { tap } => self.tap_expired(tap),
@@ -194,14 +187,10 @@ impl Step<'_> {
         if session.refresh != Refresh::Idle {
             return;
         }
-        let somebody_waits = !session.waiters.is_empty() || !session.parked.is_empty();
         let due = now.mono >= session.refresh_at;
-        let lease_wait = self.state.timers.contains_key(&Timer::Refresh);
-        if (somebody_waits && !lease_wait)
-            || (active && network_up && due && session.backoff.is_over(now.mono) && !lease_wait)
-        {
+        if session.somebody_waits() || (active && network_up && due && session.backoff.is_over(now.mono)) {
             self.refresh_if_possible();
-        } else if active && !due && !lease_wait {
+        } else if active && !due && !self.state.timers.contains_key(&Timer::Refresh) {
             let at = session.refresh_at;
             self.set_timer(Timer::Refresh, at);
         }
@@ -209,7 +198,9 @@ impl Step<'_> {
 
     fn revoke_if_needed(&mut self) {
         let busy = self.is_in_flight(|purpose| matches!(purpose, Purpose::Revoke { .. }));
-        if busy || !self.state.network_up || !self.state.revoke_backoff.is_over(self.now.mono) {
+        // In the background one attempt is made, right after the sign-out; the others wait for the foreground.
+        let allowed = self.is_active() || !self.state.revoke_backoff.has_failed();
+        if busy || !allowed || !self.state.network_up || !self.state.revoke_backoff.is_over(self.now.mono) {
             return;
         }
         let Some(revocation) = self.state.revocations.first().copied() else { return };
@@ -220,7 +211,15 @@ impl Step<'_> {
             }
             // The issuer has no such endpoint: there is nothing to tell it.
             Some(None) => self.revoked(revocation, &Outcome::Done),
-            None => {}
+            None if self.is_in_flight(|purpose| matches!(purpose, Purpose::Discover | Purpose::DiscoverAgain)) => {}
+            None => self.send(Request::Discover, Purpose::DiscoverAgain),
+        }
+    }
+
+    fn revoke_later(&mut self) {
+        let at = self.state.revoke_backoff.fail(NETWORK, self.now.mono, &mut self.state.random, None);
+        if self.is_active() {
+            self.set_timer(Timer::Revoke, at);
         }
     }
 
@@ -243,12 +242,7 @@ impl Step<'_> {
             | Outcome::Superseded { .. }
             | Outcome::LeaseHeld { .. }
             | Outcome::Reread { .. }
-            | Outcome::StorageFailed { .. } => {
-                let at = self.state.revoke_backoff.fail(NETWORK, self.now.mono, &mut self.state.random, None);
-                if self.is_active() {
-                    self.set_timer(Timer::Revoke, at);
-                }
-            }
+            | Outcome::StorageFailed { .. } => self.revoke_later(),
         }
     }
 

@@ -20,6 +20,8 @@ use crate::{
 
 /// A tap older than this is not applied any more, in milliseconds.
 pub const TAP_LIFE: u64 = 10_000;
+/// So often a tap is sent again on top of another state before it is given up.
+const REBASES: u32 = 8;
 /// The server sends a heartbeat this often, in milliseconds.
 pub const HEARTBEAT: u64 = 15_000;
 /// A stream that was silent for two and a half heartbeats is dead, in milliseconds.
@@ -38,6 +40,8 @@ pub(crate) struct PresenceSync {
     pub(crate) superseded: Option<Superseded>,
     pub(crate) link: Link,
     pub(crate) backoff: Backoff,
+    /// The last stream was refused with 401 before it said anything: a second time is no accident.
+    pub(crate) refused: bool,
 }
 
 impl PresenceSync {
@@ -96,6 +100,8 @@ pub(crate) struct Tap {
     pub(crate) to: CommandId,
     pub(crate) at: Mono,
     pub(crate) sent: bool,
+    /// How often it was sent on top of another state.
+    pub(crate) rebased: u32,
     /// What was sent last; kept while the answer is in doubt, so that a repetition is known as one.
     pub(crate) attempt: Option<(String, Version)>,
 }
@@ -175,14 +181,14 @@ impl Step<'_> {
             }
         }
         let kind = wish.kind();
-        let tap = Tap { wish, to, at: self.now.mono, sent: false, attempt: None };
+        let tap = Tap { wish, to, at: self.now.mono, sent: false, rebased: 0, attempt: None };
         if let Some(older) = self.state.presence.taps.slot(kind).replace(tap) {
             // Its request may still arrive; the newer one is sent after it and wins.
             self.forget(|purpose| *purpose == Purpose::Tap { tap: kind });
             self.fail(older.to, Failure::cancelled("A newer choice replaces this one."));
         }
         self.state.presence.superseded = None;
-        let at = self.now.mono + TAP_LIFE;
+        let at = self.after(TAP_LIFE);
         self.set_timer(Timer::TapExpiry { tap: kind }, at);
     }
 
@@ -191,6 +197,10 @@ impl Step<'_> {
         let reachable = self.state.network_up && self.state.presence.backoff.is_over(self.now.mono);
         let Some(newest) = self.state.presence.version().filter(|_| reachable) else { return };
         for kind in [TapKind::Availability, TapKind::Forwarding] {
+            if self.is_too_late(&Purpose::Tap { tap: kind }) {
+                // The phone slept through the timer: no tap is applied hours later.
+                self.tap_expired(kind);
+            }
             let Some((wish, attempt)) = self
                 .state
                 .presence
@@ -230,11 +240,15 @@ impl Step<'_> {
             // The server is at another state. A tap of just now is the agent's last word: on top of that state, then.
             Outcome::Refused { code, current, .. } if code == code::STALE => {
                 tap.attempt = None;
+                tap.rebased += 1;
+                let rebased = tap.rebased;
                 if let Some(snapshot) = current {
                     self.apply_snapshot(snapshot);
                 }
-                if !young {
-                    self.supersede(kind, "Something newer was chosen on another device.");
+                // A server that is at another state each time, or is always behind, is not asked for ever.
+                if !young || rebased > REBASES {
+                    let why = "Something newer was chosen on another device.";
+                    self.supersede(kind, why, Failure::cancelled(format!("Not applied: {why}")));
                 }
             }
             // No answer: in doubt, so the very same request is repeated while the tap is young.
@@ -242,7 +256,7 @@ impl Step<'_> {
                 if young {
                     self.link_failed(&outcome);
                 } else {
-                    self.supersede(kind, "There was no connection when you chose it.");
+                    self.supersede_offline(kind);
                 }
             }
             other => {
@@ -255,16 +269,30 @@ impl Step<'_> {
     }
 
     pub(crate) fn tap_expired(&mut self, kind: TapKind) {
-        // One that is under way is decided by its answer.
-        if self.state.presence.taps.slot(kind).as_ref().is_some_and(|tap| !tap.sent) {
-            self.supersede(kind, "There was no connection when you chose it.");
+        // One that is under way is decided by its answer; one that waits for a token is not under way.
+        let purpose = Purpose::Tap { tap: kind };
+        if !self.is_in_flight(|running| *running == purpose) {
+            self.forget(|running| *running == purpose);
+            self.supersede_offline(kind);
         }
     }
 
-    fn supersede(&mut self, kind: TapKind, why: &str) {
+    /// Whether this is for a tap that is too old to be applied.
+    pub(crate) fn is_too_late(&mut self, purpose: &Purpose) -> bool {
+        let Purpose::Tap { tap: kind } = purpose else { return false };
+        let now = self.now.mono;
+        self.state.presence.taps.slot(*kind).as_ref().is_some_and(|tap| now.saturating_sub(tap.at) >= TAP_LIFE)
+    }
+
+    fn supersede_offline(&mut self, kind: TapKind) {
+        let why = "There was no connection when you chose it.";
+        self.supersede(kind, why, Failure::offline(format!("Not applied: {why}")));
+    }
+
+    fn supersede(&mut self, kind: TapKind, why: &str, failure: Failure) {
         let at = self.state.clock.guess(self.now);
         if let Some(tap) = self.drop_tap(kind) {
-            self.fail(tap.to, Failure::offline(format!("Not applied: {why}")));
+            self.fail(tap.to, failure);
             self.state.presence.superseded = Some(Superseded { wish: tap.wish, at, why: why.to_owned() });
         }
     }
@@ -278,13 +306,14 @@ impl Step<'_> {
 
     /// Applies a state if it is newer than the one that is known.
     pub(crate) fn apply_snapshot(&mut self, snapshot: Box<Snapshot>) {
-        self.state.clock.learn(snapshot.at, self.now);
-        if self.state.presence.version().is_some_and(|known| snapshot.version <= known) {
+        let known = self.state.presence.version();
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        if snapshot.agent.account != session.agent.account || known.is_some_and(|known| snapshot.version < known) {
+            // Not our agent's state, a server's fault that must not show somebody else's calls; or one of long ago.
             return;
         }
-        let Session::SignedIn(session) = &mut self.state.session else { return };
-        if snapshot.agent.account != session.agent.account {
-            // Not our agent's state: a server's fault that must not show somebody else's calls.
+        self.state.clock.learn(snapshot.at, self.now);
+        if known == Some(snapshot.version) {
             return;
         }
         session.agent = (&snapshot.agent).into();
@@ -331,7 +360,7 @@ impl Step<'_> {
                     let stream = self.fresh_id();
                     self.state.presence.link = Link::Opening { stream, access };
                     self.effects.push(Effect::OpenStream { id: stream, access, after });
-                    let at = now.mono + DEAD_AFTER;
+                    let at = self.after(DEAD_AFTER);
                     self.set_timer(Timer::Heartbeat, at);
                 } else if self.state.presence.link == Link::Down {
                     self.state.presence.link = Link::WantsToken;
@@ -361,10 +390,11 @@ impl Step<'_> {
             StreamNews::Event { event } => {
                 if matches!(self.state.presence.link, Link::Opening { .. }) {
                     self.state.presence.link = Link::Live { stream, access };
-                    let at = self.now.mono + STABLE_AFTER;
+                    self.state.presence.refused = false;
+                    let at = self.after(STABLE_AFTER);
                     self.set_timer(Timer::Stable, at);
                 }
-                let at = self.now.mono + DEAD_AFTER;
+                let at = self.after(DEAD_AFTER);
                 self.set_timer(Timer::Heartbeat, at);
                 match event {
                     StreamEvent::State(snapshot) => self.apply_snapshot(snapshot),
@@ -376,7 +406,12 @@ impl Step<'_> {
                 self.link_failed(&Outcome::Unintelligible { status: 200, cause: "malformed event".into() });
             }
             StreamNews::Closed { outcome: Outcome::Unauthenticated } => {
-                self.close_stream();
+                if std::mem::replace(&mut self.state.presence.refused, true) {
+                    // The token before this one was refused as well: another one alone will not help.
+                    self.link_failed(&Outcome::Unauthenticated);
+                } else {
+                    self.close_stream();
+                }
                 self.token_is_stale(access);
             }
             StreamNews::Closed { outcome } => self.link_failed(&outcome),
@@ -409,13 +444,18 @@ impl Step<'_> {
     pub(crate) fn foreground(&mut self) {
         self.state.lifecycle = Lifecycle::Foreground;
         self.cancel_timer(Timer::BackgroundGrace);
+        // Whoever looks at the app has unlocked the phone.
+        if self.state.session == Session::Locked {
+            self.load_if_needed();
+        }
+        self.store_again();
         self.retry_all_now();
     }
 
     pub(crate) fn background(&mut self) {
         if self.state.lifecycle == Lifecycle::Foreground {
             self.state.lifecycle = Lifecycle::Leaving;
-            let at = self.now.mono + BACKGROUND_GRACE;
+            let at = self.after(BACKGROUND_GRACE);
             self.set_timer(Timer::BackgroundGrace, at);
         }
     }
@@ -426,8 +466,15 @@ impl Step<'_> {
         }
         self.state.lifecycle = Lifecycle::Background;
         self.close_stream();
-        for timer in [Timer::Refresh, Timer::Register, Timer::Revoke] {
+        // The last chance for what storage refused.
+        self.store_again();
+        for timer in [Timer::SaveTokens, Timer::Register, Timer::Revoke] {
             self.cancel_timer(timer);
+        }
+        // A timer that somebody waits for stays: another process holds the lease, and will not hold it for long.
+        if !matches!(&self.state.session, Session::SignedIn(session) if session.somebody_waits()) {
+            self.cancel_timer(Timer::Refresh);
+            self.lease_may_be_free();
         }
     }
 
@@ -447,6 +494,8 @@ impl Step<'_> {
         self.state.revoke_backoff.retry_now();
         if let Session::SignedIn(session) = &mut self.state.session {
             session.backoff.retry_now();
+            self.cancel_timer(Timer::Refresh);
+            self.lease_may_be_free();
         }
     }
 }

@@ -768,6 +768,8 @@ impl Step<'_> {
                 }
             },
             Outcome::Superseded { tokens } => self.adopt_stored(tokens),
+            // Another process of this installation has signed out.
+            Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
             Outcome::LeaseHeld { for_millis } => {
                 session.refresh = Refresh::Idle;
                 // Its holder will be done in a moment, or never: look again soon, and take over at the end of its lease.
@@ -828,6 +830,7 @@ impl Step<'_> {
         match outcome {
             Outcome::Done => session.unsaved = false,
             Outcome::Superseded { tokens } => self.adopt_stored(tokens),
+            Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
             _ => self.tokens_unsaved(),
         }
     }

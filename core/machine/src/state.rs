@@ -1,6 +1,6 @@
 //! What the machine remembers between events, and the one place that starts effects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hookswitch_wire::{CallId, DeviceId, Platform, ServerMetadata};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::{
     error::Failure,
     event::{CommandId, SecretRef},
     presence::{PresenceSync, TapKind},
-    session::Session,
+    session::{LoginStage, Session},
     time::{Mono, ServerClock, Timestamp},
 };
 
@@ -38,7 +38,7 @@ pub struct Setup {
 pub enum Timer {
     /// The access token is about to expire, or a failed refresh may be tried again.
     Refresh,
-    /// Rotated tokens that could not be saved are saved again.
+    /// What storage refused (rotated tokens, a sign-out) is stored again.
     SaveTokens,
     /// The stream was silent for too long.
     Heartbeat,
@@ -237,6 +237,35 @@ impl State {
     }
 }
 
+impl State {
+    /// What is fixed for the life of this installation.
+    pub const fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The names of the secrets that the state refers to: the shell keeps these, and may drop any other that is not on
+    /// its way.
+    pub fn secrets(&self) -> BTreeSet<SecretRef> {
+        let mut names: BTreeSet<SecretRef> = self.device.push_token.into_iter().collect();
+        match &self.session {
+            Session::SigningIn { pending, stage, .. } => {
+                names.extend([pending.state, pending.nonce, pending.verifier]);
+                if let LoginStage::Storing { tokens, .. } = stage {
+                    names.extend([tokens.access, tokens.refresh]);
+                }
+            }
+            Session::SignedIn(session) => names.extend([session.tokens.access, session.tokens.refresh]),
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::ReauthRequired { .. }
+            | Session::SigningOut { .. } => {}
+        }
+        names.extend(self.in_flight.values().filter_map(|running| running.api.as_ref()).map(|sent| sent.access));
+        names
+    }
+}
+
 /// One step under way: the state, the time, and the effects so far.
 pub(crate) struct Step<'a> {
     pub(crate) state: &'a mut State,
@@ -304,9 +333,17 @@ impl Step<'_> {
         self.state.in_flight.values().any(|running| wanted(&running.purpose))
     }
 
-    /// Makes the results of some effects superseded.
+    /// Makes the results of some effects superseded, and drops requests of that kind that still wait for a token.
     pub(crate) fn forget(&mut self, unwanted: impl Fn(&Purpose) -> bool) {
         self.state.in_flight.retain(|_, running| !unwanted(&running.purpose));
+        if let Session::SignedIn(session) = &mut self.state.session {
+            session.parked.retain(|parked| !unwanted(&parked.purpose));
+        }
+    }
+
+    /// The moment that is so many milliseconds away.
+    pub(crate) const fn after(&self, millis: u64) -> Mono {
+        self.now.mono.saturating_add(millis)
     }
 }
 

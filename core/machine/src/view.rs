@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     calls::Phase,
     presence::{Link, Superseded, Wish},
-    session::{Identified, LoginStage, ReauthReason, Refresh, Session, SignedOutWhy},
+    session::{Identified, LoginStage, ReauthReason, Refresh, Session, SignedIn, SignedOutWhy},
     state::{Lifecycle, State},
     time::Timestamp,
 };
@@ -143,7 +143,7 @@ impl State {
             Session::SignedIn(session) => {
                 let status = if session.unsaved {
                     Status::Degraded
-                } else if !self.network_up || session.backoff.has_failed() || self.presence.backoff.has_failed() {
+                } else if !self.network_up || self.is_cut_off(session, now) {
                     Status::Offline
                 } else if session.refresh != Refresh::Idle && !session.has_fresh_token(now) {
                     Status::Refreshing
@@ -170,8 +170,8 @@ impl State {
         let in_phase = |wanted: fn(Phase) -> bool| {
             self.calls.heard.iter().filter(move |(_, call)| wanted(call.phase)).map(|(id, call)| CallView {
                 call_id: id.clone(),
-                from: call.from.clone(),
-                from_name: call.from_name.clone(),
+                from: call.push.as_ref().and_then(|push| push.from.clone()),
+                from_name: call.push.as_ref().and_then(|push| push.from_name.clone()),
                 since: call.since,
             })
         };
@@ -182,6 +182,13 @@ impl State {
             ringing: in_phase(|phase| phase == Phase::Ringing).collect(),
             in_call: in_phase(|phase| matches!(phase, Phase::Answering | Phase::InCall)).next(),
         }
+    }
+
+    /// Whether attempts fail, and nothing else shows that the server is there.
+    fn is_cut_off(&self, session: &SignedIn, now: Timestamp) -> bool {
+        let no_token = session.backoff.has_failed() && !session.has_fresh_token(now);
+        let live = matches!(self.presence.link, Link::Live { .. });
+        no_token || (!live && (session.backoff.has_failed() || self.presence.backoff.has_failed()))
     }
 
     fn link_view(&self) -> LinkView {

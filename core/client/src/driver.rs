@@ -1,0 +1,174 @@
+//! The driver: carries out effects and reports their ends. Owns every task that it starts; when it goes, they go.
+
+use std::{collections::HashMap, sync::Arc};
+
+use hookswitch_machine::{Effect, EffectId, Event, Mono, Outcome, Request, StreamNews, Timer};
+use secrecy::SecretString;
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+use url::Url;
+
+use crate::{
+    answer::{self, Answer},
+    auth::token::{self, TokenRequest},
+    config::Config,
+    heart::Heart,
+    ports::Ports,
+    secrets::Secrets,
+    store::Store,
+    sync::{request, stream},
+};
+
+pub(crate) struct Driver {
+    pub(crate) heart: Arc<Heart>,
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) effects: mpsc::UnboundedReceiver<Effect>,
+}
+
+/// What carrying out needs.
+pub(crate) struct Tools {
+    pub(crate) config: Config,
+    pub(crate) server: Url,
+    pub(crate) ports: Ports,
+    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) store: Store,
+}
+
+impl Driver {
+    /// Carries out effects until the heart is gone.
+    pub(crate) async fn run(mut self) {
+        let mut tasks = JoinSet::new();
+        let mut timers: HashMap<Timer, AbortHandle> = HashMap::new();
+        let mut streams: HashMap<EffectId, AbortHandle> = HashMap::new();
+        loop {
+            let effect = tokio::select! {
+                effect = self.effects.recv() => effect,
+                // Finished tasks are taken off, so that the set does not grow.
+                Some(_) = tasks.join_next() => continue,
+            };
+            let Some(effect) = effect else { return };
+            let (heart, tools) = (Arc::clone(&self.heart), Arc::clone(&self.tools));
+            match effect {
+                Effect::Send { id, request } => {
+                    tasks.spawn(async move {
+                        let Answer { server_time, outcome } = tools.send(request).await;
+                        heart.apply(Event::Completed { effect: id, server_time, outcome });
+                    });
+                }
+                Effect::Store { id, transaction } => {
+                    // Asked for here, in order; only the wait is a task.
+                    let outcome = tools.store.run(transaction);
+                    tasks.spawn(async move {
+                        let outcome = outcome.await;
+                        heart.apply(Event::Completed { effect: id, server_time: None, outcome });
+                    });
+                }
+                Effect::OpenStream { id, access, after } => {
+                    let task = async move {
+                        let tell = |news| {
+                            heart.apply(Event::Stream { effect: id, news });
+                        };
+                        let request = tools
+                            .secrets
+                            .get(access)
+                            .and_then(|access| request::open_stream(&tools.server, &access, after).ok());
+                        match request {
+                            Some(request) => stream::read(&*tools.ports.http, request, tell).await,
+                            None => tell(StreamNews::Closed { outcome: unusable("the access token cannot be sent") }),
+                        }
+                    };
+                    streams.insert(id, tasks.spawn(task));
+                }
+                Effect::CloseStream { id } => abort(streams.remove(&id)),
+                Effect::SetTimer { timer, at } => {
+                    let task = wait(heart, tools, timer.clone(), at);
+                    abort(timers.insert(timer, tasks.spawn(task)));
+                }
+                Effect::CancelTimer { timer } => abort(timers.remove(&timer)),
+                // Done by the heart's shell already.
+                Effect::Reply { .. } | Effect::Decided { .. } | Effect::StopRinging { .. } => {}
+            }
+        }
+    }
+}
+
+async fn wait(heart: Arc<Heart>, tools: Arc<Tools>, timer: Timer, at: Mono) {
+    tools.ports.clock.sleep_until(at).await;
+    heart.apply(Event::Timer { timer });
+}
+
+fn abort(task: Option<AbortHandle>) {
+    if let Some(task) = task {
+        task.abort();
+    }
+}
+
+fn unusable(cause: &str) -> Outcome {
+    Outcome::Unreachable { cause: cause.to_owned() }
+}
+
+impl Tools {
+    async fn send(&self, request: Request) -> Answer {
+        let http = &*self.ports.http;
+        let client_id = &self.config.client_id;
+        match request {
+            Request::Discover => {
+                // OpenID Connect Discovery 1.0, section 4: appended to the issuer, path and all.
+                let address = format!("{}/.well-known/openid-configuration", self.config.issuer.trim_end_matches('/'));
+                match http::Request::get(address).header("accept", "application/json").body(bytes::Bytes::new()) {
+                    Ok(request) => answer::exchange(http, request, answer::SMALL_BODY, answer::metadata).await,
+                    Err(_) => Answer::without_time(unusable("the issuer has no address")),
+                }
+            }
+            Request::ExchangeCode { token_endpoint, code, verifier, redirect_uri } => {
+                let (code, verifier) = match (self.secret(code), self.secret(verifier)) {
+                    (Ok(code), Ok(verifier)) => (code, verifier),
+                    (Err(answer), _) | (_, Err(answer)) => return answer,
+                };
+                let request = TokenRequest::Code { code, verifier, redirect_uri };
+                self.ask_for_tokens(token_endpoint, request).await
+            }
+            Request::Refresh { token_endpoint, refresh } => match self.secret(refresh) {
+                Ok(refresh) => {
+                    let request = TokenRequest::Refresh { refresh };
+                    self.ask_for_tokens(token_endpoint, request).await
+                }
+                Err(answer) => answer,
+            },
+            Request::Revoke { revocation_endpoint, revocation } => match self.store.revocation(revocation).await {
+                Some(token) => token::revoke(http, &revocation_endpoint, client_id, &token).await,
+                // It does not open any more: there is nothing that could be revoked with it.
+                None => Answer::without_time(Outcome::Done),
+            },
+            Request::Api { access, call } => {
+                let access = match self.secret(access) {
+                    Ok(access) => access,
+                    Err(answer) => return answer,
+                };
+                let push_token = match &call {
+                    hookswitch_machine::ApiCall::RegisterDevice { push_token, .. } => {
+                        push_token.and_then(|name| self.secrets.get(name))
+                    }
+                    _ => None,
+                };
+                let device = self.store.device();
+                let draft = request::draft(&call, &device, &self.config.device, push_token.as_ref());
+                match draft.map(|draft| draft.authorised(&self.server, &access)) {
+                    Ok(Ok(request)) => answer::exchange(http, request, answer::BODY, answer::api).await,
+                    Ok(Err(_)) | Err(_) => Answer::without_time(unusable("the request cannot be written")),
+                }
+            }
+        }
+    }
+
+    async fn ask_for_tokens(&self, token_endpoint: String, request: TokenRequest) -> Answer {
+        let (http, secrets) = (Arc::clone(&self.ports.http), Arc::clone(&self.secrets));
+        token::request(http, token_endpoint, self.config.client_id.clone(), request, secrets).await
+    }
+
+    fn secret(&self, name: hookswitch_machine::SecretRef) -> Result<SecretString, Answer> {
+        self.secrets.get(name).ok_or_else(|| Answer::without_time(unusable("a secret is not known any more")))
+    }
+}

@@ -1,0 +1,173 @@
+//! The heart in its shell: one state, one lock, held for the microseconds of a step and never across anything else.
+//!
+//! A step may be made from any thread, which is what makes the ring decision synchronous. Its effects leave through a
+//! queue to the driver in the order of the steps; replies and views leave at once, since giving them blocks nobody.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use hookswitch_machine::{
+    Command, CommandId, Decision, Effect, Entry, Event, Failure, Recorder, Reply, RingEntry, Setup, State, Stopped,
+    View, step,
+};
+use hookswitch_wire::CallId;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::{ports::Clock, secrets::Secrets};
+
+/// What the call UI must do apart from deciding on a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopRinging {
+    /// Which call.
+    pub call_id: CallId,
+    /// Why.
+    pub why: Stopped,
+}
+
+/// Lines of a transcript that are kept.
+const TRANSCRIPT_LINES: usize = 4_000;
+
+pub(crate) struct Heart {
+    beating: Mutex<Beating>,
+    clock: Arc<dyn Clock>,
+    secrets: Arc<Secrets>,
+    effects: mpsc::UnboundedSender<Effect>,
+    view: watch::Sender<View>,
+    stops: broadcast::Sender<StopRinging>,
+    next_command: AtomicU64,
+}
+
+struct Beating {
+    state: State,
+    waiting: HashMap<CommandId, oneshot::Sender<Result<Reply, Failure>>>,
+    transcript: Transcript,
+}
+
+impl Heart {
+    pub(crate) fn new(
+        setup: Setup,
+        clock: Arc<dyn Clock>,
+        secrets: Arc<Secrets>,
+    ) -> (Self, mpsc::UnboundedReceiver<Effect>) {
+        let state = State::new(setup);
+        let (effects, queue) = mpsc::unbounded_channel();
+        let view = watch::Sender::new(state.view(clock.now()));
+        let stops = broadcast::Sender::new(64);
+        let transcript = Transcript::new(&state);
+        let beating = Mutex::new(Beating { state, waiting: HashMap::new(), transcript });
+        (Self { beating, clock, secrets, effects, view, stops, next_command: AtomicU64::new(1) }, queue)
+    }
+
+    /// Makes a step. Gives the decisions that it made on pushes: at most one.
+    pub(crate) fn apply(&self, event: Event) -> Option<Decision> {
+        let mut decision = None;
+        // Guards the order of steps and nothing else; no foreign code and no wait happens below.
+        let mut beating = self.beating.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let Beating { state, waiting, transcript } = &mut *beating;
+        let recorded = event.clone();
+        let effects = step(state, event, now);
+        self.secrets.retain(|| state.secrets());
+        for effect in &effects {
+            match effect {
+                Effect::Reply { to, reply } => {
+                    if let Some(waiter) = waiting.remove(to) {
+                        // Whoever asked may have gone.
+                        let _ = waiter.send(reply.clone());
+                    }
+                }
+                Effect::Decided { decision: made } => decision = Some((**made).clone()),
+                Effect::StopRinging { call_id, why } => {
+                    let _ = self.stops.send(StopRinging { call_id: call_id.clone(), why: *why });
+                }
+                Effect::Send { .. }
+                | Effect::Store { .. }
+                | Effect::OpenStream { .. }
+                | Effect::CloseStream { .. }
+                | Effect::SetTimer { .. }
+                | Effect::CancelTimer { .. } => {
+                    // The driver is gone when the core is being closed: then nothing is to be done any more.
+                    let _ = self.effects.send(effect.clone());
+                }
+            }
+        }
+        let view = state.view(now);
+        self.view.send_if_modified(|shown| {
+            let changed = *shown != view;
+            if changed {
+                *shown = view;
+            }
+            changed
+        });
+        transcript.record(Entry { now, event: recorded, effects }, state);
+        decision
+    }
+
+    /// Asks for something and waits for the reply. Dropping the future abandons the wait and nothing else.
+    pub(crate) async fn ask(&self, command: Command) -> Result<Reply, Failure> {
+        let id = CommandId(self.next_command.fetch_add(1, Ordering::Relaxed));
+        let (waiter, reply) = oneshot::channel();
+        self.lock().waiting.insert(id, waiter);
+        self.apply(Event::Command { id, command });
+        reply.await.unwrap_or_else(|_| Err(Failure::cancelled("The core was closed.")))
+    }
+
+    /// What to show now.
+    pub(crate) fn view(&self) -> View {
+        // Not the watched one: "fresh" depends on the time, too.
+        let now = self.clock.now();
+        self.lock().state.view(now)
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<View> {
+        self.view.subscribe()
+    }
+
+    pub(crate) fn stops(&self) -> broadcast::Receiver<StopRinging> {
+        self.stops.subscribe()
+    }
+
+    pub(crate) fn ring_log(&self) -> Vec<RingEntry> {
+        self.lock().state.ring_log().entries().cloned().collect()
+    }
+
+    pub(crate) fn transcript(&self) -> String {
+        self.lock().transcript.text()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Beating> {
+        self.beating.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The last steps, and the state before them. Written out, and stripped of personal data, only when somebody asks.
+struct Transcript {
+    before: State,
+    entries: Vec<Entry>,
+}
+
+impl Transcript {
+    fn new(state: &State) -> Self {
+        Self { before: state.clone(), entries: Vec::new() }
+    }
+
+    fn record(&mut self, entry: Entry, after: &State) {
+        self.entries.push(entry);
+        if self.entries.len() >= TRANSCRIPT_LINES {
+            *self = Self::new(after);
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut recorder = Recorder::default();
+        let start = recorder.start(self.before.setup(), Some(&self.before));
+        let lines = self.entries.iter().map(|entry| recorder.entry(entry));
+        // A line that cannot be written is left out; the replay will name the place.
+        std::iter::once(start).chain(lines.collect::<Vec<_>>()).flatten().collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,136 @@
+//! What the core needs from outside: time, keys and HTTP. Each is a small trait with the real thing beside it.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use hookswitch_machine::{Mono, Timestamp};
+use zeroize::Zeroizing;
+
+/// What the core needs from outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The platform's key store.
+    pub keys: Arc<dyn KeyProvider>,
+    /// The network.
+    pub http: Arc<dyn Http>,
+}
+
+/// Time. Called from any thread.
+#[async_trait]
+pub trait Clock: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Timestamp;
+
+    /// Returns when the monotonic clock has reached `at`. May be dropped at any time.
+    async fn sleep_until(&self, at: Mono);
+}
+
+/// The clocks of the device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+/// Counts while the device sleeps: on Linux and Android that is `CLOCK_BOOTTIME`, on Apple's systems `CLOCK_MONOTONIC`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const MONOTONIC: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const MONOTONIC: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let millis = |id| {
+            let time = rustix::time::clock_gettime(id);
+            time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
+        };
+        Timestamp { wall: millis(rustix::time::ClockId::Realtime), mono: u64::try_from(millis(MONOTONIC)).unwrap_or(0) }
+    }
+
+    async fn sleep_until(&self, at: Mono) {
+        // A timer of the runtime stands still while the device sleeps, so it may come late; the loop keeps it from coming
+        // early.
+        loop {
+            let left = at.saturating_sub(self.now().mono);
+            if left == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(left)).await;
+        }
+    }
+}
+
+/// The platform's key store: wraps the vault's data key. Called on the vault's thread, never under a lock; may block.
+///
+/// Android: a key of the Android Keystore. iOS: a key of the Keychain, accessible after the first unlock, this device only.
+pub trait KeyProvider: Send + Sync + 'static {
+    /// Wraps a data key so that only this device can unwrap it.
+    ///
+    /// # Errors
+    /// See [`KeyFault`].
+    fn wrap(&self, key: &[u8]) -> Result<Vec<u8>, KeyFault>;
+
+    /// The data key that was wrapped.
+    ///
+    /// # Errors
+    /// See [`KeyFault`].
+    fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFault>;
+}
+
+/// Why a key cannot be had. The difference matters: one passes, one is for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// Not now: the device was not unlocked since it started. Nothing is lost.
+    Unavailable,
+    /// Never again: the screen lock was removed, the app restored to another device. What was sealed is lost.
+    Invalidated,
+    /// The key store fails in another way; it may work next time.
+    Failed(String),
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable => f.write_str("the key cannot be read before the first unlock"),
+            Self::Invalidated => f.write_str("the key is gone for good"),
+            Self::Failed(why) => write!(f, "the key store fails: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for KeyFault {}
+
+/// A request. Headers with secrets are marked sensitive, so that `Debug` does not show them.
+pub type HttpRequest = http::Request<Bytes>;
+
+/// An answer, its body still to come.
+pub struct HttpResponse {
+    /// Status and headers.
+    pub head: http::response::Parts,
+    /// The body, piece by piece.
+    pub body: BoxStream<'static, Result<Bytes, HttpFault>>,
+}
+
+/// No answer, or the rest of one did not come. Says nothing about what the server did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpFault(pub String);
+
+impl fmt::Display for HttpFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for HttpFault {}
+
+/// The network. Follows no redirects, keeps no cookies.
+#[async_trait]
+pub trait Http: Send + Sync + 'static {
+    /// Sends a request. Dropping the future or the body ends the exchange.
+    ///
+    /// # Errors
+    /// When no answer came.
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault>;
+}

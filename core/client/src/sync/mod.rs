@@ -1,0 +1,11 @@
+//! Keeping up with the server.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`request`] | the requests of the API |
+//! | [`stream`] | the presence stream: server-sent events |
+//!
+//! When to connect, when to give up and what a tap becomes is decided in the heart (`hookswitch_machine::presence`).
+
+pub(crate) mod request;
+pub(crate) mod stream;

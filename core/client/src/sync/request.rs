@@ -1,0 +1,165 @@
+//! The requests of the API, as `CONTRACT.md` of the wire crate has them.
+
+use bytes::Bytes;
+use hookswitch_machine::ApiCall;
+use hookswitch_wire::{
+    AnswerCall, DeviceId, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SetAvailability, SetForwarding, Version,
+};
+use http::{Method, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use url::Url;
+
+use crate::{config::DeviceDescription, ports::HttpRequest};
+
+/// A request of the API before it is authorised.
+pub(crate) struct Draft {
+    method: Method,
+    path: Vec<String>,
+    key: Option<String>,
+    base: Option<Version>,
+    body: Option<Vec<u8>>,
+}
+
+/// What `call` asks for. `push_token` is the secret behind the name in [`ApiCall::RegisterDevice`].
+pub(crate) fn draft(
+    call: &ApiCall,
+    device: &DeviceId,
+    description: &DeviceDescription,
+    push_token: Option<&SecretString>,
+) -> serde_json::Result<Draft> {
+    let path = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+    let post = |key: &str, id: &str, what: &str| Draft {
+        method: Method::POST,
+        path: path(&["v1", "me", "calls", id, what]),
+        key: Some(key.to_owned()),
+        base: None,
+        body: None,
+    };
+    fn json(body: &impl Serialize) -> serde_json::Result<Option<Vec<u8>>> {
+        serde_json::to_vec(body).map(Some)
+    }
+    Ok(match call {
+        ApiCall::FetchState => {
+            Draft { method: Method::GET, path: path(&["v1", "me", "state"]), key: None, base: None, body: None }
+        }
+        ApiCall::SetAvailability { key, base, availability } => Draft {
+            method: Method::PUT,
+            path: path(&["v1", "me", "availability"]),
+            key: Some(key.clone()),
+            base: Some(*base),
+            body: json(&SetAvailability { availability: *availability })?,
+        },
+        ApiCall::SetForwarding { key, base, number } => Draft {
+            method: Method::PUT,
+            path: path(&["v1", "me", "forwarding"]),
+            key: Some(key.clone()),
+            base: Some(*base),
+            body: json(&number.as_ref().map_or_else(SetForwarding::off, SetForwarding::on))?,
+        },
+        ApiCall::RegisterDevice { key, push_token: _ } => Draft {
+            method: Method::PUT,
+            path: path(&["v1", "me", "devices", device.as_str()]),
+            key: Some(key.clone()),
+            base: None,
+            body: json(&RegisterDevice {
+                name: description.name.clone(),
+                platform: description.platform,
+                app_version: description.app_version.clone(),
+                push_token: push_token.map(|token| token.expose_secret().to_owned()),
+            })?,
+        },
+        ApiCall::Answer { key, call_id } => {
+            Draft { body: json(&AnswerCall { device: Some(device.clone()) })?, ..post(key, call_id.as_str(), "answer") }
+        }
+        ApiCall::Decline { key, call_id } => post(key, call_id.as_str(), "decline"),
+        ApiCall::HangUp { key, call_id } => post(key, call_id.as_str(), "hang-up"),
+        ApiCall::RenewLease { key, call_id } => post(key, call_id.as_str(), "lease"),
+    })
+}
+
+impl Draft {
+    /// The request, authorised.
+    pub(crate) fn authorised(self, server: &Url, access: &SecretString) -> Result<HttpRequest, http::Error> {
+        let segments: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let mut request = http::Request::builder()
+            .method(self.method)
+            .uri(endpoint(server, &segments).as_str())
+            .header(header::AUTHORIZATION, bearer(access)?)
+            .header(header::ACCEPT, "application/json");
+        if let Some(key) = self.key {
+            request = request.header(HEADER_IDEMPOTENCY_KEY, key);
+        }
+        if let Some(base) = self.base {
+            request = request.header(header::IF_MATCH, base.etag());
+        }
+        match self.body {
+            Some(body) => request.header(header::CONTENT_TYPE, "application/json").body(Bytes::from(body)),
+            None => request.body(Bytes::new()),
+        }
+    }
+}
+
+/// The request that opens the presence stream.
+pub(crate) fn open_stream(
+    server: &Url,
+    access: &SecretString,
+    after: Option<Version>,
+) -> Result<HttpRequest, http::Error> {
+    let mut request = http::Request::get(endpoint(server, &["v1", "me", "stream"]).as_str())
+        .header(header::AUTHORIZATION, bearer(access)?)
+        .header(header::ACCEPT, "text/event-stream")
+        .header(header::CACHE_CONTROL, "no-store");
+    if let Some(after) = after {
+        request = request.header("last-event-id", after.to_string());
+    }
+    request.body(Bytes::new())
+}
+
+fn bearer(access: &SecretString) -> Result<http::HeaderValue, http::Error> {
+    let mut value = http::HeaderValue::try_from(format!("Bearer {}", access.expose_secret()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// An address of the server; names that stand in it are escaped.
+fn endpoint(server: &Url, segments: &[&str]) -> Url {
+    let mut url = server.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hookswitch_wire::{CallId, Platform};
+
+    fn description() -> DeviceDescription {
+        DeviceDescription { name: "Alice's iPhone".into(), platform: Platform::Ios, app_version: "1".into() }
+    }
+
+    #[test]
+    fn a_call_id_cannot_leave_its_place_in_the_path() {
+        let call = ApiCall::Decline { key: "k".into(), call_id: CallId("../../me?x=#/y".into()) };
+        let draft = draft(&call, &"device".into(), &description(), None).unwrap();
+        let server = Url::parse("https://api.example/base").unwrap();
+        let request = draft.authorised(&server, &SecretString::from("t")).unwrap();
+        assert_eq!(request.uri(), "https://api.example/base/v1/me/calls/..%2F..%2Fme%3Fx=%23%2Fy/decline");
+    }
+
+    #[test]
+    fn debug_of_a_request_hides_the_token() {
+        let server = Url::parse("https://api.example").unwrap();
+        let request = open_stream(&server, &SecretString::from("CANARY"), Some(Version::new(1, 2))).unwrap();
+        assert!(!format!("{request:?}").contains("CANARY"));
+        assert_eq!(request.headers()["last-event-id"], "1-2");
+    }
+
+    #[test]
+    fn a_token_that_is_no_header_is_an_error() {
+        let server = Url::parse("https://api.example").unwrap();
+        assert!(open_stream(&server, &SecretString::from("a\r\nb"), None).is_err());
+    }
+}
