@@ -67,7 +67,9 @@ async function gone(locator, what) {
 /** Waits until an element with this test id also matches a CSS condition such as `[data-effective="available"]`. */
 const saw = (scope, testid, condition, what) => see(scope.locator(`[data-testid="${testid}"]${condition}`), what);
 
-const picture = (page, name) => page.screenshot({ path: path.join(pictures, `${name}.png`) });
+/** For people to look at. A browser too busy to draw one fails no check. */
+const picture = (page, name) => page.screenshot({ path: path.join(pictures, `${name}.png`) })
+  .catch((error) => console.log(`    no picture ${name}: ${error.message.split("\n")[0]}`));
 
 // ----------------------------------------------------------------------------------------------------------------- browser
 

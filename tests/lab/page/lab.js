@@ -182,6 +182,10 @@ class Phone {
       const button = event.target.closest("[data-act]");
       if (button) this.act(button.dataset.act, button);
     });
+    this.refs["forward-number"].addEventListener("input", (event) => {
+      attribute(event.target, "aria-invalid", null);
+      show(this.refs.error, false);
+    });
     this.refs.forward.addEventListener("submit", (event) => {
       event.preventDefault();
       const input = this.refs["forward-number"];
@@ -368,7 +372,7 @@ class Phone {
     const { presence, session } = view;
     attribute(refs.app, "data-link", presence.link);
     attribute(refs.link, "data-link", presence.link);
-    text(refs.link, presence.link === "offline" ? `Offline, as of ${clockOf(presence.as_of)}` : LINK[presence.link] ?? presence.link);
+    text(refs.link, presence.link === "offline" ? `Offline since ${clockOf(presence.as_of)}` : LINK[presence.link] ?? presence.link);
     attribute(refs.link, "title", `version ${presence.version}`);
 
     const note = session.status === "degraded" || session.reason ? session.reason || "Signed in, but something needs attention." : null;
@@ -686,9 +690,14 @@ const surfaces = {
     this.base = base;
     for (const name of ["web", "desktop", "dashboard", "cti"]) this.load(name);
   },
+  /** Tells a surface which colours the switch asks for; the system's are known to it. */
+  paint(name) {
+    this.frame(name).contentWindow?.postMessage({ hookswitch: "theme", theme: document.documentElement.dataset.theme ?? "auto" }, "*");
+  },
   /** The browser surfaces share one session: when the first of them is signed in, the others are opened again and know it. */
   heard({ surface, state }) {
     const name = surface.startsWith("cti-") ? "cti" : surface;
+    this.paint(name);
     if (name === "desktop") return;
     const first = this.live.size === 0;
     if (state !== "live") return this.live.delete(name);
@@ -807,6 +816,7 @@ function theme(name) {
   const [words, label] = THEMES[name];
   text($("theme-text"), words);
   attribute($("theme"), "aria-label", label);
+  for (const name of ["web", "desktop", "dashboard", "cti"]) surfaces.paint(name);
   try {
     localStorage.setItem("hookswitch-lab-theme", name);
   } catch {

@@ -43,7 +43,7 @@ const LEASE_RENEWAL_MS = 15_000;
 let session = null; // {agent, csrf} while signed in
 let snapshot = null; // the newest that the server sent
 let pending = null; // {what: "availability" | "forwarding" | "call", key, text}
-let epochOfPage = 0; // raised when this page signs out, so that late answers are dropped
+let signIns = 0; // raised at each sign-out, so that answers to the session before are dropped
 
 // ---------------------------------------------------------------------------------------------------- small helpers
 
@@ -140,6 +140,7 @@ function render() {
   text("forwarding-to", forwarding.number ?? "");
   show("forwarding-on", forwarding.on);
   show("forwarding-form", !forwarding.on);
+  if (forwarding.on) forgetNumber();
   $("forwarding-submit").disabled = sending;
   $("forwarding-off").disabled = sending;
 
@@ -154,6 +155,14 @@ function render() {
 
   text("who-name", agent.name);
   text("who-email", `${agent.email} · ${agent.role}`);
+}
+
+/** Forwarding is on: what was typed has done its work, here or elsewhere. */
+function forgetNumber() {
+  const input = $("forwarding-number");
+  input.value = "";
+  input.removeAttribute("aria-invalid");
+  if (pending?.what !== "forwarding") problem("forwarding-error", null);
 }
 
 /** The call to show: one that is answered here, else one that rings, else one that somebody else answered. */
@@ -234,7 +243,8 @@ function makeNotice(notice) {
 // ----------------------------------------------------------------------------------------------------------- session
 
 function signedOut(reason) {
-  epochOfPage += 1;
+  signIns += 1;
+  lease.stop();
   session = null;
   snapshot = null;
   pending = null;
@@ -252,6 +262,13 @@ function tell(state) {
     window.parent.postMessage({ hookswitch: "surface", surface, state, email: session?.agent?.email ?? null }, "*");
   }
 }
+
+// The lab has a switch for light and dark; nothing else that the lab could say is listened to.
+addEventListener("message", ({ source, data }) => {
+  if (source !== window.parent || data?.hookswitch !== "theme") return;
+  if (data.theme === "light" || data.theme === "dark") document.documentElement.dataset.theme = data.theme;
+  else delete document.documentElement.dataset.theme;
+});
 
 // The desktop app has a session of its own; all other surfaces share one and learn here that it is back.
 const siblings = surface === "desktop" ? null : new BroadcastChannel("hookswitch-browser-session");
@@ -304,10 +321,10 @@ const stream = {
   async start() {
     this.stop();
     link(this.attempt > 1 ? "offline" : "connecting");
-    const page = epochOfPage;
+    const mine = signIns;
     try {
       const answer = await loadSession();
-      if (page !== epochOfPage) return;
+      if (mine !== signIns) return;
       if (!answer) return signedOut();
       const isNew = !session;
       session = answer;
@@ -371,16 +388,16 @@ async function command(method, path, body, { conditional = true } = {}) {
   let mayRebase = conditional;
   let mayRepeat = true;
   for (;;) {
-    const page = epochOfPage;
+    const mine = signIns;
     let outcome;
     try {
       outcome = await send(method, path, body, { ifMatch: conditional ? etag() : null, key });
     } catch {
-      if (!mayRepeat || page !== epochOfPage || Date.now() - tapped > FRESH_MS) throw new Refused("No connection. Nothing was changed; try again.");
+      if (!mayRepeat || mine !== signIns || Date.now() - tapped > FRESH_MS) throw new Refused("No connection. Nothing was changed; try again.");
       mayRepeat = false;
       continue;
     }
-    if (page !== epochOfPage) throw new Refused("");
+    if (mine !== signIns) throw new Refused("");
     const { status, answer } = outcome;
     if (status === 401) {
       signedOut();
@@ -440,6 +457,12 @@ $("forwarding-form").addEventListener("submit", async (event) => {
   }
 });
 
+$("forwarding-number").addEventListener("input", (event) => {
+  event.target.removeAttribute("aria-invalid");
+  event.target.removeAttribute("aria-describedby");
+  problem("forwarding-error", null);
+});
+
 $("forwarding-off").addEventListener("click", () =>
   run({ what: "forwarding", text: "forwarding off" }, "forwarding-error", () =>
     command("PUT", "/v1/me/forwarding", { number: null })));
@@ -478,8 +501,12 @@ const lease = {
     if (mine) this.timer = setInterval(() => this.renew(), LEASE_RENEWAL_MS);
   },
 
+  stop() {
+    clearInterval(this.timer);
+    this.call = null;
+  },
+
   async renew() {
-    if (!session) return clearInterval(this.timer);
     try {
       await command("POST", `/v1/me/calls/${encodeURIComponent(this.call)}/lease`, undefined, { conditional: false });
     } catch (error) {
