@@ -1,0 +1,462 @@
+//! Everything about one agent, and all that can happen to it. Pure: no I/O, no clock, no database.
+//!
+//! [`Aggregate::settle`] lets time pass, [`Aggregate::apply`] carries out a command, [`Aggregate::snapshot`] is what apps
+//! see. The effective status is computed in one place: [`Aggregate::effective`].
+
+use hookswitch_wire::{
+    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Device, DeviceId, Effective, Forwarding,
+    LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, Snapshot, Surface, UnixMillis, Version,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{hours::WorkingHours, rings::cannot_ring};
+
+/// How long a call rings.
+pub(crate) const RING: i64 = 30_000;
+/// How long an app keeps the agent in a call without renewing.
+pub(crate) const LEASE: i64 = 45_000;
+/// How long the work after a call takes.
+pub(crate) const AFTER_CALL: i64 = 30_000;
+/// How long an ended call stays in the snapshot.
+pub(crate) const KEEP_ENDED: i64 = 60_000;
+/// How many calls are remembered for reports.
+const REMEMBER: usize = 50;
+
+/// One agent, as the server keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Aggregate {
+    pub(crate) agent: Agent,
+    pub(crate) hours: WorkingHours,
+    pub(crate) availability: Availability,
+    pub(crate) forwarding: Forwarding,
+    pub(crate) leases: Vec<CallLease>,
+    pub(crate) calls: Vec<TrackedCall>,
+    pub(crate) devices: Vec<TrackedDevice>,
+    /// Whether any session of the agent lives.
+    pub(crate) signed_in: bool,
+    /// Whether several people seem to use this login.
+    pub(crate) shared: bool,
+}
+
+/// A call, and who was told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TrackedCall {
+    pub(crate) call: Call,
+    /// Whether the apps were offered the call at all.
+    pub(crate) offered: bool,
+    /// What was decided for each device when the call came.
+    pub(crate) rings: Vec<DeviceRing>,
+    /// Devices that were pushed the call and not yet its end.
+    pub(crate) ringing: Vec<DeviceId>,
+    pub(crate) forwarded_to: Option<PhoneNumber>,
+    /// Why the agent was not offered the call.
+    pub(crate) agent_was: Option<Effective>,
+    pub(crate) ended_at: Option<UnixMillis>,
+}
+
+/// What was decided for a device when a call came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceRing {
+    /// Which device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Whether it was told.
+    pub outcome: RingOutcome,
+}
+
+/// Whether a device was told of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RingOutcome {
+    /// A push is in the outbox.
+    Pushed,
+    /// None is, and why.
+    NotPushed(CannotRing),
+}
+
+/// A registered device and what only the server knows of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TrackedDevice {
+    pub(crate) id: DeviceId,
+    pub(crate) name: String,
+    pub(crate) platform: Platform,
+    pub(crate) app_version: String,
+    pub(crate) push_token: Option<String>,
+    /// The session that registered it and that it ends with.
+    pub(crate) session: String,
+    pub(crate) last_seen: UnixMillis,
+}
+
+/// What can happen to an agent.
+#[derive(Clone, Debug)]
+pub(crate) enum Command {
+    SetAvailability(Availability),
+    SetForwarding(Option<PhoneNumber>),
+    Register { id: DeviceId, device: RegisterDevice, session: String },
+    Unregister(DeviceId),
+    /// A session ended: its device goes with it.
+    SessionEnded(String),
+    Incoming { call_id: CallId, from: Option<PhoneNumber>, from_name: Option<String> },
+    Answer { call_id: CallId, by: Surface },
+    Decline { call_id: CallId, by: Option<DeviceId> },
+    HangUp { call_id: CallId, by: Option<DeviceId> },
+    Renew(CallId),
+}
+
+/// What the command depends on besides the agent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    pub(crate) now: UnixMillis,
+    /// The `rev` that the agent will have if this changes anything.
+    pub(crate) next_rev: u64,
+    /// Plays a server that does not know the ring rule: it pushes although calls are forwarded.
+    pub(crate) old_server: bool,
+}
+
+/// A push that is to be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Push {
+    pub(crate) device: DeviceId,
+    pub(crate) platform: Platform,
+    pub(crate) push_token: String,
+    pub(crate) kind: PushKind,
+    pub(crate) call: Call,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The agent has no such call.
+    #[error("there is no such call")]
+    NoSuchCall,
+    /// The agent has no such device.
+    #[error("there is no such device")]
+    NoSuchDevice,
+    /// The call was answered by somebody else or is over.
+    #[error("the call was answered elsewhere or is over")]
+    CallTaken,
+}
+
+impl Aggregate {
+    pub(crate) fn new(agent: Agent, hours: WorkingHours) -> Self {
+        Self {
+            agent,
+            hours,
+            availability: Availability::Available,
+            forwarding: Forwarding::default(),
+            leases: Vec::new(),
+            calls: Vec::new(),
+            devices: Vec::new(),
+            signed_in: false,
+            shared: false,
+        }
+    }
+
+    /// What colleagues and routing see. The only place that decides it.
+    pub(crate) fn effective(&self, now: UnixMillis) -> Effective {
+        let busy = |kind| self.leases.iter().any(|lease| lease.kind == kind && lease.expires_at > now);
+        if !self.signed_in && !self.forwarding.is_on() {
+            return Effective::Offline;
+        }
+        if busy(LeaseKind::InCall) {
+            return Effective::InCall;
+        }
+        if busy(LeaseKind::AfterCallWork) {
+            return Effective::AfterCallWork;
+        }
+        match self.availability {
+            Availability::Available => Effective::Available,
+            Availability::Unavailable { .. } => Effective::DoNotDisturb,
+            Availability::Automatic if self.hours.contain(now) => Effective::Available,
+            Availability::Automatic => Effective::DoNotDisturb,
+        }
+    }
+
+    /// Lets time pass until `now`: calls stop ringing, leases run out.
+    pub(crate) fn settle(&mut self, now: UnixMillis) -> Vec<Push> {
+        let lost: Vec<CallId> = self
+            .leases
+            .iter()
+            .filter(|lease| lease.expires_at <= now && lease.kind == LeaseKind::InCall)
+            .map(|lease| lease.call_id.clone())
+            .collect();
+        self.leases.retain(|lease| lease.expires_at > now);
+        let over: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|tracked| match &tracked.call.state {
+                CallState::Ringing => tracked.call.expires_at <= now,
+                // The number that a call was forwarded to renews no lease; the apps forget the call after a while.
+                CallState::Answered { by: Surface::Forwarded } => tracked.call.expires_at <= now,
+                // An app that stopped renewing its lease has lost the call.
+                CallState::Answered { .. } => lost.contains(&tracked.call.call_id),
+                CallState::Ended => false,
+            })
+            .map(|tracked| tracked.call.call_id.clone())
+            .collect();
+        let pushes = over.iter().flat_map(|call_id| self.end(call_id, None, now)).collect();
+        let surplus = self.calls.len().saturating_sub(REMEMBER);
+        self.calls.drain(..surplus);
+        pushes
+    }
+
+    /// When [`Aggregate::settle`] or the clock changes the snapshot next.
+    pub(crate) fn next_change(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let leases = self.leases.iter().map(|lease| lease.expires_at);
+        let calls = self.calls.iter().filter(|tracked| tracked.offered).filter_map(|tracked| match tracked.call.state {
+            CallState::Ringing | CallState::Answered { by: Surface::Forwarded } => Some(tracked.call.expires_at),
+            CallState::Answered { .. } => None,
+            CallState::Ended => tracked.ended_at.map(|at| at.saturating_add(KEEP_ENDED)),
+        });
+        let edge = match self.availability {
+            Availability::Automatic => self.hours.next_edge(now),
+            Availability::Available | Availability::Unavailable { .. } => None,
+        };
+        leases.chain(calls).chain(edge).filter(|at| *at > now).min()
+    }
+
+    /// Carries out a command, in a state that was settled at `context.now`.
+    pub(crate) fn apply(&mut self, command: Command, context: Context) -> Result<Vec<Push>, Refusal> {
+        let now = context.now;
+        match command {
+            Command::SetAvailability(availability) => {
+                self.availability = availability;
+                // Who says "available" has finished the work after the call.
+                if !matches!(availability, Availability::Unavailable { .. }) {
+                    self.leases.retain(|lease| lease.kind != LeaseKind::AfterCallWork);
+                }
+                Ok(Vec::new())
+            }
+            Command::SetForwarding(number) => Ok(self.set_forwarding(number, context)),
+            Command::Register { id, device, session } => {
+                let RegisterDevice { name, platform, app_version, push_token } = device;
+                let device = TrackedDevice { id, name, platform, app_version, push_token, session, last_seen: now };
+                match self.devices.iter_mut().find(|known| known.id == device.id) {
+                    Some(known) => *known = device,
+                    None => self.devices.push(device),
+                }
+                Ok(Vec::new())
+            }
+            Command::Unregister(id) => {
+                let before = self.devices.len();
+                self.devices.retain(|device| device.id != id);
+                if self.devices.len() == before { Err(Refusal::NoSuchDevice) } else { Ok(Vec::new()) }
+            }
+            Command::SessionEnded(session) => {
+                self.devices.retain(|device| device.session != session);
+                Ok(Vec::new())
+            }
+            Command::Incoming { call_id, from, from_name } => {
+                let call = Call {
+                    call_id,
+                    from,
+                    from_name,
+                    state: CallState::Ringing,
+                    started_at: now,
+                    expires_at: now.saturating_add(RING),
+                };
+                Ok(self.incoming(call, context))
+            }
+            Command::Answer { call_id, by } => self.answer(&call_id, by, now),
+            Command::Decline { call_id, by } => match self.tracked(&call_id)?.call.state {
+                CallState::Ringing => Ok(self.end(&call_id, by.as_ref(), now)),
+                CallState::Answered { .. } => Err(Refusal::CallTaken),
+                CallState::Ended => Ok(Vec::new()),
+            },
+            Command::HangUp { call_id, by } => self.hang_up(&call_id, by.as_ref(), now),
+            Command::Renew(call_id) => {
+                self.tracked(&call_id)?;
+                let lease = self
+                    .leases
+                    .iter_mut()
+                    .find(|lease| lease.call_id == call_id && lease.kind == LeaseKind::InCall)
+                    .ok_or(Refusal::CallTaken)?;
+                lease.expires_at = now.saturating_add(LEASE);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Forwarding changes; a call that rings in the apps goes to the number with all that come after it.
+    fn set_forwarding(&mut self, number: Option<PhoneNumber>, context: Context) -> Vec<Push> {
+        if self.forwarding.number == number {
+            return Vec::new();
+        }
+        self.forwarding = Forwarding { number: number.clone(), rev: context.next_rev };
+        let Some(number) = number else { return Vec::new() };
+        let ringing: Vec<CallId> = self
+            .calls
+            .iter()
+            .filter(|tracked| tracked.call.state == CallState::Ringing)
+            .map(|tracked| tracked.call.call_id.clone())
+            .collect();
+        let mut pushes = Vec::new();
+        for call_id in ringing {
+            pushes.extend(self.stop(&call_id, PushKind::Ended, None));
+            if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == call_id) {
+                tracked.call.state = CallState::Answered { by: Surface::Forwarded };
+                tracked.forwarded_to = Some(number.clone());
+                tracked.ringing.clear();
+            }
+        }
+        pushes
+    }
+
+    fn incoming(&mut self, mut call: Call, context: Context) -> Vec<Push> {
+        let effective = self.effective(context.now);
+        let forwarded = self.forwarding.is_on();
+        let offered = effective == Effective::Available;
+        let mut tracked = TrackedCall {
+            rings: Vec::new(),
+            ringing: Vec::new(),
+            offered,
+            forwarded_to: self.forwarding.number.clone().filter(|_| offered),
+            agent_was: (!offered).then_some(effective),
+            ended_at: (!offered).then_some(context.now),
+            call: call.clone(),
+        };
+        let mut pushes = Vec::new();
+        for device in &self.devices {
+            // The old server decides as if nothing were forwarded.
+            let reason = cannot_ring(forwarded && !context.old_server, effective, device.push_token.is_some());
+            let outcome = match (reason, &device.push_token) {
+                (None, Some(push_token)) => {
+                    tracked.ringing.push(device.id.clone());
+                    pushes.push(device.push(push_token, PushKind::Incoming, &call));
+                    RingOutcome::Pushed
+                }
+                (None, None) => RingOutcome::NotPushed(CannotRing::NoPushToken),
+                (Some(reason), _) => RingOutcome::NotPushed(reason),
+            };
+            tracked.rings.push(DeviceRing { device: device.id.clone(), name: device.name.clone(), outcome });
+        }
+        if !offered {
+            call.state = CallState::Ended;
+        } else if forwarded {
+            call.state = CallState::Answered { by: Surface::Forwarded };
+        }
+        tracked.call = call;
+        self.calls.push(tracked);
+        pushes
+    }
+
+    fn answer(&mut self, call_id: &CallId, by: Surface, now: UnixMillis) -> Result<Vec<Push>, Refusal> {
+        match &self.tracked(call_id)?.call.state {
+            CallState::Ringing => {}
+            CallState::Answered { by: taken_by } if *taken_by == by => return Ok(Vec::new()),
+            CallState::Answered { .. } | CallState::Ended => return Err(Refusal::CallTaken),
+        }
+        let answering = match &by {
+            Surface::Mobile { device } => Some(device.clone()),
+            Surface::Web | Surface::Desktop | Surface::Dashboard | Surface::Cti { .. } | Surface::Forwarded => None,
+        };
+        let pushes = self.stop(call_id, PushKind::AnsweredElsewhere, answering.as_ref());
+        if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id) {
+            // Only the device that answered still has to hear of the end.
+            tracked.ringing.retain(|device| Some(device) == answering.as_ref());
+            tracked.call.state = CallState::Answered { by };
+        }
+        self.leases.retain(|lease| lease.kind != LeaseKind::AfterCallWork);
+        self.leases.push(CallLease {
+            call_id: call_id.clone(),
+            kind: LeaseKind::InCall,
+            expires_at: now.saturating_add(LEASE),
+        });
+        Ok(pushes)
+    }
+
+    fn hang_up(&mut self, call_id: &CallId, by: Option<&DeviceId>, now: UnixMillis) -> Result<Vec<Push>, Refusal> {
+        let talked = self.leases.iter().any(|lease| lease.call_id == *call_id && lease.kind == LeaseKind::InCall);
+        match self.tracked(call_id)?.call.state {
+            CallState::Ringing | CallState::Answered { .. } => {}
+            CallState::Ended => return Ok(Vec::new()),
+        }
+        let pushes = self.end(call_id, by, now);
+        if talked {
+            self.leases.push(CallLease {
+                call_id: call_id.clone(),
+                kind: LeaseKind::AfterCallWork,
+                expires_at: now.saturating_add(AFTER_CALL),
+            });
+        }
+        Ok(pushes)
+    }
+
+    /// The call is over; who was told of it is told, except the device that ended it.
+    fn end(&mut self, call_id: &CallId, by: Option<&DeviceId>, now: UnixMillis) -> Vec<Push> {
+        let pushes = self.stop(call_id, PushKind::Ended, by);
+        self.leases.retain(|lease| lease.call_id != *call_id);
+        if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id) {
+            tracked.call.state = CallState::Ended;
+            tracked.ended_at = Some(now);
+            tracked.ringing.clear();
+        }
+        pushes
+    }
+
+    /// The pushes that stop the ringing of a call on every device but `except`.
+    fn stop(&self, call_id: &CallId, kind: PushKind, except: Option<&DeviceId>) -> Vec<Push> {
+        let Ok(tracked) = self.tracked(call_id) else { return Vec::new() };
+        let told = |device: &&TrackedDevice| tracked.ringing.contains(&device.id) && Some(&device.id) != except;
+        let push = |device: &TrackedDevice| Some(device.push(device.push_token.as_ref()?, kind, &tracked.call));
+        self.devices.iter().filter(told).filter_map(push).collect()
+    }
+
+    pub(crate) fn tracked(&self, call_id: &CallId) -> Result<&TrackedCall, Refusal> {
+        self.calls.iter().find(|tracked| tracked.call.call_id == *call_id).ok_or(Refusal::NoSuchCall)
+    }
+
+    /// The device that a session registered.
+    pub(crate) fn device_of(&self, session: &str) -> Option<&TrackedDevice> {
+        self.devices.iter().find(|device| device.session == session)
+    }
+
+    /// What apps see.
+    pub(crate) fn snapshot(&self, version: Version, now: UnixMillis) -> Snapshot {
+        let effective = self.effective(now);
+        let shown = |tracked: &&TrackedCall| {
+            tracked.offered && tracked.ended_at.is_none_or(|at| now < at.saturating_add(KEEP_ENDED))
+        };
+        Snapshot {
+            version,
+            agent: self.agent.clone(),
+            presence: Presence {
+                availability: self.availability,
+                forwarding: self.forwarding.clone(),
+                call_leases: self.leases.clone(),
+                effective,
+            },
+            calls: self.calls.iter().filter(shown).map(|tracked| tracked.call.clone()).collect(),
+            devices: self
+                .devices
+                .iter()
+                .map(|device| Device {
+                    id: device.id.clone(),
+                    name: device.name.clone(),
+                    platform: device.platform,
+                    app_version: device.app_version.clone(),
+                    cannot_ring: cannot_ring(self.forwarding.is_on(), effective, device.push_token.is_some()),
+                    last_seen: device.last_seen,
+                })
+                .collect(),
+            notices: if self.shared { vec![Notice::SharedLogin] } else { Vec::new() },
+            at: now,
+        }
+    }
+}
+
+impl TrackedDevice {
+    fn push(&self, push_token: &str, kind: PushKind, call: &Call) -> Push {
+        Push {
+            device: self.id.clone(),
+            platform: self.platform,
+            push_token: push_token.to_owned(),
+            kind,
+            call: call.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! How a backend is set up.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+use crate::{Clock, RotationProfile};
+
+/// How a backend is set up. The default is what the lab and the tests want: all in memory, on a free port of loopback.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where apps and browsers come; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Where the built-in upstream issuer ("Google", "Acme SSO") listens.
+    pub upstream_address: SocketAddr,
+    /// The address under which people know this server, when a TLS proxy stands in front of it. `https://` makes cookies
+    /// `Secure` with the `__Host-` prefix.
+    pub public_url: Option<String>,
+    /// Where everything is kept.
+    pub database: Database,
+    /// What time it is.
+    pub clock: Clock,
+    /// Origins that may show our pages in a frame: a CRM with a widget, the lab's page.
+    pub framers: Vec<String>,
+    /// Life of an access token.
+    pub access_token_life: Duration,
+    /// Life of a refresh token that is not used.
+    pub refresh_token_life: Duration,
+    /// Life of a browser or desktop session that is not used.
+    pub browser_session_life: Duration,
+    /// What happens to a refresh token that is used twice.
+    pub refresh: RotationProfile,
+    /// How much work a password is.
+    pub password_cost: PasswordCost,
+    /// Opens `/operator/*` to who sends it as a bearer token; `None`: closed.
+    pub operator_key: Option<SecretString>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            address: loopback,
+            upstream_address: loopback,
+            public_url: None,
+            database: Database::Memory,
+            clock: Clock::system(),
+            framers: Vec::new(),
+            access_token_life: Duration::from_secs(15 * 60),
+            refresh_token_life: Duration::from_secs(90 * 24 * 3_600),
+            browser_session_life: Duration::from_secs(30 * 24 * 3_600),
+            refresh: RotationProfile::default(),
+            password_cost: PasswordCost::default(),
+            operator_key: None,
+        }
+    }
+}
+
+/// Where a backend keeps everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// Nowhere: gone with the backend.
+    Memory,
+    /// In an SQLite file. It holds no token and no password, but the key of the ID tokens and the TOTP secrets.
+    File(PathBuf),
+}
+
+/// The cost of an argon2id hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PasswordCost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+}
+
+impl Default for PasswordCost {
+    /// What OWASP asks for at least: 7 MiB, five passes.
+    fn default() -> Self {
+        Self { memory_kib: 7 * 1_024, passes: 5 }
+    }
+}

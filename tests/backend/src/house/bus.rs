@@ -1,0 +1,108 @@
+//! Who is told of what, within this process. Nothing here is needed after a restart.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hookswitch_wire::{AccountId, Snapshot};
+use tokio::sync::{broadcast, watch};
+
+use crate::operator::{OutboxEntry, RequestLog};
+
+/// A snapshot, and its JSON once for all that get it.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) json: Arc<str>,
+}
+
+impl Published {
+    pub(crate) fn new(snapshot: Snapshot) -> serde_json::Result<Self> {
+        let json = serde_json::to_string(&snapshot)?.into();
+        Ok(Self { snapshot, json })
+    }
+}
+
+/// Wakes all that wait for an agent. The value is the newest state; a poke wakes without a new one.
+type Watch = watch::Sender<Option<Arc<Published>>>;
+
+/// The in-process bus.
+pub(crate) struct Bus {
+    agents: Mutex<HashMap<AccountId, Watch>>,
+    pushes: broadcast::Sender<OutboxEntry>,
+    requests: broadcast::Sender<RequestLog>,
+    stopping: watch::Sender<bool>,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self {
+            agents: Mutex::default(),
+            pushes: broadcast::Sender::new(1_024),
+            requests: broadcast::Sender::new(1_024),
+            stopping: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Bus {
+    fn agent<T>(&self, account: &AccountId, with: impl FnOnce(&Watch) -> T) -> T {
+        let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watch) = agents.get(account) {
+            return with(watch);
+        }
+        with(agents.entry(account.clone()).or_insert_with(|| Watch::new(None)))
+    }
+
+    pub(crate) fn publish(&self, account: &AccountId, published: Arc<Published>) {
+        self.agent(account, |watch| {
+            watch.send_if_modified(|held| {
+                // A read publishes what all have already: that wakes nobody.
+                let news = held.as_ref().is_none_or(|old| old.snapshot.version != published.snapshot.version);
+                *held = Some(published);
+                news
+            });
+        });
+    }
+
+    /// Something about the agent's sessions changed: look again.
+    pub(crate) fn poke(&self, account: &AccountId) {
+        self.agent(account, |watch| watch.send_modify(|_| {}));
+    }
+
+    pub(crate) fn published(&self, account: &AccountId) -> Option<Arc<Published>> {
+        self.agent(account, |watch| watch.borrow().clone())
+    }
+
+    pub(crate) fn watch(&self, account: &AccountId) -> watch::Receiver<Option<Arc<Published>>> {
+        self.agent(account, Watch::subscribe)
+    }
+
+    // Sending fails when nobody listens, which is fine for all of these.
+
+    pub(crate) fn push(&self, entry: OutboxEntry) {
+        let _ = self.pushes.send(entry);
+    }
+
+    pub(crate) fn pushes(&self) -> broadcast::Receiver<OutboxEntry> {
+        self.pushes.subscribe()
+    }
+
+    pub(crate) fn log(&self, request: RequestLog) {
+        let _ = self.requests.send(request);
+    }
+
+    pub(crate) fn requests(&self) -> broadcast::Receiver<RequestLog> {
+        self.requests.subscribe()
+    }
+
+    /// The backend stops: streams end, listeners close.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+}

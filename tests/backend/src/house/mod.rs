@@ -1,0 +1,332 @@
+//! The house: the one thing that all handlers share, and the one way to change anything.
+//!
+//! [`House::write`] is a unit of work: one transaction, and what follows from it (new snapshots to those who watch, pushes
+//! to the outbox) is announced after the commit and in its order. Every change of an agent goes through
+//! [`Unit::agent`], which lets time pass, applies the change, and raises `rev` exactly when the snapshot differs.
+
+mod bus;
+mod issue;
+mod sessions;
+mod ticker;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use hookswitch_wire::{AccountId, CallPush, SignedOutReason, Snapshot, UnixMillis, Version};
+
+use crate::{
+    aggregate::{Aggregate, Command, Context, Push, Refusal},
+    clock::Clock,
+    config::Config,
+    http::pages::Pages,
+    identity::Keys,
+    limiter::Limiter,
+    operator::{Counters, OutboxEntry, RequestLog},
+    shared_login::{Seen, is_shared},
+    store::{AgentRow, Answer, SessionKind, Store, StoreError, Tx},
+};
+
+pub(crate) use bus::{Bus, Published};
+pub(crate) use issue::{CodeExchange, Grant, GrantError};
+pub(crate) use ticker::run as run_ticker;
+
+/// Why a unit of work came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum HouseError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system gave no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// There is no such agent.
+    #[error("there is no such agent")]
+    NoSuchAgent,
+    /// The command makes no sense now.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The command did not know the current state.
+    #[error("the state is another by now")]
+    Stale(Box<Snapshot>),
+    /// The idempotency key named another command before.
+    #[error("the idempotency key was used for another command")]
+    KeyReused,
+    /// A field that only the operator fills in is wrong.
+    #[error("invalid {0}")]
+    Invalid(&'static str),
+    /// A key could not be made, or a password not be hashed.
+    #[error("cryptography failed: {0}")]
+    Crypto(String),
+}
+
+/// What all handlers share.
+pub(crate) struct House {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    /// The issuer, and where all pages are.
+    pub(crate) base_url: String,
+    pub(crate) upstream_url: String,
+    pub(crate) pages: Pages,
+    pub(crate) keys: Keys,
+    pub(crate) upstream_keys: Keys,
+    /// To the upstream issuer.
+    pub(crate) client: reqwest::Client,
+    pub(crate) bus: Bus,
+    pub(crate) counters: Counters,
+    pub(crate) old_server: AtomicBool,
+    /// What is compared with when there is no such agent, so that the time tells nothing.
+    pub(crate) no_password: String,
+    store: Store,
+    passwords: Mutex<Limiter>,
+    deadlines: ticker::Deadlines,
+}
+
+/// What a house is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) base_url: String,
+    pub(crate) upstream_url: String,
+    pub(crate) pages: Pages,
+    pub(crate) client: reqwest::Client,
+    pub(crate) store: Store,
+    pub(crate) keys: Keys,
+    pub(crate) upstream_keys: Keys,
+    pub(crate) no_password: String,
+}
+
+impl House {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, base_url, upstream_url, pages, client, store, keys, upstream_keys, no_password } = parts;
+        Self {
+            clock: config.clock.clone(),
+            config,
+            base_url,
+            upstream_url,
+            pages,
+            keys,
+            upstream_keys,
+            client,
+            bus: Bus::default(),
+            counters: Counters::default(),
+            old_server: AtomicBool::new(false),
+            no_password,
+            store,
+            passwords: Mutex::new(Limiter::new(10, 15 * 60_000)),
+            deadlines: ticker::Deadlines::default(),
+        }
+    }
+
+    /// Failures to sign in.
+    pub(crate) fn failures(&self) -> MutexGuard<'_, Limiter> {
+        self.passwords.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// One unit of work. An error undoes it and announces nothing.
+    pub(crate) fn write<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.store.lock();
+        let mut unit = Unit {
+            tx: Tx::begin(&mut connection)?,
+            house: self,
+            now: self.now(),
+            changed: HashMap::new(),
+            ended: Vec::new(),
+            pushes: Vec::new(),
+        };
+        let result = work(&mut unit)?;
+        let Unit { tx, changed, ended, pushes, .. } = unit;
+        tx.commit()?;
+        // Still under the lock: announcements keep the order of the commits.
+        for (account, (published, deadline)) in changed {
+            self.deadlines.set(&account, deadline);
+            self.bus.publish(&account, published);
+        }
+        for account in ended {
+            self.bus.poke(&account);
+        }
+        for push in pushes {
+            self.bus.push(push);
+        }
+        Ok(result)
+    }
+
+    /// The state of an agent now. Reads nothing but memory unless time has changed it.
+    pub(crate) fn current(&self, account: &AccountId) -> Result<Arc<Published>, HouseError> {
+        let now = self.now();
+        match self.bus.published(account) {
+            Some(published) if !self.deadlines.passed(account, now) => Ok(published),
+            _ => self.write(|unit| unit.agent(account, |_, _| Ok(Vec::new()))),
+        }
+    }
+
+    /// Carries out a command once, however often it is sent.
+    pub(crate) fn command(&self, order: Order<'_>) -> Result<Answer, HouseError> {
+        let Order { account, key, fingerprint, if_match, command, answer } = order;
+        self.write(|unit| {
+            if let Some(given) = unit.tx.answer(account, key, unit.now)? {
+                return if given.fingerprint == fingerprint { Ok(given) } else { Err(HouseError::KeyReused) };
+            }
+            if let Some(version) = if_match {
+                let current = unit.agent(account, |_, _| Ok(Vec::new()))?;
+                if current.snapshot.version != version {
+                    return Err(HouseError::Stale(Box::new(current.snapshot.clone())));
+                }
+            }
+            let published = unit.apply(account, command)?;
+            let answer = match answer {
+                AnswerWith::Snapshot => Answer {
+                    fingerprint: fingerprint.to_owned(),
+                    status: 200,
+                    etag: Some(published.snapshot.version.etag()),
+                    body: published.json.to_string(),
+                },
+                AnswerWith::Nothing => {
+                    Answer { fingerprint: fingerprint.to_owned(), status: 204, etag: None, body: String::new() }
+                }
+            };
+            unit.tx.insert_answer(account, key, &answer, unit.now)?;
+            Ok(answer)
+        })
+    }
+
+    pub(crate) fn log(&self, request: RequestLog) {
+        self.bus.log(request);
+    }
+}
+
+/// A command as it came over the wire.
+pub(crate) struct Order<'a> {
+    pub(crate) account: &'a AccountId,
+    pub(crate) key: &'a str,
+    /// Of method, path and body.
+    pub(crate) fingerprint: &'a str,
+    pub(crate) if_match: Option<Version>,
+    pub(crate) command: Command,
+    pub(crate) answer: AnswerWith,
+}
+
+/// What a command is answered with.
+#[derive(Clone, Copy)]
+pub(crate) enum AnswerWith {
+    Snapshot,
+    Nothing,
+}
+
+/// One transaction and what is to be announced after it.
+pub(crate) struct Unit<'h> {
+    pub(crate) tx: Tx<'h>,
+    pub(crate) now: UnixMillis,
+    house: &'h House,
+    changed: HashMap<AccountId, (Arc<Published>, Option<UnixMillis>)>,
+    ended: Vec<AccountId>,
+    pushes: Vec<OutboxEntry>,
+}
+
+impl Unit<'_> {
+    pub(crate) fn house(&self) -> &House {
+        self.house
+    }
+
+    /// Lets time pass for an agent and applies `change`; the result is what apps see then.
+    pub(crate) fn agent(
+        &mut self,
+        account: &AccountId,
+        change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
+    ) -> Result<Arc<Published>, HouseError> {
+        let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
+        let AgentRow { rev, mut aggregate, snapshot: shown, .. } = row;
+        let before = aggregate.clone();
+        let next_rev = rev.saturating_add(1);
+        let context =
+            Context { now: self.now, next_rev, old_server: self.house.old_server.load(Ordering::Relaxed) };
+
+        let sessions = self.tx.live_sessions(account, self.now)?;
+        aggregate.signed_in = !sessions.is_empty();
+        let mut pushes = aggregate.settle(self.now);
+        pushes.extend(change(&mut aggregate, context)?);
+        let seen: Vec<Seen> = sessions
+            .iter()
+            .filter(|session| session.kind != SessionKind::Cookie(crate::store::Group::Browser))
+            .map(|session| Seen {
+                platform: aggregate.device_of(&session.id).map(|device| device.platform),
+                address: session.address.clone(),
+                at: session.last_seen,
+            })
+            .collect();
+        aggregate.shared = is_shared(&seen, self.now);
+
+        let epoch = self.tx.epoch()?;
+        let same_time = aggregate.snapshot(shown.version, self.now);
+        // `at` says when a snapshot was made, so it is no difference.
+        let unchanged =
+            shown.version == Version::new(epoch, rev) && shown == Snapshot { at: shown.at, ..same_time };
+        let (rev, snapshot) = if unchanged {
+            (rev, shown)
+        } else {
+            (next_rev, aggregate.snapshot(Version::new(epoch, next_rev), self.now))
+        };
+        let published = Published::new(snapshot).map_err(StoreError::from)?;
+        if !unchanged || aggregate != before {
+            self.tx.save_agent(&aggregate, rev, &published.json)?;
+        }
+        for push in pushes {
+            let entry = outbox_entry(push, &aggregate, published.snapshot.version, self.now);
+            self.push(entry)?;
+        }
+        let published = Arc::new(published);
+        let sessions_end = sessions.iter().map(|session| session.expires_at).min();
+        let deadline = aggregate.next_change(self.now).into_iter().chain(sessions_end).min();
+        self.changed.insert(account.clone(), (Arc::clone(&published), deadline));
+        Ok(published)
+    }
+
+    /// Carries out a command on an agent.
+    pub(crate) fn apply(&mut self, account: &AccountId, command: Command) -> Result<Arc<Published>, HouseError> {
+        // A device that signs in anew leaves its old session behind: nobody holds its tokens any more.
+        if let Command::Register { id, session, .. } = &command {
+            let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
+            let known = row.aggregate.devices.into_iter().find(|device| device.id == *id);
+            if let Some(left_behind) = known.filter(|device| device.session != *session) {
+                self.end_session(&left_behind.session, SignedOutReason::SignedOutElsewhere)?;
+            }
+        }
+        self.agent(account, |aggregate, context| aggregate.apply(command, context))
+    }
+
+    fn push(&mut self, mut entry: OutboxEntry) -> Result<(), StoreError> {
+        self.tx.insert_push(&mut entry)?;
+        self.pushes.push(entry);
+        Ok(())
+    }
+}
+
+fn outbox_entry(push: Push, aggregate: &Aggregate, routing: Version, at: UnixMillis) -> OutboxEntry {
+    OutboxEntry {
+        seq: 0,
+        at,
+        device: push.device,
+        platform: push.platform,
+        push_token: push.push_token,
+        payload: CallPush {
+            kind: push.kind,
+            call_id: push.call.call_id,
+            account: aggregate.agent.account.clone(),
+            expires_at: push.call.expires_at,
+            routing,
+            forwarding_on: aggregate.forwarding.is_on(),
+            from: push.call.from,
+            from_name: push.call.from_name,
+        },
+    }
+}

@@ -1,0 +1,128 @@
+//! Sessions: made, seen, ended. The agent's status follows in the same transaction.
+
+use hookswitch_wire::{AccountId, SignedOutReason, UnixMillis};
+
+use super::{House, HouseError, Unit};
+use crate::{
+    aggregate::Command,
+    clock::millis,
+    secret,
+    store::{Group, SessionKind, SessionRow},
+};
+
+/// How stale `last_seen` may get before a request writes it.
+const SEEN_EVERY: i64 = 60_000;
+
+/// A session that was just made.
+pub(crate) struct NewSession {
+    pub(crate) id: String,
+    /// For the browser; empty for a phone. Kept by us as a hash only.
+    pub(crate) cookie: String,
+}
+
+impl House {
+    /// When a session that was seen at `now` ends if it is not seen again.
+    pub(crate) fn session_end(&self, kind: SessionKind, now: UnixMillis) -> UnixMillis {
+        let life = match kind {
+            SessionKind::Mobile => self.config.refresh_token_life,
+            SessionKind::Cookie(_) => self.config.browser_session_life,
+        };
+        now.saturating_add(millis(life))
+    }
+
+    /// The session of a cookie, if it lives.
+    pub(crate) fn cookie_session(
+        &self,
+        group: Group,
+        cookie: &str,
+        address: &str,
+    ) -> Result<Option<SessionRow>, HouseError> {
+        self.write(|unit| {
+            let session = unit.tx.session_by_cookie(&secret::stored(cookie))?;
+            let session = session.filter(|s| s.kind == SessionKind::Cookie(group) && s.lives(unit.now));
+            session.map(|session| unit.seen(session, address)).transpose()
+        })
+    }
+
+    /// The session of an access token, if both live.
+    pub(crate) fn token_session(&self, token: &str, address: &str) -> Result<Option<SessionRow>, HouseError> {
+        self.write(|unit| {
+            let session = unit.tx.session_by_access_token(&secret::stored(token), unit.now)?;
+            let session = session.filter(|s| s.lives(unit.now));
+            session.map(|session| unit.seen(session, address)).transpose()
+        })
+    }
+
+    /// Why a session is over; `None` while it lives.
+    pub(crate) fn session_ended(&self, id: &str) -> Result<Option<SignedOutReason>, HouseError> {
+        self.write(|unit| {
+            Ok(match unit.tx.session(id)? {
+                Some(session) => session.ended,
+                None => Some(SignedOutReason::Revoked),
+            })
+        })
+    }
+}
+
+impl Unit<'_> {
+    pub(crate) fn start_session(
+        &mut self,
+        account: &AccountId,
+        kind: SessionKind,
+        address: &str,
+    ) -> Result<NewSession, HouseError> {
+        let id = secret::name("session-")?;
+        let cookie = match kind {
+            SessionKind::Mobile => String::new(),
+            SessionKind::Cookie(_) => secret::random()?,
+        };
+        let row = SessionRow {
+            id: id.clone(),
+            account: account.clone(),
+            kind,
+            created_at: self.now,
+            last_seen: self.now,
+            expires_at: self.house().session_end(kind, self.now),
+            address: address.to_owned(),
+            second_factor: false,
+            generation: 0,
+            rotated_at: self.now,
+            ended: None,
+        };
+        let stored = (!cookie.is_empty()).then(|| secret::stored(&cookie));
+        self.tx.insert_session(&row, stored.as_deref())?;
+        self.tx.audit("session started", Some(account), address, self.now)?;
+        self.agent(account, |_, _| Ok(Vec::new()))?;
+        Ok(NewSession { id, cookie })
+    }
+
+    fn seen(&mut self, mut session: SessionRow, address: &str) -> Result<SessionRow, HouseError> {
+        let stale = self.now.saturating_sub(session.last_seen).abs() >= SEEN_EVERY;
+        if stale || session.address != address {
+            session.expires_at = self.house().session_end(session.kind, self.now);
+            self.tx.touch_session(&session.id, address, self.now, session.expires_at)?;
+            self.agent(&session.account, |_, _| Ok(Vec::new()))?;
+        }
+        Ok(session)
+    }
+
+    /// Ends a session: its tokens die, its device gets no more calls, its stream says why.
+    pub(crate) fn end_session(&mut self, id: &str, reason: SignedOutReason) -> Result<(), HouseError> {
+        let Some(session) = self.tx.session(id)? else { return Ok(()) };
+        if self.tx.end_session(id, reason, self.now)? {
+            self.tx.audit("session ended", Some(&session.account), &session.address, self.now)?;
+            let command = Command::SessionEnded(id.to_owned());
+            self.agent(&session.account, |aggregate, context| aggregate.apply(command, context))?;
+            self.ended.push(session.account);
+        }
+        Ok(())
+    }
+
+    /// Ends all sessions of an agent.
+    pub(crate) fn end_all_sessions(&mut self, account: &AccountId, reason: SignedOutReason) -> Result<(), HouseError> {
+        for session in self.tx.live_sessions(account, self.now)? {
+            self.end_session(&session.id, reason)?;
+        }
+        Ok(())
+    }
+}

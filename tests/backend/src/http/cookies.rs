@@ -1,0 +1,54 @@
+//! Cookies: read by exact name, written `HttpOnly` and `SameSite=Lax`, and `Secure` with the `__Host-` prefix over https.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+/// Binds a login to the browser that began it; worth nothing else.
+pub(crate) const LOGIN: &str = "hookswitch_login";
+/// The same at the upstream issuer. (Cookies know no ports, so the names differ.)
+pub(crate) const UPSTREAM: &str = "hookswitch_upstream";
+
+fn full_name(base_url: &str, name: &str) -> String {
+    if base_url.starts_with("https:") { format!("__Host-{name}") } else { name.to_owned() }
+}
+
+/// The value of a cookie.
+pub(crate) fn read<'h>(headers: &'h HeaderMap, base_url: &str, name: &str) -> Option<&'h str> {
+    let name = full_name(base_url, name);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(given, value)| (given == name && !value.is_empty()).then_some(value))
+}
+
+/// Sets a cookie for `max_age` seconds; 0 removes it.
+pub(crate) fn set(base_url: &str, name: &str, value: &str, max_age: i64) -> Option<(header::HeaderName, HeaderValue)> {
+    let secure = if base_url.starts_with("https:") { "; Secure" } else { "" };
+    let name = full_name(base_url, name);
+    let line = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}");
+    Some((header::SET_COOKIE, HeaderValue::from_str(&line).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_https_a_cookie_is_secure_and_belongs_to_this_host_only() {
+        let (_, line) = set("https://hookswitch.example", "a", "b", 60).unwrap();
+        assert_eq!(line, "__Host-a=b; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure");
+        let (_, line) = set("http://127.0.0.1:1", "a", "b", 60).unwrap();
+        assert_eq!(line, "a=b; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static("xa=1; a=2; __Host-a=3"));
+        assert_eq!(read(&headers, "http://127.0.0.1:1", "a"), Some("2"));
+        assert_eq!(read(&headers, "https://hookswitch.example", "a"), Some("3"));
+        assert_eq!(read(&headers, "http://127.0.0.1:1", "b"), None);
+    }
+}

@@ -1,0 +1,384 @@
+//! Login pages. Each login is a transaction of ten minutes, bound to the browser that began it by a cookie, and each of
+//! its steps works once.
+
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hookswitch_wire::{AccountId, SignedOutReason};
+use minijinja::context;
+
+use super::{
+    ApiError, Shared, address,
+    authorize::{again, back},
+    body::{Fields, Form},
+    caller::session_cookie,
+    cookies,
+    pages::Forms,
+    redirect,
+};
+use crate::{
+    house::HouseError,
+    identity::{is_password, totp_step},
+    secret,
+    store::{AgentRow, LoginRow, LoginStep, Purpose, SessionKind},
+};
+
+/// Life of a login.
+const LIFE: i64 = 10 * 60_000;
+
+/// A login that begins.
+pub(super) struct Begin {
+    pub(super) purpose: Purpose,
+    pub(super) step: LoginStep,
+    /// Who, when only the second factor is missing.
+    pub(super) account: Option<AccountId>,
+    pub(super) session: Option<String>,
+}
+
+/// Begins a login and sends the browser to its page.
+pub(super) fn begin(house: &Shared, headers: &HeaderMap, begin: Begin) -> Result<Response, ApiError> {
+    let tx = secret::random().map_err(HouseError::from)?;
+    let binding = match cookies::read(headers, &house.base_url, cookies::LOGIN) {
+        // One for all logins of a browser, so that two tabs do not undo each other.
+        Some(binding) if binding.len() == 43 => binding.to_owned(),
+        _ => secret::random().map_err(HouseError::from)?,
+    };
+    let page = if begin.step == LoginStep::Totp { "/login/totp" } else { "/login" };
+    house.write(|unit| {
+        let row = LoginRow {
+            binding: secret::stored(&binding),
+            step: begin.step,
+            purpose: begin.purpose,
+            account: begin.account,
+            session: begin.session,
+            expires_at: unit.now + LIFE,
+        };
+        unit.tx.insert_login(&secret::stored(&tx), &row, unit.now)
+    })?;
+    let mut response = redirect(StatusCode::FOUND, &format!("{page}?tx={tx}"));
+    response.headers_mut().extend(cookies::set(&house.base_url, cookies::LOGIN, &binding, 3_600));
+    Ok(response)
+}
+
+/// A login under way, asked for by the browser that began it.
+pub(super) struct Ticket {
+    pub(super) tx: String,
+    pub(super) hash: String,
+    pub(super) binding: String,
+    pub(super) row: LoginRow,
+}
+
+impl Ticket {
+    /// The login that `?tx=` names, at this step.
+    pub(super) fn find(
+        house: &Shared,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        step: LoginStep,
+    ) -> Result<Self, Response> {
+        let fields = Fields::parse(query.unwrap_or_default().as_bytes()).map_err(|_| unknown(house))?;
+        let tx = fields.get("tx").ok_or_else(|| unknown(house))?.to_owned();
+        let hash = secret::stored(&tx);
+        let row = house
+            .write(|unit| unit.tx.login(&hash))
+            .map_err(|error| ApiError::from(error).into_response())?
+            .ok_or_else(|| unknown(house))?;
+        let ticket = Self { tx, hash, binding: bound(house, headers, &row)?, row };
+        ticket.usable(house, step)?;
+        Ok(ticket)
+    }
+
+    /// Not expired, and not past this step.
+    pub(super) fn usable(&self, house: &Shared, step: LoginStep) -> Result<(), Response> {
+        let new_start = new_start(&self.row.purpose);
+        let action = Some((new_start.as_str(), "Start again"));
+        if self.row.expires_at <= house.now() {
+            let text = "A sign-in has to be finished within ten minutes.";
+            return Err(house.pages.message(StatusCode::GONE, "This sign-in has expired", text, action));
+        }
+        if self.row.step != step {
+            let text = "Each sign-in page works once.";
+            return Err(house.pages.message(StatusCode::GONE, "This page was used before", text, action));
+        }
+        Ok(())
+    }
+
+    fn csrf(&self) -> String {
+        secret::derived("csrf of a login", &[&self.tx, &self.binding])
+    }
+
+    fn check_csrf(&self, house: &Shared, fields: &Fields) -> Result<(), Response> {
+        if secret::same(fields.text("csrf"), &self.csrf()) {
+            return Ok(());
+        }
+        let text = "The form did not come from our page, so nothing was done.";
+        let action = new_start(&self.row.purpose);
+        Err(house.pages.message(StatusCode::FORBIDDEN, "That form is not ours", text, Some((&action, "Start again"))))
+    }
+
+    fn forms(&self) -> Forms<'_> {
+        match &self.row.purpose {
+            Purpose::App(request) => Forms::Then(&request.redirect_uri),
+            Purpose::Page { .. } => Forms::Here,
+        }
+    }
+
+    fn login_page(&self, house: &Shared, status: StatusCode, email: &str, error: Option<&str>) -> Response {
+        let app = match &self.row.purpose {
+            Purpose::App(_) => "Hookswitch on your phone",
+            Purpose::Page { label, .. } => label,
+        };
+        let with = context! {
+            tx => &self.tx,
+            csrf => self.csrf(),
+            app,
+            email,
+            error,
+            google_href => format!("/login/google?tx={}", self.tx),
+            sso_href => format!("/login/sso?tx={}", self.tx),
+        };
+        house.pages.page(status, "login.html", &self.forms(), with)
+    }
+
+    fn totp_page(&self, house: &Shared, status: StatusCode, email: &str, error: Option<&str>) -> Response {
+        let with = context! { tx => &self.tx, csrf => self.csrf(), email, error };
+        house.pages.page(status, "totp.html", &self.forms(), with)
+    }
+}
+
+/// The browser's login cookie, if it is the one that this login is bound to.
+pub(super) fn bound(house: &Shared, headers: &HeaderMap, row: &LoginRow) -> Result<String, Response> {
+    let binding = cookies::read(headers, &house.base_url, cookies::LOGIN).unwrap_or_default();
+    if secret::same(&secret::stored(binding), &row.binding) {
+        return Ok(binding.to_owned());
+    }
+    let text = "It was begun in another browser. If you did not begin it, somebody wants you to sign in for them: close it.";
+    Err(house.pages.message(StatusCode::FORBIDDEN, "This sign-in is not yours", text, None))
+}
+
+fn unknown(house: &Shared) -> Response {
+    let text = "Go back to the app and sign in from there.";
+    house.pages.message(StatusCode::BAD_REQUEST, "There is no such sign-in", text, None)
+}
+
+fn new_start(purpose: &Purpose) -> String {
+    match purpose {
+        Purpose::App(request) => again(request),
+        Purpose::Page { path, .. } => path.clone(),
+    }
+}
+
+/// `GET /login`
+pub(super) async fn page(State(house): State<Shared>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    match Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password) {
+        Err(page) => page,
+        Ok(ticket) => {
+            let hint = match &ticket.row.purpose {
+                Purpose::App(request) => request.hint.clone(),
+                Purpose::Page { .. } => String::new(),
+            };
+            ticket.login_page(&house, StatusCode::OK, &hint, None)
+        }
+    }
+}
+
+/// `POST /login`
+pub(super) async fn password(
+    State(house): State<Shared>,
+    peer: ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    Form(fields): Form,
+) -> Result<Response, Response> {
+    let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password)?;
+    ticket.check_csrf(&house, &fields)?;
+    let (email, address) = (fields.text("email").trim().to_lowercase(), address(&peer));
+    let keys = [format!("email {email}"), format!("address {address}")];
+    if let Err(wait) = may_try(&house, &keys) {
+        let error = "Too many attempts. Wait a few minutes, then try again.";
+        return Err(later(ticket.login_page(&house, StatusCode::TOO_MANY_REQUESTS, &email, Some(error)), wait));
+    }
+    let agent = house.write(|unit| unit.tx.agent_by_email(&email)).map_err(failed)?;
+    let known = check_password(&house, agent.as_ref(), fields.text("password")).await;
+    match agent.filter(|_| known) {
+        Some(agent) => finish(&house, &headers, &ticket, &agent, &address).map_err(failed),
+        None => {
+            // Which of the two was wrong is nobody's business.
+            let error = "E-mail or password is wrong.";
+            note_failure(&house, &keys, "password refused", None, &address).map_err(failed)?;
+            Err(ticket.login_page(&house, StatusCode::UNAUTHORIZED, &email, Some(error)))
+        }
+    }
+}
+
+async fn check_password(house: &Shared, agent: Option<&AgentRow>, password: &str) -> bool {
+    // As much work for an unknown e-mail, so that the time tells nothing.
+    let hash = agent.map_or(&house.no_password, |agent| &agent.password).clone();
+    let (password, exists) = (password.to_owned(), agent.is_some());
+    let matches = tokio::task::spawn_blocking(move || is_password(&password, &hash)).await.unwrap_or(false);
+    matches && exists
+}
+
+/// How long to wait when any of these failed too often.
+fn may_try(house: &Shared, keys: &[String]) -> Result<(), i64> {
+    let now = house.now();
+    let mut failures = house.failures();
+    keys.iter().try_for_each(|key| failures.check(key, now))
+}
+
+fn note_failure(
+    house: &Shared,
+    keys: &[String],
+    event: &str,
+    account: Option<&AccountId>,
+    address: &str,
+) -> Result<(), HouseError> {
+    {
+        let now = house.now();
+        let mut failures = house.failures();
+        keys.iter().for_each(|key| failures.failed(key, now));
+    }
+    house.write(|unit| Ok(unit.tx.audit(event, account, address, unit.now)?))
+}
+
+fn later(mut response: Response, wait: i64) -> Response {
+    let seconds = wait.saturating_add(999) / 1_000;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+pub(super) fn failed(error: impl Into<ApiError>) -> Response {
+    error.into().into_response()
+}
+
+/// Somebody has proven who they are: gives what the login was for.
+pub(super) fn finish(
+    house: &Shared,
+    headers: &HeaderMap,
+    ticket: &Ticket,
+    agent: &AgentRow,
+    address: &str,
+) -> Result<Response, HouseError> {
+    match &ticket.row.purpose {
+        Purpose::App(request) => {
+            let code = house.write(|unit| {
+                take_step(unit, ticket, LoginStep::Password, LoginStep::Done, None)?
+                    .then(|| unit.issue_code(&agent.account, request.clone()))
+                    .transpose()
+            })?;
+            Ok(match code {
+                None => used(house, ticket),
+                Some(code) => redirect(StatusCode::SEE_OTHER, &back(house, request, &[("code", &code)])),
+            })
+        }
+        Purpose::Page { group, path, second_factor, .. } => {
+            let kind = SessionKind::Cookie(*group);
+            let name = session_cookie(*group);
+            let old = cookies::read(headers, &house.base_url, name).map(secret::stored);
+            let asks_more = *second_factor && agent.totp_secret.is_some() && may_open_dashboard(agent);
+            let next = if asks_more { LoginStep::Totp } else { LoginStep::Done };
+            let session = house.write(|unit| {
+                let session = unit.start_session(&agent.account, kind, address)?;
+                let proceed = Some((&agent.account, session.id.as_str()));
+                if !take_step(unit, ticket, LoginStep::Password, next, proceed)? {
+                    unit.end_session(&session.id, SignedOutReason::Revoked)?;
+                    return Ok::<_, HouseError>(None);
+                }
+                // Who signs in again leaves the old session behind.
+                if let Some(old) = old.map(|cookie| unit.tx.session_by_cookie(&cookie)).transpose()?.flatten() {
+                    unit.end_session(&old.id, SignedOutReason::SignedOutElsewhere)?;
+                }
+                Ok(Some(session))
+            })?;
+            let Some(session) = session else { return Ok(used(house, ticket)) };
+            let to = if asks_more { format!("/login/totp?tx={}", ticket.tx) } else { path.clone() };
+            let mut response = redirect(StatusCode::SEE_OTHER, &to);
+            let life = i64::try_from(house.config.browser_session_life.as_secs()).unwrap_or(i64::MAX);
+            response.headers_mut().extend(cookies::set(&house.base_url, name, &session.cookie, life));
+            Ok(response)
+        }
+    }
+}
+
+pub(super) fn may_open_dashboard(agent: &AgentRow) -> bool {
+    agent.aggregate.agent.role.may_open_dashboard()
+}
+
+fn used(house: &Shared, ticket: &Ticket) -> Response {
+    let action = new_start(&ticket.row.purpose);
+    let text = "Each sign-in page works once.";
+    house.pages.message(StatusCode::GONE, "This page was used before", text, Some((&action, "Start again")))
+}
+
+/// Moves a login on; false when somebody else did at the same moment.
+fn take_step(
+    unit: &mut crate::house::Unit<'_>,
+    ticket: &Ticket,
+    from: LoginStep,
+    to: LoginStep,
+    who: Option<(&AccountId, &str)>,
+) -> Result<bool, HouseError> {
+    let still_there = unit.tx.login(&ticket.hash)?.is_some_and(|row| row.step == from);
+    if still_there {
+        let (account, session) = who.unzip();
+        unit.tx.move_login(&ticket.hash, to, account, session)?;
+    }
+    Ok(still_there)
+}
+
+/// `GET /login/totp`
+pub(super) async fn totp_page(State(house): State<Shared>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+    let found = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Totp)
+        .and_then(|ticket| agent_of(&house, &ticket).map(|agent| (ticket, agent)));
+    match found {
+        Err(page) => page,
+        Ok((ticket, agent)) => ticket.totp_page(&house, StatusCode::OK, &agent.email, None),
+    }
+}
+
+fn agent_of(house: &Shared, ticket: &Ticket) -> Result<AgentRow, Response> {
+    let account = ticket.row.account.as_ref().ok_or_else(|| unknown(house))?;
+    house.write(|unit| unit.tx.agent(account)).map_err(failed)?.ok_or_else(|| unknown(house))
+}
+
+/// `POST /login/totp`
+pub(super) async fn totp(
+    State(house): State<Shared>,
+    peer: ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+    Form(fields): Form,
+) -> Result<Response, Response> {
+    let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Totp)?;
+    ticket.check_csrf(&house, &fields)?;
+    let agent = agent_of(&house, &ticket)?;
+    let address = address(&peer);
+    let keys = [format!("totp {}", agent.account), format!("address {address}")];
+    if let Err(wait) = may_try(&house, &keys) {
+        let error = "Too many attempts. Wait a few minutes, then try again.";
+        return Err(later(ticket.totp_page(&house, StatusCode::TOO_MANY_REQUESTS, &agent.email, Some(error)), wait));
+    }
+    let accepted = house
+        .write(|unit| {
+            // Read again inside the transaction: a code works once, however many ask at the same moment.
+            let Some(now) = unit.tx.agent(&agent.account)? else { return Ok::<_, HouseError>(false) };
+            let step = now.totp_secret.as_deref().and_then(|key| totp_step(key, fields.text("code"), unit.now));
+            let Some(step) = step.filter(|step| *step > now.totp_step) else { return Ok(false) };
+            unit.tx.set_totp_step(&agent.account, step)?;
+            if let Some(session) = &ticket.row.session {
+                unit.tx.second_factor_done(session)?;
+            }
+            take_step(unit, &ticket, LoginStep::Totp, LoginStep::Done, None)
+        })
+        .map_err(failed)?;
+    if accepted {
+        return Ok(redirect(StatusCode::SEE_OTHER, &new_start(&ticket.row.purpose)));
+    }
+    note_failure(&house, &keys, "code refused", Some(&agent.account), &address).map_err(failed)?;
+    let error = "That code is wrong, or it was used before. Wait for the next one.";
+    Err(ticket.totp_page(&house, StatusCode::UNAUTHORIZED, &agent.email, Some(error)))
+}

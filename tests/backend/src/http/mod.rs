@@ -1,0 +1,143 @@
+//! HTTP: the router, what every answer carries, and who is asking.
+
+mod api;
+mod app;
+mod assets;
+mod authorize;
+pub(crate) mod body;
+mod caller;
+pub(crate) mod cookies;
+mod login;
+mod operator;
+pub(crate) mod pages;
+mod problem;
+mod sso;
+mod stream;
+mod token;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, DefaultBodyLimit, Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+
+use crate::{house::House, operator::RequestLog};
+
+pub(crate) use assets::asset;
+pub(crate) use problem::ApiError;
+pub(crate) use sso::CLIENT as UPSTREAM_CLIENT;
+pub(crate) use token::{OauthError, form as oauth_form, no_store};
+
+/// No request of ours is bigger.
+pub(crate) const BODY_LIMIT: usize = 64 * 1_024;
+
+/// What handlers share.
+pub(crate) type Shared = Arc<House>;
+
+/// All paths.
+pub(crate) fn router(house: Shared) -> Router {
+    let api = Router::new()
+        .route("/v1/me/state", get(api::state))
+        .route("/v1/me/stream", get(stream::stream))
+        .route("/v1/me/availability", put(api::set_availability))
+        .route("/v1/me/forwarding", put(api::set_forwarding))
+        .route("/v1/me/devices/{device_id}", put(api::register).delete(api::unregister))
+        .route("/v1/me/calls/{call_id}/answer", post(api::answer))
+        .route("/v1/me/calls/{call_id}/decline", post(api::decline))
+        .route("/v1/me/calls/{call_id}/hang-up", post(api::hang_up))
+        .route("/v1/me/calls/{call_id}/lease", post(api::lease))
+        .route("/v1/me/sign-out-everywhere", post(api::sign_out_everywhere));
+    let issuer = Router::new()
+        .route("/.well-known/openid-configuration", get(token::metadata))
+        .route("/.well-known/oauth-authorization-server", get(token::metadata))
+        .route("/jwks", get(token::jwks))
+        .route("/authorize", get(authorize::get).post(authorize::post))
+        .route("/token", post(token::token))
+        .route("/revoke", post(token::revoke))
+        .route("/login", get(login::page).post(login::password))
+        .route("/login/totp", get(login::totp_page).post(login::totp))
+        .route("/login/{provider}", get(sso::start))
+        .route("/login/{provider}/callback", get(sso::callback));
+    let pages = Router::new()
+        .route("/", get(app::root))
+        .route("/get-the-app", get(app::get_the_app))
+        .route("/app/{surface}", get(app::surface))
+        .route("/app/cti/{host}", get(app::cti))
+        .route("/app/session", get(app::session))
+        .route("/app/sign-out", post(app::sign_out))
+        .route("/assets/{file}", get(assets::asset));
+    let mut all = api.merge(issuer).merge(pages);
+    if house.config.operator_key.is_some() {
+        all = all.merge(operator::router());
+    }
+    all.fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&house), every_answer))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(house)
+}
+
+/// Whose request it turned out to be, for the log: a kind of surface, never a secret.
+#[derive(Clone, Default)]
+pub(crate) struct Label(Arc<Mutex<String>>);
+
+impl Label {
+    pub(crate) fn set(&self, label: &str) {
+        label.clone_into(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn take(&self) -> String {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// `Date` by our clock, headers that every answer carries, and a line in the log.
+async fn every_answer(State(house): State<Shared>, mut request: Request, next: Next) -> Response {
+    let label = Label::default();
+    request.extensions_mut().insert(label.clone());
+    let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    house.counters.request();
+    let mut response = next.run(request).await;
+    let at = house.now();
+    let date = UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default());
+    let headers = response.headers_mut();
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(date)) {
+        headers.insert(header::DATE, date);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if house.base_url.starts_with("https:") {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    house.log(RequestLog { at, method, path, status: response.status().as_u16(), who: label.take() });
+    response
+}
+
+/// The network address of whoever asks.
+pub(crate) fn address(ConnectInfo(address): &ConnectInfo<SocketAddr>) -> String {
+    address.ip().to_string()
+}
+
+/// A header, if it is there and is text.
+pub(crate) fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Sends a browser elsewhere.
+pub(crate) fn redirect(status: axum::http::StatusCode, to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(location) => (status, [(header::LOCATION, location)]).into_response(),
+        Err(_) => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

@@ -1,0 +1,180 @@
+//! `/operator/*`: the [`Operator`](crate::Operator) over HTTP, for whoever holds the operator key.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{FromRequestParts, Path, State},
+    http::{StatusCode, request::Parts},
+    routing::{get, post},
+};
+use hookswitch_wire::{AccountId, CallId, DeviceId, PhoneNumber, SignedOutReason, Snapshot};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    ApiError, Label, Shared,
+    body::{Fields, JsonBody},
+    text,
+};
+use crate::{
+    operator::{AgentSeed, CallReport, Counts, Operator, OutboxEntry, SessionReport},
+    secret,
+};
+
+/// The operator, if the key is right.
+struct Keyholder(Operator);
+
+impl FromRequestParts<Shared> for Keyholder {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, house: &Shared) -> Result<Self, ApiError> {
+        if let Some(label) = parts.extensions.get::<Label>() {
+            label.set("operator");
+        }
+        let key = text(&parts.headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let right = house.config.operator_key.as_ref().is_some_and(|expected| {
+            secret::same(&secret::stored(key.unwrap_or_default()), &secret::stored(expected.expose_secret()))
+        });
+        if right { Ok(Self(Operator::new(Arc::clone(house)))) } else { Err(ApiError::unauthenticated()) }
+    }
+}
+
+/// The one query parameter that an operator's question has.
+struct Asked(Fields);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Fields::parse(parts.uri.query().unwrap_or_default().as_bytes())
+            .map(Self)
+            .map_err(|_| ApiError::malformed("A query parameter comes twice."))
+    }
+}
+
+pub(super) fn router() -> Router<Shared> {
+    Router::new()
+        .route("/operator/agents", post(add_agent))
+        .route("/operator/totp", get(totp))
+        .route("/operator/calls", get(calls).post(incoming_call))
+        .route("/operator/calls/{call_id}", get(call))
+        .route("/operator/calls/{call_id}/hang-up", post(hang_up))
+        .route("/operator/outbox", get(outbox))
+        .route("/operator/old-server", post(old_server))
+        .route("/operator/expire-access-tokens", post(expire))
+        .route("/operator/revoke-sessions", post(revoke))
+        .route("/operator/snapshot", get(snapshot))
+        .route("/operator/sessions", get(sessions))
+        .route("/operator/restore", post(restore))
+        .route("/operator/counts", get(counts))
+        .route("/operator/clock", get(clock).post(jump))
+}
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+async fn add_agent(operator: Keyholder, JsonBody(seed): JsonBody<AgentSeed>) -> Answer<AccountId> {
+    Ok(Json(operator.0.add_agent(seed).await?))
+}
+
+async fn totp(operator: Keyholder, Asked(query): Asked) -> Answer<Value> {
+    Ok(Json(json!({ "code": operator.0.totp_code(query.text("email")) })))
+}
+
+#[derive(Deserialize)]
+struct Incoming {
+    email: String,
+    #[serde(default)]
+    from: Option<PhoneNumber>,
+    #[serde(default)]
+    from_name: Option<String>,
+}
+
+async fn incoming_call(operator: Keyholder, JsonBody(call): JsonBody<Incoming>) -> Answer<CallReport> {
+    Ok(Json(operator.0.incoming_call(&call.email, call.from, call.from_name)?))
+}
+
+async fn calls(operator: Keyholder, Asked(query): Asked) -> Answer<Vec<CallReport>> {
+    Ok(Json(operator.0.calls(query.text("email"))?))
+}
+
+async fn call(operator: Keyholder, Path(call_id): Path<String>) -> Answer<CallReport> {
+    let report = operator.0.call_report(&CallId(call_id));
+    Ok(Json(report.ok_or_else(|| ApiError::not_found("There is no such call."))?))
+}
+
+async fn hang_up(operator: Keyholder, Path(call_id): Path<String>) -> Result<StatusCode, ApiError> {
+    operator.0.hang_up(&CallId(call_id))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn outbox(operator: Keyholder, Asked(query): Asked) -> Answer<Vec<OutboxEntry>> {
+    let after = query.get("after").unwrap_or("0").parse();
+    let after = after.map_err(|_| ApiError::malformed("`after` is the number of a push.").field("after"))?;
+    Ok(Json(operator.0.outbox_since(after)?))
+}
+
+#[derive(Deserialize)]
+struct OldServer {
+    on: bool,
+}
+
+async fn old_server(operator: Keyholder, JsonBody(body): JsonBody<OldServer>) -> StatusCode {
+    operator.0.set_old_server(body.on);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Expire {
+    email: String,
+    #[serde(default)]
+    device: Option<DeviceId>,
+}
+
+async fn expire(operator: Keyholder, JsonBody(body): JsonBody<Expire>) -> Result<StatusCode, ApiError> {
+    operator.0.expire_access_tokens(&body.email, body.device.as_ref())?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct Revoke {
+    email: String,
+    reason: SignedOutReason,
+}
+
+async fn revoke(operator: Keyholder, JsonBody(body): JsonBody<Revoke>) -> Result<StatusCode, ApiError> {
+    operator.0.revoke_sessions(&body.email, body.reason)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn snapshot(operator: Keyholder, Asked(query): Asked) -> Answer<Snapshot> {
+    Ok(Json(operator.0.snapshot(query.text("email"))?))
+}
+
+async fn sessions(operator: Keyholder, Asked(query): Asked) -> Answer<Vec<SessionReport>> {
+    Ok(Json(operator.0.sessions(query.text("email"))?))
+}
+
+async fn restore(operator: Keyholder) -> Result<StatusCode, ApiError> {
+    operator.0.restore_from_backup()?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn counts(operator: Keyholder) -> Answer<Counts> {
+    Ok(Json(operator.0.counts()))
+}
+
+async fn clock(State(house): State<Shared>, _: Keyholder) -> Answer<Value> {
+    Ok(Json(json!({ "now": house.now() })))
+}
+
+#[derive(Deserialize)]
+struct Jump {
+    ms: i64,
+}
+
+async fn jump(State(house): State<Shared>, _: Keyholder, JsonBody(body): JsonBody<Jump>) -> Answer<Value> {
+    house.clock.jump(body.ms);
+    Ok(Json(json!({ "now": house.now() })))
+}

@@ -1,0 +1,215 @@
+//! The reference backend: small enough to read, real enough to be a contract and a load target.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use hookswitch_backend::{AgentSeed, Backend, Config};
+//!
+//! let backend = Backend::start(Config::default()).await?;
+//! for seed in AgentSeed::demo() {
+//!     backend.operator().add_agent(seed).await?;
+//! }
+//! println!("{}", backend.base_url());
+//! # Ok(()) }
+//! ```
+//!
+//! | where | what |
+//! |---|---|
+//! | [`aggregate`] | everything about one agent and all that can happen to it; pure |
+//! | `rings`, `rotation`, `shared_login`, `hours`, `limiter` | one rule each; pure |
+//! | [`house`] | the unit of work, sessions, tokens, the ticker: who is told of what, and when |
+//! | `store` | SQLite; the only place with SQL |
+//! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
+//! | `upstream` | the issuer behind "Continue with Google" and SSO |
+//! | [`operator`] | what the lab and tests may do from outside |
+//! | `identity`, `secret` | passwords, codes, keys, tokens |
+//! | [`clock`] | the one clock, which can be moved |
+//!
+//! The contract is `CONTRACT.md` of the wire crate. What it leaves open is decided here:
+//! - A call that rings while forwarding is turned on, or comes while it is on, is `answered` by `forwarded`: the apps are
+//!   told that it ended, and forget it 30 s after it began.
+//! - A call comes to an agent who takes none: the operator's report says so, and the apps never hear of it.
+//! - A call whose app stops renewing its lease is over when the lease is. Who says "available" (or "automatic") ends the
+//!   work after a call.
+//! - Only answers that changed something are kept under their idempotency key, and `If-Match` is no part of what makes two
+//!   requests the same: a tap that met 412 is rebased under its old key.
+//! - A device that registers under a new session ends the old one: nobody holds its tokens any more.
+
+pub mod aggregate;
+pub mod clock;
+mod config;
+pub mod hours;
+pub mod house;
+mod http;
+mod identity;
+mod limiter;
+pub mod operator;
+mod rings;
+mod rotation;
+mod secret;
+mod shared_login;
+mod store;
+mod upstream;
+
+use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::serve::ListenerExt;
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub use aggregate::{DeviceRing, Refusal, RingOutcome};
+pub use clock::Clock;
+pub use config::{Config, Database, PasswordCost};
+pub use hours::WorkingHours;
+pub use house::HouseError;
+pub use operator::{
+    AgentSeed, CallReport, Counts, DEMO_PASSWORD, Operator, OutboxEntry, RequestLog, SessionReport,
+};
+pub use rotation::RotationProfile;
+pub use store::StoreError;
+
+use house::{House, Parts};
+use http::pages::Pages;
+use identity::Keys;
+use store::{Store, Tx};
+
+/// A backend that runs. Dropping it stops it, too, without waiting.
+pub struct Backend {
+    house: Arc<House>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Why a backend did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken, or not ours.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] std::io::Error),
+    /// The database does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Keys or passwords could not be made.
+    #[error(transparent)]
+    House(#[from] HouseError),
+    /// A page does not compile.
+    #[error("a page does not compile: {0}")]
+    Page(#[from] minijinja::Error),
+    /// The client to the upstream issuer could not be made.
+    #[error("no HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+impl Backend {
+    /// Starts a backend; it answers when this returns.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let listener = TcpListener::bind(config.address).await?;
+        let upstream_listener = TcpListener::bind(config.upstream_address).await?;
+        let base_url = match &config.public_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", listener.local_addr()?),
+        };
+        let upstream_url = format!("http://{}", upstream_listener.local_addr()?);
+        let store = Store::open(&config.database)?;
+        // Already installed: fine, the first one wins.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        let cost = config.password_cost;
+        let no_password = tokio::task::spawn_blocking(move || identity::hash_password("", cost))
+            .await
+            .map_err(|error| HouseError::Crypto(error.to_string()))??;
+        let house = Arc::new(House::new(Parts {
+            base_url,
+            upstream_url,
+            pages: Pages::new(&config.framers)?,
+            client,
+            keys: Keys::from_pkcs8(&lasting_key(&store, "key")?)?,
+            upstream_keys: Keys::from_pkcs8(&lasting_key(&store, "upstream key")?)?,
+            no_password,
+            store,
+            config,
+        }));
+        house.write(|unit| {
+            // Time went by while nobody ran.
+            for account in unit.tx.accounts()? {
+                unit.agent(&account, |_, _| Ok(Vec::new()))?;
+            }
+            Ok::<_, HouseError>(())
+        })?;
+        let ticker = Arc::clone(&house);
+        let tasks = vec![
+            serve(&house, listener, http::router(Arc::clone(&house))),
+            serve(&house, upstream_listener, upstream::router(Arc::clone(&house))),
+            tokio::spawn(async move { house::run_ticker(&ticker).await }),
+        ];
+        Ok(Self { house, tasks })
+    }
+
+    /// Where apps and browsers come, and the issuer: `http://127.0.0.1:PORT`.
+    pub fn base_url(&self) -> &str {
+        &self.house.base_url
+    }
+
+    /// Where the upstream issuer listens.
+    pub fn upstream_url(&self) -> &str {
+        &self.house.upstream_url
+    }
+
+    /// The keys of the house.
+    pub fn operator(&self) -> Operator {
+        Operator::new(Arc::clone(&self.house))
+    }
+
+    /// Ends all streams, finishes what is being answered, and stops.
+    pub async fn stop(mut self) {
+        self.house.bus.stop();
+        let tasks = std::mem::take(&mut self.tasks);
+        let patience = tokio::time::sleep(Duration::from_secs(2));
+        tokio::pin!(patience);
+        for mut task in tasks {
+            tokio::select! {
+                _ = &mut task => {}
+                () = &mut patience => task.abort(),
+            }
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.house.bus.stop();
+    }
+}
+
+/// A key that outlives restarts.
+fn lasting_key(store: &Store, name: &str) -> Result<Vec<u8>, HouseError> {
+    let mut connection = store.lock();
+    let tx = Tx::begin(&mut connection)?;
+    if let Some(key) = tx.meta(name)? {
+        return Ok(key);
+    }
+    let key = Keys::generate()?;
+    tx.set_meta(name, &key)?;
+    tx.commit()?;
+    Ok(key)
+}
+
+fn serve(house: &Arc<House>, listener: TcpListener, router: axum::Router) -> JoinHandle<()> {
+    let mut stopping = house.bus.stopping();
+    // Small answers must not wait for a full packet.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service)
+        .with_graceful_shutdown(async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        })
+        .into_future();
+    tokio::spawn(async move {
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the server stopped");
+        }
+    })
+}

@@ -1,0 +1,493 @@
+//! The operator: what a person with the keys of the house may do. The lab and the tests use it in-process; over HTTP it is
+//! `/operator/*` when an operator key is set.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use hookswitch_wire::{
+    AccountId, Agent, Call, CallId, CallPush, CallState, DeviceId, Effective, PhoneNumber, Platform, Role,
+    SignedOutReason, Snapshot, UnixMillis, Version,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use crate::{
+    aggregate::{Aggregate, Command, DeviceRing, Refusal, TrackedCall},
+    clock::Clock,
+    hours::WorkingHours,
+    house::{House, HouseError},
+    identity::{hash_password, totp_code},
+    secret,
+    store::{AgentRow, UpstreamUser},
+    upstream,
+};
+
+/// The password of all demo accounts.
+pub const DEMO_PASSWORD: &str = "correct horse battery staple";
+
+/// An agent that is to be.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentSeed {
+    /// Signs in with it.
+    pub email: String,
+    /// For Hookswitch if `password_login`, and for the upstream issuer if `google` or `sso`.
+    pub password: String,
+    /// Whether e-mail and password open Hookswitch itself.
+    pub password_login: bool,
+    /// For display.
+    pub name: String,
+    /// What the agent may open.
+    pub role: Role,
+    /// The secret of the authenticator app, at least 16 bytes; `None`: no second factor.
+    pub totp_secret: Option<Vec<u8>>,
+    /// An IANA name: where nine to six are the working hours.
+    pub time_zone: String,
+    /// "Continue with Google" works.
+    pub google: bool,
+    /// Acme SSO works.
+    pub sso: bool,
+    /// Whether the upstream issuer says that it verified the e-mail address.
+    pub email_verified: bool,
+}
+
+impl AgentSeed {
+    /// An agent with a password, in UTC, and nothing special.
+    pub fn new(email: &str, name: &str, role: Role) -> Self {
+        Self {
+            email: email.to_owned(),
+            password: DEMO_PASSWORD.to_owned(),
+            password_login: true,
+            name: name.to_owned(),
+            role,
+            totp_secret: None,
+            time_zone: "UTC".to_owned(),
+            google: false,
+            sso: false,
+            email_verified: true,
+        }
+    }
+
+    /// The demo accounts; all with [`DEMO_PASSWORD`].
+    ///
+    /// | e-mail | role | signs in with |
+    /// |---|---|---|
+    /// | `alice@acme.example` | agent | password, Google, SSO |
+    /// | `olivia@acme.example` | owner | password; the Dashboard asks for a code |
+    /// | `adam@acme.example` | admin | password |
+    /// | `sam@acme.example` | supervisor | Google, SSO; no password |
+    pub fn demo() -> Vec<Self> {
+        let paris = || "Europe/Paris".to_owned();
+        vec![
+            Self { google: true, sso: true, time_zone: paris(), ..Self::new("alice@acme.example", "Alice Martin", Role::Agent) },
+            Self {
+                totp_secret: Some(b"a demo secret of 20+".to_vec()),
+                time_zone: paris(),
+                ..Self::new("olivia@acme.example", "Olivia Bernard", Role::Owner)
+            },
+            Self { time_zone: "America/New_York".to_owned(), ..Self::new("adam@acme.example", "Adam Novak", Role::Admin) },
+            Self {
+                google: true,
+                sso: true,
+                password_login: false,
+                ..Self::new("sam@acme.example", "Sam Okafor", Role::Supervisor)
+            },
+        ]
+    }
+}
+
+/// A call, and who was told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallReport {
+    /// The call as it is now.
+    pub call: Call,
+    /// What was decided for each mobile device when it came.
+    pub devices: Vec<DeviceRing>,
+    /// The external number that it went to.
+    pub forwarded_to: Option<PhoneNumber>,
+    /// `Some`: the agent took no calls, and this is why; the apps never heard of it.
+    pub agent_was: Option<Effective>,
+}
+
+impl From<&TrackedCall> for CallReport {
+    fn from(tracked: &TrackedCall) -> Self {
+        Self {
+            call: tracked.call.clone(),
+            devices: tracked.rings.clone(),
+            forwarded_to: tracked.forwarded_to.clone(),
+            agent_was: tracked.agent_was,
+        }
+    }
+}
+
+/// A push as it would go to APNs or FCM.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutboxEntry {
+    /// Grows by one a push.
+    pub seq: u64,
+    /// When it was sent.
+    pub at: UnixMillis,
+    /// To which device.
+    pub device: DeviceId,
+    /// By which service.
+    pub platform: Platform,
+    /// The address there.
+    pub push_token: String,
+    /// What it says.
+    pub payload: CallPush,
+}
+
+/// A request that was answered. Never holds a secret: no query, no header, no body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestLog {
+    /// When it was answered.
+    pub at: UnixMillis,
+    /// `GET` and its like.
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// `web`, `dashboard`, `cti-…`, `desktop`, `phone DEVICE`, or nothing.
+    pub who: String,
+}
+
+/// A live session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionReport {
+    /// Its name; no secret.
+    pub id: String,
+    /// `mobile`, `browser` or `desktop`.
+    pub kind: String,
+    /// The device that it registered.
+    pub device: Option<DeviceId>,
+    /// When it began.
+    pub created_at: UnixMillis,
+    /// When it was seen last, give or take a minute.
+    pub last_seen: UnixMillis,
+    /// From where.
+    pub address: String,
+    /// Whether the second factor was given.
+    pub second_factor: bool,
+}
+
+/// What was asked of the backend, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Requests in all.
+    pub requests: u64,
+    /// `POST /token`.
+    pub token_posts: u64,
+    /// ...of which asked for a refresh.
+    pub refresh_posts: u64,
+    /// ...and those that were answered `invalid_grant`.
+    pub invalid_grants: u64,
+    /// Streams that were opened.
+    pub streams: u64,
+}
+
+/// Counts while the backend runs.
+#[derive(Default)]
+pub(crate) struct Counters {
+    requests: AtomicU64,
+    token_posts: AtomicU64,
+    refresh_posts: AtomicU64,
+    invalid_grants: AtomicU64,
+    streams: AtomicU64,
+    refreshes: Mutex<HashMap<AccountId, u64>>,
+}
+
+impl Counters {
+    pub(crate) fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn token(&self) {
+        self.token_posts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refresh(&self) {
+        self.refresh_posts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn invalid_grant(&self) {
+        self.invalid_grants.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stream(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A refresh token of this account came, good or not.
+    pub(crate) fn refreshed(&self, account: &AccountId) {
+        let mut refreshes = self.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
+        *refreshes.entry(account.clone()).or_default() += 1;
+    }
+
+    fn refreshes(&self, account: &AccountId) -> u64 {
+        self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).get(account).copied().unwrap_or_default()
+    }
+
+    fn read(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            requests: read(&self.requests),
+            token_posts: read(&self.token_posts),
+            refresh_posts: read(&self.refresh_posts),
+            invalid_grants: read(&self.invalid_grants),
+            streams: read(&self.streams),
+        }
+    }
+}
+
+/// What a person with the keys of the house may do. Clones are the same person.
+#[derive(Clone)]
+pub struct Operator {
+    house: Arc<House>,
+}
+
+impl Operator {
+    pub(crate) fn new(house: Arc<House>) -> Self {
+        Self { house }
+    }
+
+    /// The clock of the backend.
+    pub fn clock(&self) -> Clock {
+        self.house.clock.clone()
+    }
+
+    /// Makes an agent. An e-mail that is taken is [`HouseError::Invalid`].
+    pub async fn add_agent(&self, seed: AgentSeed) -> Result<AccountId, HouseError> {
+        let hours = WorkingHours::office(&seed.time_zone);
+        if !hours.is_valid() {
+            return Err(HouseError::Invalid("time_zone"));
+        }
+        if seed.totp_secret.as_ref().is_some_and(|secret| secret.len() < 16) {
+            return Err(HouseError::Invalid("totp_secret"));
+        }
+        let (password, cost) = (seed.password.clone(), self.house.config.password_cost);
+        let hash = tokio::task::spawn_blocking(move || hash_password(&password, cost))
+            .await
+            .map_err(|error| HouseError::Crypto(error.to_string()))??;
+        let account = AccountId(secret::name("agent-")?);
+        let agent =
+            Agent { account: account.clone(), email: seed.email.to_lowercase(), name: seed.name.clone(), role: seed.role };
+        let aggregate = Aggregate::new(agent, hours);
+        self.house.write(|unit| {
+            if unit.tx.agent_by_email(&seed.email)?.is_some() {
+                return Err(HouseError::Invalid("email"));
+            }
+            for (tenant, wanted) in [(&upstream::GOOGLE, seed.google), (&upstream::ACME, seed.sso)] {
+                if wanted {
+                    unit.tx.put_upstream_user(&UpstreamUser {
+                        tenant: tenant.name.to_owned(),
+                        email: seed.email.clone(),
+                        name: seed.name.clone(),
+                        password: hash.clone(),
+                        email_verified: seed.email_verified,
+                    })?;
+                }
+            }
+            let snapshot = aggregate.snapshot(Version::new(unit.tx.epoch()?, 1), unit.now);
+            unit.tx.insert_agent(&AgentRow {
+                account: account.clone(),
+                email: seed.email,
+                // No hash is no password.
+                password: if seed.password_login { hash } else { String::new() },
+                totp_secret: seed.totp_secret,
+                totp_step: 0,
+                google: seed.google,
+                sso: seed.sso,
+                rev: 1,
+                aggregate,
+                snapshot,
+            })?;
+            Ok(account)
+        })
+    }
+
+    /// Makes a person at an upstream issuer ("google" or "acme") whom Hookswitch does not know.
+    pub async fn add_upstream_user(&self, tenant: &str, email: &str, password: &str) -> Result<(), HouseError> {
+        let (given, cost) = (password.to_owned(), self.house.config.password_cost);
+        let password = tokio::task::spawn_blocking(move || hash_password(&given, cost))
+            .await
+            .map_err(|error| HouseError::Crypto(error.to_string()))??;
+        let (tenant, email) = (tenant.to_owned(), email.to_owned());
+        let user = UpstreamUser { tenant, name: email.clone(), email, password, email_verified: true };
+        self.house.write(|unit| Ok(unit.tx.put_upstream_user(&user)?))
+    }
+
+    fn agent(&self, email: &str) -> Result<AgentRow, HouseError> {
+        self.house.write(|unit| unit.tx.agent_by_email(email)?.ok_or(HouseError::NoSuchAgent))
+    }
+
+    /// The account of an e-mail address.
+    pub fn account(&self, email: &str) -> Result<AccountId, HouseError> {
+        Ok(self.agent(email)?.account)
+    }
+
+    /// The code that the agent's authenticator app shows now; `None` when the agent has none.
+    pub fn totp_code(&self, email: &str) -> Option<String> {
+        let secret = self.agent(email).ok()?.totp_secret?;
+        Some(totp_code(&secret, self.house.now()))
+    }
+
+    /// Somebody calls the agent.
+    pub fn incoming_call(
+        &self,
+        email: &str,
+        from: Option<PhoneNumber>,
+        from_name: Option<String>,
+    ) -> Result<CallReport, HouseError> {
+        let account = self.account(email)?;
+        let call_id = CallId(secret::name("call-")?);
+        self.house.write(|unit| {
+            unit.apply(&account, Command::Incoming { call_id: call_id.clone(), from, from_name })?;
+            let agent = unit.tx.agent(&account)?.ok_or(HouseError::NoSuchAgent)?;
+            Ok(CallReport::from(agent.aggregate.tracked(&call_id)?))
+        })
+    }
+
+    /// The caller hangs up.
+    pub fn hang_up(&self, call_id: &CallId) -> Result<(), HouseError> {
+        let account = self.find(call_id)?.0;
+        let command = Command::HangUp { call_id: call_id.clone(), by: None };
+        self.house.write(|unit| unit.apply(&account, command)).map(drop)
+    }
+
+    fn find(&self, call_id: &CallId) -> Result<(AccountId, CallReport), HouseError> {
+        self.house.write(|unit| {
+            for account in unit.tx.accounts()? {
+                unit.agent(&account, |_, _| Ok(Vec::new()))?;
+                let agent = unit.tx.agent(&account)?.ok_or(HouseError::NoSuchAgent)?;
+                if let Ok(tracked) = agent.aggregate.tracked(call_id) {
+                    return Ok((account, CallReport::from(tracked)));
+                }
+            }
+            Err(Refusal::NoSuchCall.into())
+        })
+    }
+
+    /// A call as it is now; `None` when there never was one, or long ago.
+    pub fn call_report(&self, call_id: &CallId) -> Option<CallReport> {
+        self.find(call_id).ok().map(|(_, report)| report)
+    }
+
+    /// The agent's calls, oldest first, the last fifty.
+    pub fn calls(&self, email: &str) -> Result<Vec<CallReport>, HouseError> {
+        let account = self.account(email)?;
+        self.house.current(&account)?;
+        Ok(self.agent(email)?.aggregate.calls.iter().map(CallReport::from).collect())
+    }
+
+    /// Calls of the agent that ring or run.
+    pub fn running_calls(&self, email: &str) -> Result<Vec<CallReport>, HouseError> {
+        let mut calls = self.calls(email)?;
+        calls.retain(|report| report.call.state != CallState::Ended);
+        Ok(calls)
+    }
+
+    /// Pushes from now on.
+    pub fn pushes(&self) -> broadcast::Receiver<OutboxEntry> {
+        self.house.bus.pushes()
+    }
+
+    /// Pushes after number `seq`; 0 for all that are remembered.
+    pub fn outbox_since(&self, seq: u64) -> Result<Vec<OutboxEntry>, HouseError> {
+        self.house.write(|unit| Ok(unit.tx.pushes_since(seq)?))
+    }
+
+    /// Plays a server that does not know the ring rule: it pushes although calls are forwarded.
+    pub fn set_old_server(&self, old: bool) {
+        self.house.old_server.store(old, Ordering::Relaxed);
+    }
+
+    /// Access tokens of the agent (of one device, if given) run out now; the sessions live on.
+    pub fn expire_access_tokens(&self, email: &str, device: Option<&DeviceId>) -> Result<(), HouseError> {
+        let agent = self.agent(email)?;
+        self.house.write(|unit| {
+            for session in unit.tx.live_sessions(&agent.account, unit.now)? {
+                let of_device = agent.aggregate.device_of(&session.id).map(|device| &device.id);
+                if device.is_none() || of_device == device {
+                    unit.tx.delete_access_tokens_of(&session.id)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends all sessions of the agent.
+    pub fn revoke_sessions(&self, email: &str, reason: SignedOutReason) -> Result<(), HouseError> {
+        let account = self.account(email)?;
+        self.house.write(|unit| unit.end_all_sessions(&account, reason))
+    }
+
+    /// Ends one session.
+    pub fn revoke_session(&self, id: &str, reason: SignedOutReason) -> Result<(), HouseError> {
+        self.house.write(|unit| unit.end_session(id, reason))
+    }
+
+    /// What the agent's apps see.
+    pub fn snapshot(&self, email: &str) -> Result<Snapshot, HouseError> {
+        Ok(self.house.current(&self.account(email)?)?.snapshot.clone())
+    }
+
+    /// The agent's live sessions.
+    pub fn sessions(&self, email: &str) -> Result<Vec<SessionReport>, HouseError> {
+        let agent = self.agent(email)?;
+        self.house.write(|unit| {
+            let sessions = unit.tx.live_sessions(&agent.account, unit.now)?;
+            let report = |session: crate::store::SessionRow| SessionReport {
+                device: agent.aggregate.device_of(&session.id).map(|device| device.id.clone()),
+                kind: session.kind.name().to_owned(),
+                id: session.id,
+                created_at: session.created_at,
+                last_seen: session.last_seen,
+                address: session.address,
+                second_factor: session.second_factor,
+            };
+            Ok(sessions.into_iter().map(report).collect())
+        })
+    }
+
+    /// What happened around the agent's sign-ins: when, and what.
+    pub fn audit_log(&self, email: &str) -> Result<Vec<(UnixMillis, String)>, HouseError> {
+        let account = self.account(email)?;
+        self.house.write(|unit| Ok(unit.tx.audit_log(&account)?))
+    }
+
+    /// The server comes back from a backup: a new epoch in which the revs begin anew.
+    pub fn restore_from_backup(&self) -> Result<(), HouseError> {
+        self.house.write(|unit| {
+            let epoch = unit.tx.epoch()?.saturating_add(1);
+            unit.tx.set_epoch(epoch)?;
+            unit.tx.reset_revs()?;
+            for account in unit.tx.accounts()? {
+                unit.agent(&account, |aggregate, context| {
+                    aggregate.forwarding.rev = aggregate.forwarding.rev.min(context.next_rev);
+                    Ok(Vec::new())
+                })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Requests from now on.
+    pub fn requests(&self) -> broadcast::Receiver<RequestLog> {
+        self.house.bus.requests()
+    }
+
+    /// What was asked so far.
+    pub fn counts(&self) -> Counts {
+        self.house.counters.read()
+    }
+
+    /// How many refreshes the agent's phones have asked for.
+    pub fn refresh_count(&self, email: &str) -> Result<u64, HouseError> {
+        Ok(self.house.counters.refreshes(&self.account(email)?))
+    }
+}

@@ -1,0 +1,92 @@
+//! What was answered, pushed and done: idempotency, the push outbox, the audit log.
+
+use hookswitch_wire::{AccountId, UnixMillis};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Result, Tx};
+use crate::operator::OutboxEntry;
+
+/// An answer that a repeated command gets again.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// Of method, path and body.
+    pub(crate) fingerprint: String,
+    pub(crate) status: u16,
+    pub(crate) etag: Option<String>,
+    pub(crate) body: String,
+}
+
+/// How long an answer is kept.
+const KEEP_ANSWERS: i64 = 24 * 3_600_000;
+/// How many pushes the outbox remembers.
+const KEEP_PUSHES: i64 = 100_000;
+
+impl Tx<'_> {
+    pub(crate) fn answer(&self, account: &AccountId, key: &str, now: UnixMillis) -> Result<Option<Answer>> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT fingerprint, status, etag, body FROM answers WHERE account = ?1 AND key = ?2 AND at > ?3",
+        )?;
+        let answer = |row: &Row<'_>| {
+            Ok(Answer { fingerprint: row.get(0)?, status: row.get(1)?, etag: row.get(2)?, body: row.get(3)? })
+        };
+        let since = now.saturating_sub(KEEP_ANSWERS);
+        Ok(statement.query_row(params![account.as_str(), key, since], answer).optional()?)
+    }
+
+    pub(crate) fn insert_answer(&self, account: &AccountId, key: &str, answer: &Answer, now: UnixMillis) -> Result<()> {
+        let mut statement = self.0.prepare_cached("DELETE FROM answers WHERE account = ?1 AND at <= ?2")?;
+        statement.execute(params![account.as_str(), now.saturating_sub(KEEP_ANSWERS)])?;
+        let mut statement = self.0.prepare_cached(
+            "INSERT OR REPLACE INTO answers (account, key, fingerprint, status, etag, body, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        statement.execute(params![
+            account.as_str(),
+            key,
+            answer.fingerprint,
+            answer.status,
+            answer.etag,
+            answer.body,
+            now
+        ])?;
+        Ok(())
+    }
+
+    /// Writes a push into the outbox and numbers it.
+    pub(crate) fn insert_push(&self, entry: &mut OutboxEntry) -> Result<()> {
+        let mut statement = self.0.prepare_cached("INSERT INTO outbox (at, entry) VALUES (?1, ?2)")?;
+        statement.execute(params![entry.at, serde_json::to_string(entry)?])?;
+        let seq = self.0.last_insert_rowid();
+        entry.seq = u64::try_from(seq).unwrap_or_default();
+        self.0.execute("DELETE FROM outbox WHERE seq <= ?1", [seq.saturating_sub(KEEP_PUSHES)])?;
+        Ok(())
+    }
+
+    pub(crate) fn pushes_since(&self, seq: u64) -> Result<Vec<OutboxEntry>> {
+        let mut statement = self.0.prepare_cached("SELECT seq, entry FROM outbox WHERE seq > ?1 ORDER BY seq")?;
+        let mut rows = statement.query([seq])?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            let entry: String = row.get(1)?;
+            let mut entry: OutboxEntry = serde_json::from_str(&entry)?;
+            entry.seq = row.get(0)?;
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    /// Who did what from where; never a secret.
+    pub(crate) fn audit(&self, event: &str, account: Option<&AccountId>, address: &str, now: UnixMillis) -> Result<()> {
+        let mut statement =
+            self.0.prepare_cached("INSERT INTO audit (at, account, event, address) VALUES (?1, ?2, ?3, ?4)")?;
+        statement.execute(params![now, account.map(AccountId::as_str), event, address])?;
+        Ok(())
+    }
+
+    pub(crate) fn audit_log(&self, account: &AccountId) -> Result<Vec<(UnixMillis, String)>> {
+        let mut statement =
+            self.0.prepare_cached("SELECT at, event FROM audit WHERE account = ?1 ORDER BY rowid")?;
+        let events = statement.query_map([account.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(events.collect::<rusqlite::Result<_>>()?)
+    }
+}

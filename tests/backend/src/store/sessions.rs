@@ -1,0 +1,225 @@
+//! Sessions and their tokens. Tokens and cookies come here as hashes already.
+
+use hookswitch_wire::{AccountId, SignedOutReason, UnixMillis};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Result, Tx};
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum SessionKind {
+    /// One phone.
+    Mobile,
+    /// One of the two kinds that a cookie carries.
+    Cookie(Group),
+}
+
+/// Surfaces that share a sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Group {
+    /// Everything in a browser.
+    Browser,
+    /// The desktop app.
+    Desktop,
+}
+
+impl SessionKind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Cookie(Group::Browser) => "browser",
+            Self::Cookie(Group::Desktop) => "desktop",
+        }
+    }
+
+    fn parse(name: &str) -> Self {
+        match name {
+            "browser" => Self::Cookie(Group::Browser),
+            "desktop" => Self::Cookie(Group::Desktop),
+            _ => Self::Mobile,
+        }
+    }
+}
+
+/// A session.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionRow {
+    pub(crate) id: String,
+    pub(crate) account: AccountId,
+    pub(crate) kind: SessionKind,
+    pub(crate) created_at: UnixMillis,
+    pub(crate) last_seen: UnixMillis,
+    pub(crate) expires_at: UnixMillis,
+    pub(crate) address: String,
+    pub(crate) second_factor: bool,
+    pub(crate) generation: u64,
+    pub(crate) rotated_at: UnixMillis,
+    pub(crate) ended: Option<SignedOutReason>,
+}
+
+impl SessionRow {
+    pub(crate) fn lives(&self, now: UnixMillis) -> bool {
+        self.ended.is_none() && self.expires_at > now
+    }
+}
+
+/// A refresh token, used or not.
+pub(crate) struct RefreshRow {
+    pub(crate) session: String,
+    pub(crate) generation: u64,
+    pub(crate) expires_at: UnixMillis,
+}
+
+const COLUMNS: &str = "id, account, kind, created_at, last_seen, expires_at, address, second_factor, generation, \
+                       rotated_at, ended_at, reason";
+
+fn reason_name(reason: SignedOutReason) -> &'static str {
+    match reason {
+        SignedOutReason::SignedOutElsewhere => "signed_out_elsewhere",
+        SignedOutReason::Revoked => "revoked",
+        SignedOutReason::AccountClosed => "account_closed",
+    }
+}
+
+fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    let (kind, ended_at, reason): (String, Option<i64>, Option<String>) = (row.get(2)?, row.get(10)?, row.get(11)?);
+    Ok(SessionRow {
+        id: row.get(0)?,
+        account: AccountId(row.get(1)?),
+        kind: SessionKind::parse(&kind),
+        created_at: row.get(3)?,
+        last_seen: row.get(4)?,
+        expires_at: row.get(5)?,
+        address: row.get(6)?,
+        second_factor: row.get(7)?,
+        generation: row.get(8)?,
+        rotated_at: row.get(9)?,
+        ended: ended_at.map(|_| match reason.as_deref() {
+            Some("signed_out_elsewhere") => SignedOutReason::SignedOutElsewhere,
+            Some("account_closed") => SignedOutReason::AccountClosed,
+            _ => SignedOutReason::Revoked,
+        }),
+    })
+}
+
+impl Tx<'_> {
+    pub(crate) fn insert_session(&self, row: &SessionRow, cookie: Option<&str>) -> Result<()> {
+        self.0.execute(
+            "INSERT INTO sessions (id, account, kind, cookie, created_at, last_seen, expires_at, address, second_factor)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                row.id,
+                row.account.as_str(),
+                row.kind.name(),
+                cookie,
+                row.created_at,
+                row.last_seen,
+                row.expires_at,
+                row.address,
+                row.second_factor
+            ],
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn session(&self, id: &str) -> Result<Option<SessionRow>> {
+        let mut statement = self.0.prepare_cached(&format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1"))?;
+        Ok(statement.query_row([id], session).optional()?)
+    }
+
+    pub(crate) fn session_by_cookie(&self, cookie: &str) -> Result<Option<SessionRow>> {
+        let mut statement = self.0.prepare_cached(&format!("SELECT {COLUMNS} FROM sessions WHERE cookie = ?1"))?;
+        Ok(statement.query_row([cookie], session).optional()?)
+    }
+
+    pub(crate) fn live_sessions(&self, account: &AccountId, now: UnixMillis) -> Result<Vec<SessionRow>> {
+        let mut statement = self.0.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM sessions WHERE account = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY created_at"
+        ))?;
+        let sessions = statement.query_map(params![account.as_str(), now], session)?;
+        Ok(sessions.collect::<rusqlite::Result<_>>()?)
+    }
+
+    pub(crate) fn touch_session(&self, id: &str, address: &str, now: UnixMillis, expires_at: UnixMillis) -> Result<()> {
+        let mut statement = self
+            .0
+            .prepare_cached("UPDATE sessions SET last_seen = ?3, address = ?2, expires_at = ?4 WHERE id = ?1")?;
+        statement.execute(params![id, address, now, expires_at])?;
+        Ok(())
+    }
+
+    pub(crate) fn second_factor_done(&self, id: &str) -> Result<()> {
+        self.0.execute("UPDATE sessions SET second_factor = 1 WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// Ends a session and forgets its tokens; false when it had ended before.
+    pub(crate) fn end_session(&self, id: &str, reason: SignedOutReason, now: UnixMillis) -> Result<bool> {
+        let changed = self.0.execute(
+            "UPDATE sessions SET ended_at = ?2, reason = ?3 WHERE id = ?1 AND ended_at IS NULL",
+            params![id, now, reason_name(reason)],
+        )?;
+        self.0.execute("DELETE FROM access_tokens WHERE session = ?1", [id])?;
+        // Refresh tokens stay: a late use should say that the session ended, and look like nothing else.
+        Ok(changed > 0)
+    }
+
+    pub(crate) fn insert_access_token(
+        &self,
+        hash: &str,
+        session: &str,
+        now: UnixMillis,
+        expires_at: UnixMillis,
+    ) -> Result<()> {
+        self.0.execute("DELETE FROM access_tokens WHERE session = ?1 AND expires_at <= ?2", params![session, now])?;
+        self.0.execute(
+            "INSERT INTO access_tokens (hash, session, expires_at) VALUES (?1, ?2, ?3)",
+            params![hash, session, expires_at],
+        )?;
+        Ok(())
+    }
+
+    /// The session of an access token that has not run out.
+    pub(crate) fn session_by_access_token(&self, hash: &str, now: UnixMillis) -> Result<Option<SessionRow>> {
+        let mut statement = self.0.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM sessions WHERE id =
+             (SELECT session FROM access_tokens WHERE hash = ?1 AND access_tokens.expires_at > ?2)"
+        ))?;
+        Ok(statement.query_row(params![hash, now], session).optional()?)
+    }
+
+    pub(crate) fn delete_access_token(&self, hash: &str) -> Result<()> {
+        self.0.execute("DELETE FROM access_tokens WHERE hash = ?1", [hash])?;
+        Ok(())
+    }
+
+    pub(crate) fn delete_access_tokens_of(&self, session: &str) -> Result<()> {
+        self.0.execute("DELETE FROM access_tokens WHERE session = ?1", [session])?;
+        Ok(())
+    }
+
+    pub(crate) fn insert_refresh_token(&self, hash: &str, row: &RefreshRow) -> Result<()> {
+        self.0.execute(
+            "INSERT INTO refresh_tokens (hash, session, generation, expires_at) VALUES (?1, ?2, ?3, ?4)",
+            params![hash, row.session, row.generation, row.expires_at],
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn refresh_token(&self, hash: &str) -> Result<Option<RefreshRow>> {
+        let mut statement =
+            self.0.prepare_cached("SELECT session, generation, expires_at FROM refresh_tokens WHERE hash = ?1")?;
+        let token =
+            |row: &Row<'_>| Ok(RefreshRow { session: row.get(0)?, generation: row.get(1)?, expires_at: row.get(2)? });
+        Ok(statement.query_row([hash], token).optional()?)
+    }
+
+    pub(crate) fn set_generation(&self, session: &str, generation: u64, now: UnixMillis) -> Result<()> {
+        self.0.execute(
+            "UPDATE sessions SET generation = ?2, rotated_at = ?3 WHERE id = ?1",
+            params![session, generation, now],
+        )?;
+        Ok(())
+    }
+}
