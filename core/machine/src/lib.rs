@@ -130,7 +130,7 @@ impl Step<'_> {
             Purpose::SignIn => self.signed_in(&outcome),
             Purpose::LeaseRefresh => self.lease_taken(outcome),
             Purpose::Refresh => self.refreshed(outcome),
-            Purpose::SaveTokens => self.tokens_saved(outcome),
+            Purpose::SaveTokens { generation } => self.tokens_saved(generation, outcome),
             Purpose::Reread => self.reread(outcome),
             Purpose::SignOut { to } => self.sign_out_stored(to, outcome),
             Purpose::Revoke { revocation } => self.revoked(revocation, &outcome),

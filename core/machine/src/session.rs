@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backoff::{Backoff, NETWORK},
-    calls::Calls,
     effect::{ApiCall, Generation, Reply, Request, Transaction},
     error::Failure,
-    event::{Claims, CommandId, Contents, Grant, Loaded, Outcome, Redirect, SecretRef},
+    event::{Claims, CommandId, Contents, Grant, Loaded, Outcome, Redirect, SecretRef, StoredSession},
     presence::PresenceSync,
     ring::{Silence, Stopped},
     state::{Purpose, SentCall, Step, Timer},
@@ -239,6 +238,10 @@ pub(crate) enum Refresh {
     Idle,
     /// Lease and intent are being written.
     Leasing,
+    /// Another process holds the lease.
+    LeaseHeld,
+    /// The lease is taken, and the issuer is asked where its token endpoint is.
+    Discovering,
     /// The request is out.
     Posting,
     /// It was refused; is there a newer generation?
@@ -271,6 +274,12 @@ pub(crate) enum RepairStage {
 impl SignedIn {
     pub(crate) fn has_fresh_token(&self, now: Timestamp) -> bool {
         now.mono < self.fresh_until
+    }
+
+    /// Whether anything waits for the next token.
+    pub(crate) fn somebody_waits(&self) -> bool {
+        let repairs = self.repair.as_ref().is_some_and(|repair| repair.stage == RepairStage::Refreshing);
+        repairs || !self.waiters.is_empty() || !self.parked.is_empty()
     }
 }
 
@@ -318,13 +327,14 @@ pub(crate) fn check_redirect(
     }
 }
 
-/// Checks an ID token's claims (OpenID Connect Core, section 3.1.3.7).
+/// Checks an ID token's claims (OpenID Connect Core, section 3.1.3.7). Its expiry is judged by the server's clock only: a
+/// phone whose clock is years off can sign in all the same.
 pub(crate) fn check_claims(
     claims: &Claims,
     nonce: SecretRef,
     issuer: &str,
     client_id: &str,
-    server_now: UnixMillis,
+    server_now: Option<UnixMillis>,
 ) -> Result<Identified, &'static str> {
     const LEEWAY: i64 = 5 * 60 * 1_000;
     if claims.iss != issuer {
@@ -336,7 +346,7 @@ pub(crate) fn check_claims(
     if claims.nonce != Some(nonce) {
         return Err("the ID token belongs to another sign-in");
     }
-    if claims.exp.saturating_mul(1_000).saturating_add(LEEWAY) < server_now {
+    if server_now.is_some_and(|now| claims.exp.saturating_mul(1_000).saturating_add(LEEWAY) < now) {
         return Err("the ID token has expired");
     }
     Ok(Identified { account: AccountId(claims.sub.clone()), email: claims.email.clone(), name: claims.name.clone() })
@@ -353,17 +363,28 @@ pub(crate) fn check_metadata(metadata: &ServerMetadata, issuer: &str) -> Result<
     Ok(())
 }
 
+/// The life of an access token in milliseconds. A server that says "none at all" must not make a storm of refreshes.
+fn life_of(expires_in: Option<u64>) -> u64 {
+    expires_in.unwrap_or(LIFE_WHEN_UNTOLD).max(1).saturating_mul(1_000)
+}
+
 const NOT_LOADED: &str = "The app is still starting.";
 const SIGN_IN_FIRST: &str = "Nobody is signed in on this phone.";
 
 impl Step<'_> {
     // ---- start -------------------------------------------------------------------------------------------------
 
-    pub(crate) fn load(&mut self) {
-        self.store(Transaction::Load, Purpose::Load);
+    pub(crate) fn load_if_needed(&mut self) {
+        let wanted = matches!(self.state.session, Session::Loading | Session::Locked);
+        if wanted && !self.is_in_flight(|purpose| *purpose == Purpose::Load) {
+            self.store(Transaction::Load, Purpose::Load);
+        }
     }
 
     pub(crate) fn loaded(&mut self, outcome: Outcome) {
+        if !matches!(self.state.session, Session::Loading | Session::Locked) {
+            return;
+        }
         match outcome {
             Outcome::Loaded { loaded } => match *loaded {
                 Loaded::KeyUnavailable { knowledge } => {
@@ -378,31 +399,43 @@ impl Step<'_> {
             // Storage that fails now may work after an unlock or a restart; nothing is decided, nothing is lost.
             _ => self.state.session = Session::Locked,
         }
+        self.judge_again();
     }
 
     fn open_with(&mut self, contents: Contents) {
         let Contents { session, pending, metadata, revocations, server_offset, knowledge, push_token, quarantined } =
             contents;
         self.state.metadata = metadata;
-        self.state.clock = crate::time::ServerClock::remembered(server_offset);
+        if self.state.clock.trusted(self.now).is_none() {
+            self.state.clock = crate::time::ServerClock::remembered(server_offset);
+        }
         self.state.revocations = revocations;
-        self.state.device.push_token = push_token;
+        self.recall_push_token(push_token);
         let why = if quarantined > 0 { SignedOutWhy::StorageCorrupt } else { SignedOutWhy::Never };
+        let pending = pending.map(|pending| PendingLogin { began_mono: None, ..pending });
+        let pending = match pending {
+            Some(pending) if pending.is_expired(self.now) => {
+                self.store(Transaction::DropPending, Purpose::DropPending);
+                None
+            }
+            pending => pending,
+        };
+        let stage = LoginStage::Browser;
         match (session, pending) {
-            (Some(stored), _) => {
+            // A login can only have begun because this session had come to its end.
+            (Some(StoredSession { agent, .. }), Some(pending)) => {
+                self.recall(knowledge);
+                let before = BeforeLogin::ReauthRequired { agent, reason: ReauthReason::Rejected };
+                self.state.session = Session::SigningIn { pending, stage, before };
+            }
+            (Some(stored), None) => {
                 self.recall(knowledge);
                 self.state.presence.confirmed = stored.snapshot;
                 self.enter(stored.agent, stored.tokens);
             }
-            (None, Some(mut pending)) => {
-                pending.began_mono = None;
+            (None, Some(pending)) => {
                 let before = BeforeLogin::SignedOut { why };
-                self.state.session = if pending.is_expired(self.now) {
-                    self.store(Transaction::DropPending, Purpose::DropPending);
-                    before.into()
-                } else {
-                    Session::SigningIn { pending, stage: LoginStage::Browser, before }
-                };
+                self.state.session = Session::SigningIn { pending, stage, before };
             }
             (None, None) => self.state.session = Session::SignedOut { why },
         }
@@ -500,10 +533,22 @@ impl Step<'_> {
     }
 
     pub(crate) fn discovered_again(&mut self, outcome: Outcome) {
-        if let Outcome::Metadata { metadata } = outcome
-            && check_metadata(&metadata, &self.state.setup.issuer).is_ok()
-        {
-            self.state.metadata = Some(metadata);
+        let waits = matches!(&self.state.session, Session::SignedIn(session) if session.refresh == Refresh::Discovering);
+        match outcome {
+            Outcome::Metadata { metadata } if check_metadata(&metadata, &self.state.setup.issuer).is_ok() => {
+                self.state.metadata = Some(metadata);
+                if waits {
+                    self.lease_taken(Outcome::Done);
+                }
+            }
+            outcome => {
+                if waits {
+                    self.abandon_refresh(outcome);
+                }
+                if !self.state.revocations.is_empty() {
+                    self.revoke_later();
+                }
+            }
         }
     }
 
@@ -567,13 +612,14 @@ impl Step<'_> {
         match outcome {
             Outcome::Granted { grant: Grant { access, refresh, expires_in, claims } } => {
                 let server_now = self.state.clock.guess(self.now);
+                let trusted = self.state.clock.trusted(self.now);
                 let setup = &self.state.setup;
                 let checked = claims.as_ref().ok_or("the answer has no ID token").and_then(|claims| {
-                    check_claims(claims, pending.nonce, &setup.issuer, &setup.client_id, server_now)
+                    check_claims(claims, pending.nonce, &setup.issuer, &setup.client_id, trusted)
                 });
                 match (checked, refresh) {
                     (Ok(agent), Some(refresh)) => {
-                        let life = expires_in.unwrap_or(LIFE_WHEN_UNTOLD).saturating_mul(1_000);
+                        let life = life_of(expires_in);
                         let tokens = TokenSet {
                             generation: 1,
                             access,
@@ -605,13 +651,17 @@ impl Step<'_> {
     }
 
     pub(crate) fn signed_in(&mut self, outcome: &Outcome) {
-        let Session::SigningIn { stage: LoginStage::Storing { to, agent, tokens }, .. } = &self.state.session else {
+        let Session::SigningIn { stage: LoginStage::Storing { to, agent, tokens }, before, .. } = &self.state.session
+        else {
             return;
         };
         let (to, agent, tokens) = (*to, agent.clone(), tokens.clone());
         let saved = matches!(outcome, Outcome::Done);
+        if !matches!(before, BeforeLogin::ReauthRequired { agent: before, .. } if before.account == agent.account) {
+            self.stop_all_calls(Stopped::Because { reason: Silence::OtherAccount });
+        }
         self.state.presence = PresenceSync::default();
-        self.state.calls = Calls::default();
+        self.state.calls.remembered = None;
         self.state.device.forget_registration();
         self.enter(agent, tokens);
         if !saved {
@@ -619,6 +669,7 @@ impl Step<'_> {
             self.tokens_unsaved();
         }
         self.state.unremembered = true;
+        self.judge_again();
         self.reply(to, Ok(Reply::Done));
     }
 
@@ -717,6 +768,9 @@ impl Step<'_> {
             let outcome = Outcome::Refused { status: 401, code: "unauthenticated".into(), detail, current: None };
             return self.finish(purpose, outcome);
         }
+        if self.is_too_late(&purpose) {
+            return self.finish(purpose, Outcome::Unreachable { cause: "too late".into() });
+        }
         self.call_api_again(sent.call, purpose, true);
     }
 
@@ -744,6 +798,8 @@ impl Step<'_> {
         }
         session.refresh = Refresh::Leasing;
         let generation = session.tokens.generation;
+        // The vault must know this generation before it can lease the next one.
+        self.store_again();
         self.store(Transaction::BeginRefresh { generation }, Purpose::LeaseRefresh);
     }
 
@@ -759,24 +815,33 @@ impl Step<'_> {
                     };
                     self.send(request, Purpose::Refresh);
                 }
-                // Kept with the session, so this is a vault of an older version: ask, and come again.
+                // Kept with the session, so this is a vault of an older version: ask first.
                 None => {
-                    self.send(Request::Discover, Purpose::DiscoverAgain);
-                    self.refresh_came_to_nothing(Outcome::Unreachable {
-                        cause: "the token endpoint is not known yet".into(),
-                    });
+                    session.refresh = Refresh::Discovering;
+                    if !self.is_in_flight(|purpose| *purpose == Purpose::DiscoverAgain) {
+                        self.send(Request::Discover, Purpose::DiscoverAgain);
+                    }
                 }
             },
-            Outcome::Superseded { tokens } => self.adopt_stored(tokens),
+            Outcome::Superseded { tokens } | Outcome::Reread { tokens: Some(tokens) } => self.adopt_stored(tokens),
             // Another process of this installation has signed out.
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
             Outcome::LeaseHeld { for_millis } => {
-                session.refresh = Refresh::Idle;
+                session.refresh = Refresh::LeaseHeld;
                 // Its holder will be done in a moment, or never: look again soon, and take over at the end of its lease.
-                let at = self.now.mono.saturating_add(for_millis.clamp(50, 250));
+                let at = self.after(for_millis.clamp(50, 250));
                 self.set_timer(Timer::Refresh, at);
             }
             other => self.refresh_came_to_nothing(other),
+        }
+    }
+
+    /// It is time to ask for the lease again.
+    pub(crate) fn lease_may_be_free(&mut self) {
+        if let Session::SignedIn(session) = &mut self.state.session
+            && session.refresh == Refresh::LeaseHeld
+        {
+            session.refresh = Refresh::Idle;
         }
     }
 
@@ -785,26 +850,33 @@ impl Step<'_> {
         let generation = session.tokens.generation;
         match outcome {
             Outcome::Granted { grant: Grant { access, refresh, expires_in, claims: _ } } => {
-                let life = expires_in.unwrap_or(LIFE_WHEN_UNTOLD).saturating_mul(1_000);
+                let life = life_of(expires_in);
                 let server_now = self.state.clock.guess(self.now);
                 let tokens = TokenSet {
-                    generation: generation + 1,
+                    generation: generation.saturating_add(1),
                     access,
                     refresh: refresh.unwrap_or(session.tokens.refresh),
                     expires_at: server_now.saturating_add(i64::try_from(life).unwrap_or(i64::MAX)),
                 };
-                self.adopt(tokens.clone(), life);
-                self.store(Transaction::FinishRefresh { tokens }, Purpose::SaveTokens);
+                let generation = tokens.generation;
+                // First of all: what is not stored is lost when the process dies.
+                self.store(Transaction::FinishRefresh { tokens: tokens.clone() }, Purpose::SaveTokens { generation });
+                self.adopt(tokens, life);
             }
             Outcome::OAuthError { error, description } if rejects_the_token(&error, description.as_deref()) => {
                 session.refresh = Refresh::Rereading;
                 self.store(Transaction::Reread, Purpose::Reread);
             }
-            other => {
-                self.store(Transaction::AbandonRefresh { generation }, Purpose::AbandonRefresh);
-                self.refresh_came_to_nothing(other);
-            }
+            other => self.abandon_refresh(other),
         }
+    }
+
+    /// The lease goes back, so that another process need not wait for its end.
+    fn abandon_refresh(&mut self, outcome: Outcome) {
+        let Session::SignedIn(session) = &self.state.session else { return };
+        let generation = session.tokens.generation;
+        self.store(Transaction::AbandonRefresh { generation }, Purpose::AbandonRefresh);
+        self.refresh_came_to_nothing(outcome);
     }
 
     /// The refresh token was rejected. If another process has rotated it meanwhile, that is why, and all is well.
@@ -817,19 +889,28 @@ impl Step<'_> {
             Outcome::Reread { tokens: Some(_) } => {
                 let agent = session.agent.clone();
                 let reason = ReauthReason::Rejected;
-                self.leave_session(Failure::reauthenticate(reason.explain()), Silence::SignedOut);
+                self.leave_session(&Failure::reauthenticate(reason.explain()), Silence::SignedOut);
                 self.state.session = Session::ReauthRequired { agent, reason };
             }
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
-            other => self.refresh_came_to_nothing(other),
+            other => self.abandon_refresh(other),
         }
     }
 
-    pub(crate) fn tokens_saved(&mut self, outcome: Outcome) {
+    pub(crate) fn tokens_saved(&mut self, generation: Generation, outcome: Outcome) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         match outcome {
-            Outcome::Done => session.unsaved = false,
-            Outcome::Superseded { tokens } => self.adopt_stored(tokens),
+            // An older generation that was saved late says nothing about the newest.
+            Outcome::Done if generation < session.tokens.generation => {}
+            Outcome::Done => {
+                session.unsaved = false;
+                self.cancel_timer(Timer::SaveTokens);
+            }
+            Outcome::Superseded { tokens } if tokens.generation >= session.tokens.generation => {
+                session.unsaved = false;
+                self.cancel_timer(Timer::SaveTokens);
+                self.adopt_stored(tokens);
+            }
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
             _ => self.tokens_unsaved(),
         }
@@ -838,19 +919,46 @@ impl Step<'_> {
     fn tokens_unsaved(&mut self) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         session.unsaved = true;
-        let at = self.now.mono.saturating_add(5_000);
-        self.set_timer(Timer::SaveTokens, at);
+        self.store_later();
     }
 
-    pub(crate) fn save_tokens_again(&mut self) {
+    fn store_later(&mut self) {
+        if self.is_active() {
+            let at = self.after(5_000);
+            self.set_timer(Timer::SaveTokens, at);
+        }
+    }
+
+    /// Stores what storage refused before, if anything.
+    pub(crate) fn store_again(&mut self) {
+        if self.is_in_flight(|purpose| matches!(purpose, Purpose::SaveTokens { .. } | Purpose::SignOut { .. })) {
+            return;
+        }
+        match &self.state.session {
+            Session::SignedIn(session) if session.unsaved => self.save_tokens_again(),
+            Session::SigningOut { why } => {
+                let revoke = *why == SignedOutWhy::Asked;
+                self.store(Transaction::SignOut { revoke }, Purpose::SignOut { to: None });
+            }
+            Session::SignedIn(_)
+            | Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. } => {}
+        }
+    }
+
+    fn save_tokens_again(&mut self) {
         let Session::SignedIn(session) = &self.state.session else { return };
+        let generation = session.tokens.generation;
         let (tokens, agent) = (session.tokens.clone(), session.agent.clone());
         let transaction = if tokens.generation == 1 {
             Transaction::SignIn { agent, tokens }
         } else {
             Transaction::FinishRefresh { tokens }
         };
-        self.store(transaction, Purpose::SaveTokens);
+        self.store(transaction, Purpose::SaveTokens { generation });
     }
 
     /// Tokens that another process of this installation has stored.
@@ -870,11 +978,16 @@ impl Step<'_> {
         session.backoff.reset();
         let waiters = std::mem::take(&mut session.waiters);
         let parked = std::mem::take(&mut session.parked);
+        self.cancel_timer(Timer::Refresh);
         for to in waiters {
             self.reply(to, Ok(Reply::Token { access }));
         }
         for Parked { call, purpose, retried } in parked {
-            self.send_api(call, access, retried, purpose);
+            if self.is_too_late(&purpose) {
+                self.finish(purpose, Outcome::Unreachable { cause: "too late".into() });
+            } else {
+                self.send_api(call, access, retried, purpose);
+            }
         }
         self.repair_progress(RepairStage::Refreshing, Ok("A fresh access token was fetched."));
     }
@@ -918,11 +1031,24 @@ impl Step<'_> {
     pub(crate) fn sign_out(&mut self, to: CommandId) {
         match &self.state.session {
             Session::SignedIn(_) | Session::ReauthRequired { .. } => {
-                self.leave_session(Failure::cancelled("The agent signed out."), Silence::SignedOut);
+                self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
                 self.state.session = Session::SigningOut { why: SignedOutWhy::Asked };
                 self.store(Transaction::SignOut { revoke: true }, Purpose::SignOut { to: Some(to) });
             }
-            Session::SigningIn { .. } => self.cancel_login(to),
+            // The tokens are on their way into the vault: the sign-out follows them there.
+            Session::SigningIn { stage: LoginStage::Storing { to: login, .. }, .. } => {
+                let login = *login;
+                self.fail(login, Failure::cancelled("The agent signed out."));
+                self.forget(|purpose| *purpose == Purpose::SignIn);
+                self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
+                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked };
+                self.store(Transaction::SignOut { revoke: true }, Purpose::SignOut { to: Some(to) });
+            }
+            Session::SigningIn { .. } => {
+                self.end_login(Failure::cancelled("The sign-in was cancelled."));
+                // What the login was to replace is signed out.
+                self.sign_out(to);
+            }
             Session::SignedOut { .. } => self.reply(to, Ok(Reply::Done)),
             Session::SigningOut { .. } => {
                 self.fail(to, Failure::cancelled("The phone is just signing out."));
@@ -933,17 +1059,18 @@ impl Step<'_> {
 
     /// The server ended the session: nothing is left to revoke.
     pub(crate) fn signed_out_remotely(&mut self, why: SignedOutWhy) {
-        self.leave_session(Failure::reauthenticate(why.explain().unwrap_or(SIGN_IN_FIRST)), Silence::SignedOut);
+        self.leave_session(&Failure::reauthenticate(why.explain().unwrap_or(SIGN_IN_FIRST)), Silence::SignedOut);
         self.state.session = Session::SigningOut { why };
         self.store(Transaction::SignOut { revoke: false }, Purpose::SignOut { to: None });
     }
 
     pub(crate) fn sign_out_stored(&mut self, to: Option<CommandId>, outcome: Outcome) {
-        if let Session::SigningOut { why } = self.state.session {
-            self.state.session = Session::SignedOut { why };
-        }
         match outcome {
             Outcome::Loaded { loaded } => {
+                if let Session::SigningOut { why } = self.state.session {
+                    self.state.session = Session::SignedOut { why };
+                }
+                self.cancel_timer(Timer::SaveTokens);
                 if let Loaded::Contents(contents) = *loaded {
                     self.state.revocations = contents.revocations;
                 }
@@ -952,6 +1079,8 @@ impl Step<'_> {
                 }
             }
             other => {
+                // The phone is locked all the same; the vault must hear of it before the next start.
+                self.store_later();
                 let failure = self.failure_of(&other);
                 if let Some(to) = to {
                     self.fail(to, failure);
@@ -961,7 +1090,7 @@ impl Step<'_> {
     }
 
     /// Everything that belongs to the session stops, now.
-    fn leave_session(&mut self, failure: Failure, silence: Silence) {
+    fn leave_session(&mut self, failure: &Failure, silence: Silence) {
         self.stop_all_calls(Stopped::Because { reason: silence });
         self.close_stream();
         let taps = self.state.presence.taps.take_all();
@@ -973,7 +1102,6 @@ impl Step<'_> {
         for to in waiting {
             self.fail(to, failure.clone());
         }
-        self.forget(Purpose::belongs_to_session);
         if let Session::SignedIn(session) = &mut self.state.session {
             let waiters = std::mem::take(&mut session.waiters);
             let parked = std::mem::take(&mut session.parked);
@@ -985,7 +1113,9 @@ impl Step<'_> {
                 self.fail(to, failure.clone());
             }
         }
+        self.forget(Purpose::belongs_to_session);
         self.state.presence = PresenceSync::default();
+        self.state.calls.remembered = None;
         self.state.device.forget_registration();
         for timer in self.state.timers.keys().cloned().collect::<Vec<_>>() {
             if !matches!(timer, Timer::Revoke | Timer::BackgroundGrace) {
@@ -1006,7 +1136,7 @@ impl Step<'_> {
                 }
                 Session::Loading | Session::Locked => {
                     // Keys are read again: perhaps the phone is unlocked by now.
-                    self.load();
+                    self.load_if_needed();
                     self.fail(to, Failure::storage(NOT_LOADED));
                 }
                 Session::SignedOut { .. }

@@ -9,7 +9,7 @@ use crate::{
     backoff::{Backoff, Random},
     calls::Calls,
     device::DeviceState,
-    effect::{ApiCall, Effect, EffectId, Reply, Request, RevocationId, Transaction},
+    effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, Transaction},
     error::Failure,
     event::{CommandId, SecretRef},
     presence::{PresenceSync, TapKind},
@@ -82,7 +82,7 @@ pub(crate) enum Purpose {
     SignIn,
     LeaseRefresh,
     Refresh,
-    SaveTokens,
+    SaveTokens { generation: Generation },
     Reread,
     AbandonRefresh,
     SignOut { to: Option<CommandId> },
@@ -114,7 +114,7 @@ impl Purpose {
             | Self::SignIn
             | Self::LeaseRefresh
             | Self::Refresh
-            | Self::SaveTokens
+            | Self::SaveTokens { .. }
             | Self::Reread
             | Self::AbandonRefresh
             | Self::Revoke { .. }
@@ -145,7 +145,7 @@ impl Purpose {
             Self::SignIn
             | Self::LeaseRefresh
             | Self::Refresh
-            | Self::SaveTokens
+            | Self::SaveTokens { .. }
             | Self::Reread
             | Self::Remember
             | Self::Register { .. }
