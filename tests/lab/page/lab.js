@@ -117,7 +117,8 @@ const clockOf = (ms, seconds = false) => {
 };
 const dateOf = (ms) => new Date(ms).toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 
-function span(ms) {
+/** A length of time with its sign, in its `units` largest units. */
+function span(ms, units = 2) {
   if (!ms) return "";
   const sign = ms < 0 ? "−" : "+";
   const minutes = Math.round(Math.abs(ms) / 60_000);
@@ -125,7 +126,7 @@ function span(ms) {
   const days = Math.floor((minutes % 525_960) / 1440);
   const hours = Math.floor((minutes % 1440) / 60);
   const parts = [[years, "y"], [days, "d"], [hours, "h"], [minutes % 60, "min"]].filter(([count]) => count > 0);
-  return sign + (parts.length ? parts.map(([count, unit]) => `${count} ${unit}`).join(" ") : `${Math.round(Math.abs(ms) / 1000)} s`);
+  return sign + (parts.length ? parts.slice(0, units).map(([count, unit]) => `${count} ${unit}`).join(" ") : `${Math.round(Math.abs(ms) / 1000)} s`);
 }
 
 const caller = (call) => call.from_name || call.from || "Number withheld";
@@ -416,7 +417,8 @@ class Phone {
     refs.expire.disabled = !on || !signedIn;
     refs.repair.disabled = !on || !signedIn;
     refs["sign-out"].disabled = !on || !(signedIn || view.session.state === "reauth_required");
-    text(refs.offset, span(view.clock_offset_ms));
+    text(refs.offset, span(view.clock_offset_ms, 1));
+    attribute(refs.offset, "title", span(view.clock_offset_ms, 4) || null);
   }
 
   /** What moves with the clock alone. */
@@ -511,7 +513,7 @@ function renderTrunk(call) {
     (path, device) => {
       const x = ((call.devices.indexOf(device) + 0.5) * 100) / count;
       const lamp = lampOf(call, device);
-      attribute(path, "d", lamp === "silent" ? `${wire(x, 0, 0.5)}${wire(x, 0.68, 1)}` : wire(x, 0, 1));
+      attribute(path, "d", lamp === "silent" ? `${wire(x, 0, 0.54)}${wire(x, 0.68, 1)}` : wire(x, 0, 1));
       attribute(path, "data-lamp", lamp);
     });
 }
@@ -584,23 +586,31 @@ function renderVerdict(view, call) {
     attribute(element, "data-ring", "idle");
     return text(element, anyone ? "Quiet. Press “Incoming call” to see who rings and why." : "No call yet. Sign a phone in, then press “Incoming call”.");
   }
-  const named = (lamp) => call.devices.filter((device) => lampOf(call, device) === lamp).map((device) => nameOf(device.key));
-  const join = (names) => (names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0]);
-  const rings = named("ring");
-  const silent = named("silent");
+  const join = (devices) => {
+    const names = devices.map((device) => nameOf(device.key));
+    return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0];
+  };
+  const rang = call.devices.filter((device) => device.outcome === "rings" && device.key !== call.answered_by);
+  const silent = call.devices.filter((device) => device.outcome !== "rings" && device.key !== call.answered_by);
+  const reasons = [...new Set(silent.map((device) => {
+    const decision = view.phones.find((phone) => phone.key === device.key)?.decisions.find((item) => item.call_id === call.call_id);
+    return ruleWords(decision?.rule ?? device.reason).toLowerCase();
+  }).filter(Boolean))];
+  const why = reasons.length === 1 ? `: ${reasons[0]}` : "";
+  const sentences = [];
   if (call.state === "ringing") {
-    attribute(element, "data-ring", rings.length ? "ring" : "silent");
-    const first = rings.length ? `${join(rings)} ${rings.length > 1 ? "ring" : "rings"}.` : "Nothing rings.";
-    const reasons = [...new Set(call.devices.filter((device) => lampOf(call, device) === "silent").map((device) => {
-      const decision = view.phones.find((phone) => phone.key === device.key)?.decisions.find((item) => item.call_id === call.call_id);
-      return ruleWords(decision?.rule ?? device.reason).toLowerCase();
-    }).filter(Boolean))];
-    const second = silent.length ? ` ${join(silent)} ${silent.length > 1 ? "stay" : "stays"} silent${reasons.length === 1 ? `: ${reasons[0]}` : ""}.` : "";
-    return text(element, `${caller(call)} calls. ${first}${second}`);
+    sentences.push(`${caller(call)} calls.`);
+    sentences.push(rang.length ? `${join(rang)} ${rang.length > 1 ? "ring" : "rings"}.` : "Nothing rings.");
+    if (silent.length) sentences.push(`${join(silent)} ${silent.length > 1 ? "stay" : "stays"} silent${why}.`);
+  } else {
+    sentences.push(call.state === "answered"
+      ? `${call.answered_by ? nameOf(call.answered_by) : "Somebody"} answered ${caller(call)}.`
+      : `The call of ${caller(call)} is over.`);
+    if (call.state === "answered" && rang.length) sentences.push(`${join(rang)} stopped ringing.`);
+    if (silent.length) sentences.push(`${join(silent)} stayed silent${why}.`);
   }
-  attribute(element, "data-ring", call.state === "answered" ? "call" : "idle");
-  if (call.state === "answered") return text(element, `${nameOf(call.answered_by ?? "a device")} answered ${caller(call)}. All others stopped.`);
-  text(element, `The call of ${caller(call)} is over.`);
+  attribute(element, "data-ring", { ringing: rang.length ? "ring" : "silent", answered: "call" }[call.state] ?? "idle");
+  text(element, sentences.join(" "));
 }
 
 // ---------------------------------------------------------------------------------------------------------------- time line
