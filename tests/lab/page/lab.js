@@ -279,6 +279,10 @@ class Phone {
     show(refs.ringing, on && view.ringing);
     show(refs.call, on && view.call && !view.ringing);
 
+    // What a call covers cannot be reached by the keyboard either.
+    const covered = on && Boolean(view.ringing || view.call);
+    for (const name of ["launcher", "app", "gate", "browser"]) if (refs[name].inert !== covered) refs[name].inert = covered;
+
     this.renderGate();
     if (inApp) this.renderApp();
     if (view.ringing) {
@@ -698,7 +702,10 @@ const surfaces = {
   render(base) {
     if (base === this.base) return;
     this.base = base;
-    for (const name of ["web", "desktop", "dashboard", "cti"]) this.load(name);
+    // One first: it gets the cookie that binds logins to this browser. Four at once would get four, and only the last counts.
+    const others = () => { for (const name of ["desktop", "dashboard", "cti"]) this.load(name); };
+    this.frame("web").addEventListener("load", others, { once: true });
+    this.load("web");
   },
   /** Tells a surface which colours the switch asks for; the system's are known to it. */
   paint(name) {
