@@ -1,0 +1,20 @@
+//! The promises of the backend, each kept over HTTP as an app or a browser would see it.
+
+#[cfg(test)]
+mod calls;
+#[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
+mod login;
+#[cfg(test)]
+mod presence;
+#[cfg(test)]
+mod sso;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod surfaces;
+#[cfg(test)]
+mod tokens;
