@@ -392,7 +392,8 @@ class Phone {
     attribute(refs["effective-icon"], "d", icon);
     text(refs["effective-text"], words);
     const key = availabilityKey(presence.availability);
-    text(refs["effective-why"], REASON[key] ?? (key === "automatic" ? "automatic, by your hours" : presence.forwarding.on ? "calls are forwarded" : "calls are welcome"));
+    const busy = { in_call: "no other calls meanwhile", after_call_work: "finishing the last call" }[presence.effective];
+    text(refs["effective-why"], busy ?? REASON[key] ?? (key === "automatic" ? "automatic, by your hours" : presence.forwarding.on ? "calls are forwarded" : "calls are welcome"));
 
     const pendingText = presence.pending?.what === "availability" ? presence.pending.text : null;
     for (const choice of this.choices) {

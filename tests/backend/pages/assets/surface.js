@@ -106,7 +106,8 @@ function link(state) {
 }
 
 function why(presence) {
-  if (presence.effective === "in_call" || presence.effective === "after_call_work") return "until the call lets you go";
+  if (presence.effective === "in_call") return "no other calls meanwhile";
+  if (presence.effective === "after_call_work") return "finishing the last call";
   const { availability, forwarding } = presence;
   if (forwarding.on) return `calls go to ${forwarding.number}`;
   if (availability.kind === "automatic") return "automatic, by your working hours";
