@@ -446,6 +446,31 @@ await check("the time line tells what happened, filters by kind, and can be paus
   await page.getByTestId("pause").click();
 });
 
+await check("the Dashboard asks an account that has one for its second factor; Workspace does not", async () => {
+  const { accounts, base } = await labView();
+  const guarded = accounts.find(({ role, password, totp_code: code }) => role !== "agent" && password && code);
+  assert(guarded, "no demo account has a second factor");
+  const other = await browser.newContext({ viewport: { width: 420, height: 800 } });
+  try {
+    const dash = await other.newPage();
+    camera = dash;
+    listen(dash, "second factor");
+    await dash.goto(`${base}/app/web`);
+    await fillLogin(dash, guarded);
+    await see(dash.getByTestId("live"), "Workspace web, without a code");
+    await dash.goto(`${base}/app/dashboard`);
+    await see(dash.getByTestId("totp-code"), "the page that asks for the code");
+    await picture(dash, "10-second-factor");
+    const { accounts: now } = await labView();
+    await dash.getByTestId("totp-code").fill(now.find(({ email }) => email === guarded.email).totp_code);
+    await dash.getByTestId("totp-submit").click();
+    await see(dash.getByTestId("live"), "the Dashboard");
+  } finally {
+    camera = page;
+    await other.close();
+  }
+});
+
 await check("an agent who opens the Dashboard is offered the app", async () => {
   const { accounts, base } = await labView();
   const agent = accounts.find(({ role }) => role === "agent");
@@ -458,7 +483,7 @@ await check("an agent who opens the Dashboard is offered the app", async () => {
     await dash.goto(`${base}/app/dashboard`);
     await fillLogin(dash, agent);
     await see(dash.getByTestId("get-the-app-page"), "the page that offers the app");
-    await picture(dash, "10-get-the-app");
+    await picture(dash, "10-get-the-app-instead");
   } finally {
     camera = page;
     await other.close();
