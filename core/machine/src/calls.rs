@@ -2,6 +2,8 @@
 //!
 //! The rule itself is in [`crate::ring`]; here its facts are gathered and its verdicts are remembered.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "whatever an outcome is, other than the wanted one, it is a failure")]
+
 use std::collections::BTreeMap;
 
 use hookswitch_wire::{
@@ -459,3 +461,6 @@ impl Step<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

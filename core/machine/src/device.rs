@@ -1,5 +1,7 @@
 //! This phone among the agent's devices: registered with the server so that calls are pushed to it.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "whatever an outcome is, other than the wanted one, it is a failure")]
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -118,10 +120,7 @@ impl Step<'_> {
                 self.repair_progress(RepairStage::Registering, Ok("This phone was registered anew."));
             }
             other => {
-                let retry_after = match &other {
-                    Outcome::Unavailable { retry_after, .. } => *retry_after,
-                    _ => None,
-                };
+                let retry_after = other.retry_after();
                 self.register_later(retry_after);
                 let failure = self.failure_of(&other);
                 self.repair_progress(RepairStage::Registering, Err(failure));

@@ -266,6 +266,13 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// How long the server asks to be left alone, in milliseconds.
+    pub(crate) const fn retry_after(&self) -> Option<u64> {
+        if let Self::Unavailable { retry_after, .. } = self { *retry_after } else { None }
+    }
+}
+
 /// What a token request gave. The secrets stay with the shell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
@@ -303,6 +310,7 @@ pub struct Claims {
 /// What the vault holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "loaded", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "it is read once a process")]
 pub enum Loaded {
     /// The device was not unlocked since it started: the key cannot be read yet. Nothing is lost.
     KeyUnavailable {

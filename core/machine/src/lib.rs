@@ -265,4 +265,6 @@ impl Step<'_> {
 }
 
 #[cfg(test)]
+mod phone;
+#[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 //! older one is dropped and shown as superseded: an availability that somebody chose an hour ago, before a tunnel, must
 //! not overwrite what they chose on another device since.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "whatever an outcome is, other than the wanted one, it is a failure")]
+
 use hookswitch_wire::{Availability, PhoneNumber, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
 use serde::{Deserialize, Serialize};
 
@@ -429,10 +431,7 @@ impl Step<'_> {
     /// The server was not reached: wait, then try again.
     pub(crate) fn link_failed(&mut self, outcome: &Outcome) {
         self.close_stream();
-        let retry_after = match outcome {
-            Outcome::Unavailable { retry_after, .. } => *retry_after,
-            _ => None,
-        };
+        let retry_after = outcome.retry_after();
         let at = self.state.presence.backoff.fail(NETWORK, self.now.mono, &mut self.state.random, retry_after);
         if self.is_active() && self.state.network_up {
             self.set_timer(Timer::Reconnect, at);

@@ -4,6 +4,8 @@
 //! **one refresh an expiry** (lease and intent in the vault before the request, generation after it); **a sign-out is
 //! local first** (it holds at once and offline; the issuer hears of it when it can).
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "whatever an outcome is, other than the wanted one, it is a failure")]
+
 use hookswitch_wire::{AccountId, ServerMetadata, SignedOutReason, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +171,7 @@ impl ReauthReason {
 /// The session. Each state has one obvious reaction of the app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "session", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
 pub(crate) enum Session {
     /// The vault is being read.
     Loading,
@@ -507,7 +510,7 @@ impl Step<'_> {
             }
         };
         self.state.session =
-            Session::SigningIn { pending: pending.clone(), stage: LoginStage::Preparing { to }, before };
+            Session::SigningIn { pending, stage: LoginStage::Preparing { to }, before };
         // Asked each time: a login needs the network anyway, and endpoints move.
         self.send(Request::Discover, Purpose::Discover);
     }
@@ -543,7 +546,7 @@ impl Step<'_> {
             }
             outcome => {
                 if waits {
-                    self.abandon_refresh(outcome);
+                    self.abandon_refresh(&outcome);
                 }
                 if !self.state.revocations.is_empty() {
                     self.revoke_later();
@@ -791,7 +794,7 @@ impl Step<'_> {
             return;
         }
         if !network_up {
-            return self.refresh_came_to_nothing(Outcome::Unreachable { cause: "no network".into() });
+            return self.refresh_came_to_nothing(&Outcome::Unreachable { cause: "no network".into() });
         }
         if !session.backoff.is_over(now.mono) {
             return self.fail_waiting(&Outcome::Unreachable { cause: "waiting to try again".into() });
@@ -832,7 +835,7 @@ impl Step<'_> {
                 let at = self.after(for_millis.clamp(50, 250));
                 self.set_timer(Timer::Refresh, at);
             }
-            other => self.refresh_came_to_nothing(other),
+            other => self.refresh_came_to_nothing(&other),
         }
     }
 
@@ -867,12 +870,12 @@ impl Step<'_> {
                 session.refresh = Refresh::Rereading;
                 self.store(Transaction::Reread, Purpose::Reread);
             }
-            other => self.abandon_refresh(other),
+            other => self.abandon_refresh(&other),
         }
     }
 
     /// The lease goes back, so that another process need not wait for its end.
-    fn abandon_refresh(&mut self, outcome: Outcome) {
+    fn abandon_refresh(&mut self, outcome: &Outcome) {
         let Session::SignedIn(session) = &self.state.session else { return };
         let generation = session.tokens.generation;
         self.store(Transaction::AbandonRefresh { generation }, Purpose::AbandonRefresh);
@@ -893,7 +896,7 @@ impl Step<'_> {
                 self.state.session = Session::ReauthRequired { agent, reason };
             }
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
-            other => self.abandon_refresh(other),
+            other => self.abandon_refresh(&other),
         }
     }
 
@@ -993,22 +996,19 @@ impl Step<'_> {
     }
 
     /// No answer, or none that decides anything: the session stays, and the refresh is tried again.
-    fn refresh_came_to_nothing(&mut self, outcome: Outcome) {
+    fn refresh_came_to_nothing(&mut self, outcome: &Outcome) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         session.refresh = Refresh::Idle;
-        let retry_after = match &outcome {
-            Outcome::Unavailable { retry_after, .. } => *retry_after,
-            _ => None,
-        };
+        let retry_after = outcome.retry_after();
         let at = session.backoff.fail(NETWORK, self.now.mono, &mut self.state.random, retry_after);
         if self.is_active() && self.state.network_up {
             self.set_timer(Timer::Refresh, at);
         }
-        self.fail_waiting(&outcome);
-        if let Outcome::OAuthError { error, .. } = &outcome {
+        self.fail_waiting(outcome);
+        if let Outcome::OAuthError { error, .. } = outcome {
             self.repair_progress(RepairStage::Refreshing, Err(Failure::internal(format!("refused: {error}"))));
         } else {
-            let failure = self.failure_of(&outcome);
+            let failure = self.failure_of(outcome);
             self.repair_progress(RepairStage::Refreshing, Err(failure));
         }
     }

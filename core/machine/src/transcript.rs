@@ -4,7 +4,7 @@
 //! secret, because the heart holds none; phone numbers, names and e-mail addresses are replaced by stable stand-ins, so
 //! that a transcript from somebody's phone can be sent to support and still replays.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,46 +57,135 @@ impl Recorder {
 
     fn line(&mut self, what: &impl Serialize) -> serde_json::Result<String> {
         let mut value = serde_json::to_value(what)?;
+        self.stand_ins.texts.clear();
+        self.stand_ins.learn(&value, None);
+        self.stand_ins.learn_texts(&value, None);
         self.stand_ins.replace_in(&mut value, None);
         serde_json::to_string(&value)
+    }
+}
+
+/// What a field holds, by its name.
+enum Holds {
+    Person(&'static str),
+    /// Text from outside, which may quote anything.
+    Text,
+    /// Our own text, which may quote a text from outside.
+    Quotes,
+    Other,
+}
+
+fn holds(key: Option<&str>) -> Holds {
+    match key {
+        Some("number" | "from") => Holds::Person("number"),
+        Some("email" | "hint") => Holds::Person("email"),
+        Some("name" | "from_name") => Holds::Person("name"),
+        Some("cause" | "code" | "complaint" | "description" | "detail" | "error") => Holds::Text,
+        Some("why" | "steps") => Holds::Quotes,
+        Some(_) | None => Holds::Other,
     }
 }
 
 /// Stable replacements for personal data.
 #[derive(Debug, Default)]
 struct StandIns {
-    known: HashMap<String, String>,
+    /// By kind and value.
+    known: BTreeMap<(&'static str, String), String>,
+    /// Texts of the present line that had to be changed.
+    texts: BTreeMap<String, String>,
+}
+
+/// Calls `visit` with each text of a value and the name of its field.
+fn walk(value: &Value, key: Option<&str>, visit: &mut impl FnMut(Option<&str>, &str)) {
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(key, value)| walk(value, Some(key), visit)),
+        Value::Array(items) => items.iter().for_each(|item| walk(item, key, visit)),
+        Value::String(text) => visit(key, text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 impl StandIns {
+    fn learn(&mut self, value: &Value, key: Option<&str>) {
+        walk(value, key, &mut |key, text| {
+            if let Holds::Person(kind) = holds(key) {
+                self.stand_in(kind, text);
+            }
+        });
+    }
+
+    fn learn_texts(&mut self, value: &Value, key: Option<&str>) {
+        walk(value, key, &mut |key, text| {
+            if matches!(holds(key), Holds::Text) {
+                let clean = self.scrub(text);
+                if clean != text {
+                    self.texts.insert(text.to_owned(), clean);
+                }
+            }
+        });
+    }
+
     fn replace_in(&mut self, value: &mut Value, key: Option<&str>) {
         match value {
-            Value::Object(fields) => {
-                for (key, value) in fields.iter_mut() {
-                    self.replace_in(value, Some(key));
+            Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| self.replace_in(value, Some(key))),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.replace_in(item, key)),
+            Value::String(text) => match holds(key) {
+                Holds::Person(kind) => *text = self.stand_in(kind, text),
+                // The same in an event and wherever an effect quotes it: so the transcript still replays.
+                Holds::Text | Holds::Quotes => {
+                    for (original, clean) in &self.texts {
+                        *text = text.replace(original, clean);
+                    }
                 }
-            }
-            Value::Array(items) => {
-                for item in items {
-                    self.replace_in(item, key);
-                }
-            }
-            Value::String(text) => {
-                let kind = match key {
-                    Some("from" | "number") => "number",
-                    Some("email" | "hint") => "email",
-                    Some("name" | "from_name") => "name",
-                    Some(_) | None => return,
-                };
-                *text = self.stand_in(kind, text);
-            }
+                Holds::Other => {}
+            },
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
-    fn stand_in(&mut self, kind: &str, text: &str) -> String {
+    /// A text without what is known of persons, and without what looks like a number or an address.
+    fn scrub(&mut self, text: &str) -> String {
+        let mut clean = text.to_owned();
+        for ((_, value), stand_in) in self.known.iter().filter(|((_, value), _)| value.chars().count() > 2) {
+            clean = clean.replace(value, stand_in);
+        }
+        let words: Vec<String> = clean.split(' ').map(|word| self.scrub_word(word)).collect();
+        self.scrub_numbers(&words.join(" "))
+    }
+
+    fn scrub_word(&mut self, word: &str) -> String {
+        let address = word.trim_matches(|c: char| !c.is_alphanumeric());
+        if address.contains('@') && !address.ends_with("@example.invalid") {
+            let stand_in = self.stand_in("email", address);
+            word.replace(address, &stand_in)
+        } else {
+            word.to_owned()
+        }
+    }
+
+    fn scrub_numbers(&mut self, text: &str) -> String {
+        let mut parts = text.split('+');
+        let mut clean = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let end = part.find(|c: char| !(c.is_ascii_digit() || " .-()/".contains(c))).unwrap_or(part.len());
+            let (run, rest) = part.split_at(end);
+            let number = run.trim_end_matches(|c: char| !c.is_ascii_digit());
+            let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+            if digits.len() >= 7 && !digits.starts_with("999") {
+                clean.push_str(&self.stand_in("number", &format!("+{digits}")));
+                clean.push_str(run.get(number.len()..).unwrap_or_default());
+                clean.push_str(rest);
+            } else {
+                clean.push('+');
+                clean.push_str(part);
+            }
+        }
+        clean
+    }
+
+    fn stand_in(&mut self, kind: &'static str, text: &str) -> String {
         let count = self.known.len();
-        let known = self.known.entry(format!("{kind} {text}"));
+        let known = self.known.entry((kind, text.to_owned()));
         known
             .or_insert_with(|| match kind {
                 // A country code that is not assigned, so that nobody is called by mistake.
@@ -150,3 +239,6 @@ pub fn replay(transcript: &str) -> Result<State, Divergence> {
     }
     Ok(state)
 }
+
+#[cfg(test)]
+mod tests;

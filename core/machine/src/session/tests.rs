@@ -1,1 +1,1076 @@
+use hookswitch_wire::Availability;
+use proptest::prelude::*;
+
 use super::*;
+use crate::{
+    event::Command,
+    phone::*,
+    view::{LinkView, SessionView, Status},
+    *,
+};
+
+/// The browser is open.
+fn in_browser() -> Phone {
+    let mut phone = Phone::signed_out();
+    phone.begins_login();
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    phone
+}
+
+/// In the background, with a token of long ago.
+fn expired() -> Phone {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    phone
+}
+
+fn is_signing_in(phone: &Phone) -> bool {
+    matches!(phone.view().session, SessionView::SigningIn { .. })
+}
+
+// ---- login -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_login_goes_from_the_button_to_the_first_state() {
+    let mut phone = Phone::signed_out();
+    let begun = phone.begins_login();
+    assert!(!phone.has_reply(begun));
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    let Ok(Reply::Login { authorization_endpoint, pending }) = phone.reply_to(begun) else { panic!() };
+    assert_eq!(authorization_endpoint, "https://id.example.com/authorize");
+    assert_eq!((pending.state, pending.nonce, pending.verifier), (STATE, NONCE, VERIFIER));
+    assert_eq!(phone.kept_login().as_ref(), Some(pending), "kept before the browser opens");
+
+    let finished = phone.comes_back_with(redirect());
+    assert_eq!(phone.view().session, SessionView::SigningIn { completing: true });
+    assert!(matches!(
+        phone.requests().last(),
+        Some(Request::ExchangeCode { code: CODE, verifier: VERIFIER, redirect_uri, .. }) if redirect_uri == REDIRECT
+    ));
+    phone.answer(exchange, login_granted(claims()));
+    assert_eq!(phone.reply_to(finished), &Ok(Reply::Done));
+    assert!(phone.is_signed_in());
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::SignIn { .. })), 1);
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::DropPending)), 0, "forgotten in the same transaction");
+    assert!(phone.stream.is_some());
+    phone.answer(register, is_state(state(1)));
+    phone.hears(state(1));
+    assert_eq!(phone.view().link, LinkView::Live);
+}
+
+#[test]
+fn a_redirect_that_is_not_ours_is_refused_and_the_login_goes_on() {
+    let forged: Vec<(&str, Redirect)> = vec![
+        ("state", Redirect { state: Some(SecretRef(1)), ..redirect() }),
+        ("state", Redirect { state: None, ..redirect() }),
+        ("another issuer", Redirect { iss: Some("https://evil.example".into()), ..redirect() }),
+        ("which issuer", Redirect { iss: None, ..redirect() }),
+        ("another address", Redirect { target: format!("{REDIRECT}/"), ..redirect() }),
+        ("another address", Redirect { target: "https://app.hookswitch.dev.evil.example/callback".into(), ..redirect() }),
+        ("parameter twice", Redirect { repeated: true, ..redirect() }),
+        ("no code", Redirect { code: None, ..redirect() }),
+        ("state", Redirect { state: None, error: Some("access_denied".into()), ..redirect() }),
+    ];
+    for (fault, forged) in forged {
+        let mut phone = in_browser();
+        let refused = phone.comes_back_with(forged);
+        let Failure::Forbidden { why } = phone.failure_of(refused) else { panic!("{fault}") };
+        assert!(why.contains(fault), "{fault}: {why}");
+        assert_eq!(phone.sent(exchange), 0, "{fault}");
+        let real = phone.comes_back_with(redirect());
+        phone.answer(exchange, login_granted(claims()));
+        assert_eq!(phone.reply_to(real), &Ok(Reply::Done), "{fault}: the real login goes on");
+    }
+}
+
+#[test]
+fn an_issuer_that_sends_no_iss_is_accepted_only_if_it_says_so() {
+    let mut phone = Phone::signed_out();
+    phone.begins_login();
+    let metadata = ServerMetadata { authorization_response_iss_parameter_supported: false, ..metadata() };
+    phone.answer(discover, Outcome::Metadata { metadata });
+    phone.comes_back_with(Redirect { iss: None, ..redirect() });
+    assert_eq!(phone.sent(exchange), 1);
+}
+
+#[test]
+fn metadata_that_lies_or_lacks_pkce_ends_the_login_before_the_browser() {
+    let bad = [
+        ServerMetadata { issuer: "https://id.example.com/".into(), ..metadata() },
+        ServerMetadata { issuer: "https://evil.example".into(), ..metadata() },
+        ServerMetadata { code_challenge_methods_supported: vec!["plain".into()], ..metadata() },
+        ServerMetadata { code_challenge_methods_supported: vec![], ..metadata() },
+    ];
+    for metadata in bad {
+        let mut phone = Phone::signed_out();
+        let begun = phone.begins_login();
+        phone.answer(discover, Outcome::Metadata { metadata: metadata.clone() });
+        assert!(matches!(phone.failure_of(begun), Failure::Internal { .. }), "{metadata:?}");
+        assert_eq!(phone.kept_login(), None);
+        assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+    }
+}
+
+#[test]
+fn an_id_token_that_is_not_for_this_login_is_refused() {
+    let bad = [
+        Claims { nonce: Some(SecretRef(1)), ..claims() },
+        Claims { nonce: None, ..claims() },
+        Claims { iss: "https://evil.example".into(), ..claims() },
+        Claims { aud: vec!["another-app".into()], ..claims() },
+    ];
+    for claims in bad {
+        let mut phone = in_browser();
+        let finished = phone.comes_back_with(redirect());
+        phone.answer(exchange, login_granted(claims.clone()));
+        assert!(matches!(phone.failure_of(finished), Failure::Forbidden { .. }), "{claims:?}");
+        assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignIn { .. })), 0);
+    }
+}
+
+#[test]
+fn an_expired_id_token_is_refused_by_the_servers_clock_and_never_by_the_phones() {
+    let login = |server_time| {
+        let mut phone = in_browser();
+        phone.now.wall += 10 * 365 * 24 * 3_600_000;
+        phone.comes_back_with(redirect());
+        let effect = *phone.open.keys().next().unwrap();
+        phone.open.clear();
+        phone.event(Event::Completed { effect, server_time, outcome: login_granted(claims()) });
+        phone.is_signed_in()
+    };
+    assert!(login(None), "a clock that nobody vouches for");
+    assert!(login(Some(EPOCH)));
+    assert!(!login(Some(EPOCH + 24 * 3_600_000)));
+}
+
+#[test]
+fn a_grant_without_id_token_or_refresh_token_is_no_login() {
+    for grant in [
+        Grant { access: SecretRef(1), refresh: Some(SecretRef(2)), expires_in: None, claims: None },
+        Grant { access: SecretRef(1), refresh: None, expires_in: None, claims: Some(claims()) },
+    ] {
+        let mut phone = in_browser();
+        let finished = phone.comes_back_with(redirect());
+        phone.answer(exchange, Outcome::Granted { grant });
+        assert!(phone.reply_to(finished).is_err());
+        assert!(!phone.is_signed_in());
+    }
+}
+
+#[test]
+fn a_login_that_took_too_long_is_over() {
+    let mut phone = in_browser();
+    phone.advance(LOGIN_LIFE - 1);
+    assert!(is_signing_in(&phone));
+    phone.advance(1);
+    let late = phone.comes_back_with(redirect());
+    assert!(matches!(phone.failure_of(late), Failure::Forbidden { .. }));
+    assert_eq!(phone.sent(exchange), 0);
+    assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+}
+
+#[test]
+fn setting_the_clock_does_not_end_a_login() {
+    for years in [-10, 10] {
+        let mut phone = in_browser();
+        phone.now.wall += years * 365 * 24 * 3_600_000;
+        phone.comes_back_with(redirect());
+        assert_eq!(phone.sent(exchange), 1);
+    }
+}
+
+#[test]
+fn a_denial_is_a_cancel_and_another_error_is_told() {
+    let mut phone = in_browser();
+    let denied = phone.comes_back_with(Redirect { code: None, error: Some("access_denied".into()), ..redirect() });
+    assert!(matches!(phone.failure_of(denied), Failure::Cancelled { .. }));
+    assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::DropPending)), 1);
+
+    let mut phone = in_browser();
+    let failed = phone.comes_back_with(Redirect { error: Some("server_error".into()), ..redirect() });
+    assert!(phone.failure_of(failed).why().contains("server_error"));
+}
+
+#[test]
+fn a_redirect_works_once() {
+    let mut phone = in_browser();
+    phone.comes_back_with(redirect());
+    let twice = phone.comes_back_with(redirect());
+    assert!(matches!(phone.failure_of(twice), Failure::Forbidden { .. }));
+    phone.answer(exchange, login_granted(claims()));
+    let replayed = phone.comes_back_with(redirect());
+    assert!(matches!(phone.failure_of(replayed), Failure::Forbidden { .. }));
+    assert_eq!(phone.sent(exchange), 1);
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn of_two_logins_the_newer_wins() {
+    let mut phone = Phone::signed_out();
+    let older = phone.begins_login_with(SecretRef(11));
+    let newer = phone.begins_login_with(SecretRef(12));
+    assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert!(!phone.has_reply(newer), "the older one's answer is superseded");
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert!(phone.reply_to(newer).is_ok());
+
+    let refused = phone.comes_back_with(Redirect { state: Some(SecretRef(11)), ..redirect() });
+    assert!(phone.reply_to(refused).is_err());
+    let finished = phone.comes_back_with(Redirect { state: Some(SecretRef(12)), ..redirect() });
+    phone.answer(exchange, login_granted(claims()));
+    assert!(phone.reply_to(finished).is_ok());
+}
+
+#[test]
+fn a_newer_login_supersedes_one_that_is_being_exchanged() {
+    let mut phone = in_browser();
+    let older = phone.comes_back_with(redirect());
+    phone.begins_login_with(SecretRef(12));
+    assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
+    phone.answer(exchange, login_granted(claims()));
+    assert!(!phone.is_signed_in());
+}
+
+#[test]
+fn an_app_killed_in_the_browser_goes_on_where_it_was() {
+    let pending = in_browser().kept_login();
+    for (late, accepted) in [(0, true), (LOGIN_LIFE - 1, true), (LOGIN_LIFE, false)] {
+        let contents = Contents { pending: pending.clone(), metadata: Some(metadata()), ..Contents::default() };
+        let mut phone = Phone::new(contents);
+        phone.now = Timestamp { wall: EPOCH + i64::try_from(late).unwrap(), mono: 5 };
+        phone.event(Event::Started { seed: 1 });
+        assert_eq!(is_signing_in(&phone), accepted, "{late}");
+        let finished = phone.comes_back_with(redirect());
+        if accepted {
+            phone.answer(exchange, login_granted(claims()));
+            assert!(phone.reply_to(finished).is_ok());
+        } else {
+            assert!(phone.reply_to(finished).is_err());
+        }
+    }
+}
+
+#[test]
+fn an_app_killed_while_it_signs_in_again_goes_on_where_it_was() {
+    let mut contents = Phone::contents_of_alice();
+    contents.pending = in_browser().kept_login();
+    let mut phone = Phone::new(contents);
+    phone.event(Event::Started { seed: 1 });
+    assert!(is_signing_in(&phone));
+    let finished = phone.comes_back_with(redirect());
+    phone.answer(exchange, login_granted(claims()));
+    assert!(phone.reply_to(finished).is_ok());
+}
+
+#[test]
+fn an_exchange_without_an_answer_may_be_tried_again() {
+    for outcome in [unreachable(), unavailable(503), captive_portal()] {
+        let mut phone = in_browser();
+        let first = phone.comes_back_with(redirect());
+        phone.answer(exchange, outcome);
+        assert!(matches!(phone.failure_of(first), Failure::Offline { .. }));
+        let second = phone.comes_back_with(redirect());
+        phone.answer(exchange, login_granted(claims()));
+        assert!(phone.reply_to(second).is_ok());
+    }
+    let mut phone = in_browser();
+    let first = phone.comes_back_with(redirect());
+    phone.answer(exchange, oauth_error("invalid_grant"));
+    assert!(phone.reply_to(first).is_err());
+    assert!(!is_signing_in(&phone));
+}
+
+#[test]
+fn a_minimised_browser_is_not_a_cancel_and_a_cancel_is() {
+    let mut phone = in_browser();
+    phone.event(Event::Foreground);
+    phone.event(Event::Background);
+    phone.advance(60_000);
+    phone.event(Event::Foreground);
+    assert!(is_signing_in(&phone));
+    let cancelled = phone.command(Command::CancelLogin);
+    assert_eq!(phone.reply_to(cancelled), &Ok(Reply::Done));
+    assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+}
+
+#[test]
+fn a_login_can_be_cancelled_at_any_stage_and_everybody_hears_of_it() {
+    let mut phone = Phone::signed_out();
+    let begun = phone.begins_login();
+    let cancelled = phone.command(Command::CancelLogin);
+    assert!(phone.has_reply(begun) && phone.has_reply(cancelled));
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+
+    let mut phone = in_browser();
+    let finished = phone.comes_back_with(redirect());
+    phone.command(Command::CancelLogin);
+    assert!(phone.has_reply(finished));
+    phone.answer(exchange, login_granted(claims()));
+    assert!(!phone.is_signed_in());
+}
+
+#[test]
+fn a_login_whose_vault_fails_is_degraded_and_saved_later() {
+    let mut phone = in_browser();
+    let finished = phone.comes_back_with(redirect());
+    phone.storage_fails = true;
+    phone.answer(exchange, login_granted(claims()));
+    assert_eq!(phone.reply_to(finished), &Ok(Reply::Done));
+    assert_eq!(phone.status(), Status::Degraded);
+    phone.storage_fails = false;
+    phone.forget_history();
+    phone.advance(5_000);
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::SignIn { .. })), 1);
+    assert_ne!(phone.status(), Status::Degraded);
+}
+
+#[test]
+fn redirect_addresses_are_the_registered_ones_or_a_loopback_port_of_one() {
+    for (asked, fine) in [
+        (REDIRECT, true),
+        ("http://127.0.0.1:4711/callback", true),
+        ("http://127.0.0.1/callback", true),
+        ("http://127.0.0.1:4711/other", false),
+        ("http://127.0.0.1.evil.example/callback", false),
+        ("http://127.0.0.1:4711@evil.example/callback", false),
+        ("http://localhost:4711/callback", false),
+        ("https://app.hookswitch.dev/callback?x", false),
+    ] {
+        let mut phone = Phone::signed_out();
+        let redirect_uri = asked.to_owned();
+        phone.command(Command::BeginLogin { hint: None, redirect_uri, state: STATE, nonce: NONCE, verifier: VERIFIER });
+        assert_eq!(phone.sent(discover) == 1, fine, "{asked}");
+    }
+}
+
+#[test]
+fn nobody_signs_in_over_somebody() {
+    let mut phone = Phone::signed_in();
+    let begun = phone.begins_login();
+    assert!(matches!(phone.failure_of(begun), Failure::Forbidden { .. }));
+    assert!(phone.is_signed_in());
+}
+
+// ---- start -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn each_state_of_the_vault_has_its_recovery() {
+    let mut phone = Phone::loading(Loaded::KeyUnavailable { knowledge: None });
+    assert_eq!(phone.view().session, SessionView::Loading);
+    phone.release_storage();
+    assert_eq!(phone.view().session, SessionView::Locked);
+    phone.contents = Loaded::Contents(Phone::contents_of_alice());
+    phone.event(Event::Unlocked);
+    assert!(phone.is_signed_in());
+
+    let mut phone = Phone::loading(Loaded::KeyInvalidated);
+    phone.release_storage();
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::KeyLost });
+
+    let mut phone = Phone::loading(Loaded::Contents(Contents { quarantined: 1, ..Contents::default() }));
+    phone.release_storage();
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::StorageCorrupt });
+
+    let mut phone = Phone::loading(Loaded::Contents(Phone::contents_of_alice()));
+    phone.storage_fails = true;
+    phone.release_storage();
+    assert_eq!(phone.view().session, SessionView::Locked, "nothing is decided, nothing is lost");
+    phone.storage_fails = false;
+    phone.event(Event::Foreground);
+    assert!(phone.is_signed_in(), "whoever looks at the app has unlocked the phone");
+}
+
+#[test]
+fn the_vault_is_read_once_however_often_the_phone_is_unlocked() {
+    let mut phone = Phone::loading(Loaded::Contents(Phone::contents_of_alice()));
+    for event in [Event::Unlocked, Event::Foreground, Event::Unlocked, Event::Started { seed: 2 }] {
+        phone.event(event);
+    }
+    let repair = phone.command(Command::Repair);
+    assert!(phone.has_reply(repair));
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::Load)), 1);
+    phone.release_storage();
+    phone.forget_history();
+    phone.event(Event::Unlocked);
+    phone.event(Event::Started { seed: 3 });
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::Load)), 0);
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn a_push_token_that_came_before_the_vault_was_read_is_the_one_that_counts() {
+    let contents = Contents { push_token: Some(SecretRef(1)), ..Phone::contents_of_alice() };
+    let mut phone = Phone::loading(Loaded::Contents(contents));
+    phone.event(Event::Foreground);
+    phone.command(Command::SetPushToken { token: Some(SecretRef(2)) });
+    phone.release_storage();
+    assert!(phone.requests().iter().any(|request| matches!(
+        request,
+        Request::Api { call: ApiCall::RegisterDevice { push_token: Some(SecretRef(2)), .. }, .. }
+    )));
+}
+
+// ---- refresh ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_valid_token_is_a_memory_read() {
+    let mut phone = Phone::signed_in();
+    let token = phone.command(Command::AccessToken);
+    assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_001) }));
+    assert_eq!(phone.history.len(), 1);
+}
+
+#[test]
+fn one_expiry_is_one_post_however_many_wait() {
+    let mut phone = expired();
+    let waiting: Vec<CommandId> = (0..64).map(|_| phone.command(Command::AccessToken)).collect();
+    assert_eq!(phone.sent(refresh), 1);
+    phone.answer(refresh, granted(2));
+    for id in waiting {
+        assert_eq!(phone.reply_to(id), &Ok(Reply::Token { access: SecretRef(1_002) }));
+    }
+    assert_eq!(phone.sent(refresh), 1);
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::FinishRefresh { tokens } if tokens.generation == 2)), 1);
+}
+
+#[test]
+fn the_intent_is_written_before_the_request_and_the_tokens_are_before_anything_else() {
+    let mut phone = expired();
+    phone.holds_storage = true;
+    phone.command(Command::AccessToken);
+    assert_eq!(phone.sent(refresh), 0, "not before the intent is on disk");
+    phone.release_storage();
+    assert_eq!(phone.sent(refresh), 1);
+    phone.forget_history();
+    phone.answer(refresh, granted(2));
+    assert!(matches!(
+        phone.history.first(),
+        Some(crate::Effect::Store { transaction: Transaction::FinishRefresh { .. }, .. })
+    ));
+}
+
+#[test]
+fn a_refresh_comes_ahead_of_the_expiry_in_the_foreground_and_not_at_all_in_the_background() {
+    let mut phone = Phone::signed_in();
+    while phone.sent(refresh) == 0 {
+        phone.advance(15_000);
+        phone.hears_heartbeat();
+    }
+    let at = phone.now.wall - EPOCH;
+    assert!((3_000_000..3_570_000).contains(&at), "{at}");
+
+    let mut phone = Phone::in_background();
+    phone.advance(24 * HOUR);
+    assert_eq!(phone.requests(), Vec::<&Request>::new());
+}
+
+#[test]
+fn requests_wait_for_the_token_and_none_is_lost() {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    phone.event(Event::Foreground);
+    let tap_id = phone.taps(Availability::Automatic);
+    assert_eq!(phone.sent(tap), 0);
+    assert_eq!(phone.sent(refresh), 1);
+    phone.answer(refresh, granted(2));
+    assert!(phone.stream.is_some());
+    phone.answer(tap, is_state(state(2)));
+    assert_eq!(phone.reply_to(tap_id), &Ok(Reply::Done));
+}
+
+#[test]
+fn a_401_is_answered_by_one_refresh_and_one_repetition() {
+    let mut phone = Phone::signed_in();
+    let id = phone.taps(Availability::Automatic);
+    phone.answer(tap, Outcome::Unauthenticated);
+    phone.answer(refresh, granted(2));
+    let requests = phone.requests();
+    let (Request::Api { call: first, .. }, Request::Api { access, call: second }) =
+        (requests.first().unwrap(), requests.last().unwrap())
+    else {
+        panic!("{requests:?}")
+    };
+    assert_eq!(first, second, "the very same request");
+    assert_eq!(*access, SecretRef(1_002));
+    phone.answer(tap, Outcome::Unauthenticated);
+    assert!(matches!(phone.failure_of(id), Failure::Forbidden { .. }));
+    assert_eq!(phone.sent(tap), 2);
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn a_401_for_an_older_token_needs_no_refresh() {
+    let mut phone = Phone::signed_in();
+    phone.taps(Availability::Automatic);
+    phone.command(Command::SetForwarding { number: None });
+    phone.answer(tap, Outcome::Unauthenticated);
+    phone.answer(refresh, granted(2));
+    phone.answer(tap, Outcome::Unauthenticated);
+    assert_eq!(phone.sent(refresh), 1);
+    assert_eq!(phone.sent(tap), 4);
+}
+
+#[test]
+fn a_server_that_refuses_every_token_makes_no_storm() {
+    let mut phone = Phone::signed_in();
+    for _ in 0..40 {
+        if phone.stream.is_some() {
+            phone.stream_closes(Outcome::Unauthenticated);
+        }
+        while phone.open.values().any(refresh) {
+            phone.answer(refresh, granted(2));
+        }
+    }
+    assert!(phone.sent(refresh) <= 3, "{}", phone.sent(refresh));
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn a_server_whose_tokens_live_no_time_at_all_makes_no_storm() {
+    let mut phone = Phone::signed_in();
+    phone.pass(2 * HOUR);
+    phone.hears_heartbeat();
+    for _ in 0..20 {
+        if phone.open.values().any(refresh) {
+            let grant = Grant { access: SecretRef(1_002), refresh: None, expires_in: Some(0), claims: None };
+            phone.answer(refresh, Outcome::Granted { grant });
+        }
+    }
+    assert_eq!(phone.sent(refresh), 1);
+}
+
+fn offline_outcomes() -> Vec<Outcome> {
+    let unavailable = [408, 425, 429, 500, 502, 503, 504].map(unavailable);
+    let mut outcomes = vec![unreachable(), captive_portal(), Outcome::Unintelligible { status: 400, cause: "".into() }];
+    outcomes.extend(unavailable);
+    outcomes.extend([oauth_error("temporarily_unavailable"), oauth_error("invalid_request"), oauth_error("invalid_client")]);
+    outcomes
+}
+
+#[test]
+fn offline_is_never_a_logout() {
+    for outcome in offline_outcomes() {
+        // Refreshing, with somebody who waits.
+        let mut phone = expired();
+        let waiting = phone.command(Command::AccessToken);
+        phone.answer(refresh, outcome.clone());
+        assert!(phone.is_signed_in(), "{outcome:?}");
+        assert!(phone.reply_to(waiting).is_err());
+        assert!(!matches!(phone.failure_of(waiting), Failure::Reauthenticate { .. }), "{outcome:?}");
+        assert_eq!(phone.status(), Status::Offline);
+        let again = phone.command(Command::AccessToken);
+        phone.answer(refresh, granted(2));
+        assert!(phone.reply_to(again).is_ok(), "{outcome:?}");
+
+        // The stream, a tap, a registration, a repair.
+        let mut phone = Phone::signed_in();
+        phone.stream_closes(outcome.clone());
+        phone.taps(Availability::Automatic);
+        phone.command(Command::SetPushToken { token: Some(SecretRef(9)) });
+        phone.command(Command::Repair);
+        for _ in 0..20 {
+            while !phone.open.is_empty() {
+                phone.answer(whatever, outcome.clone());
+            }
+            if phone.stream.is_some() {
+                phone.stream_closes(outcome.clone());
+            }
+            phone.advance(10_000);
+        }
+        assert!(phone.is_signed_in(), "{outcome:?}");
+        assert_eq!(phone.replies.len(), phone.commands.len());
+    }
+}
+
+#[test]
+fn a_failed_refresh_is_tried_again_and_brings_the_link_back() {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    phone.event(Event::Foreground);
+    for _ in 0..3 {
+        phone.answer(refresh, unavailable(503));
+        assert_eq!(phone.stream, None);
+        phone.advance(31_000);
+    }
+    phone.answer(refresh, granted(2));
+    assert!(phone.stream.is_some());
+    phone.hears(state(1));
+    assert_eq!(phone.status(), Status::Fresh);
+}
+
+#[test]
+fn the_foreground_and_the_network_end_the_wait_for_a_refresh() {
+    for event in [Event::Foreground, Event::NetworkUp] {
+        let mut phone = Phone::in_background();
+        phone.pass(2 * HOUR);
+        phone.event(Event::Foreground);
+        phone.answer(refresh, Outcome::Unavailable { status: 503, retry_after: Some(600_000) });
+        phone.advance(30_000);
+        assert_eq!(phone.sent(refresh), 1);
+        phone.event(event);
+        assert_eq!(phone.sent(refresh), 2);
+    }
+}
+
+#[test]
+fn a_rejected_token_is_a_logout_only_if_nobody_has_a_newer_one() {
+    let mut phone = expired();
+    let waiting = phone.command(Command::AccessToken);
+    phone.elsewhere = Some(TokenSet { expires_at: EPOCH + 9 * 3_600_000, ..tokens(2) });
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    assert_eq!(phone.reply_to(waiting), &Ok(Reply::Token { access: SecretRef(1_002) }));
+    assert!(phone.is_signed_in());
+
+    let mut phone = expired();
+    let waiting = phone.command(Command::AccessToken);
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    assert!(matches!(phone.failure_of(waiting), Failure::Reauthenticate { .. }));
+    let SessionView::ReauthRequired { agent, .. } = phone.view().session else { panic!() };
+    assert_eq!(agent, alice());
+    let again = phone.command(Command::AccessToken);
+    assert!(matches!(phone.failure_of(again), Failure::Reauthenticate { .. }));
+}
+
+#[test]
+fn a_missing_dpop_proof_says_nothing_about_the_token() {
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    let description = Some("DPoP proof is missing".into());
+    phone.answer(refresh, Outcome::OAuthError { error: "invalid_grant".into(), description });
+    assert!(phone.is_signed_in());
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::Reread)), 0);
+}
+
+#[test]
+fn a_rejection_while_the_vault_fails_proves_nothing() {
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    phone.storage_fails = true;
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn a_lease_of_another_process_is_waited_for() {
+    let mut phone = expired();
+    phone.leases.extend([Outcome::LeaseHeld { for_millis: 8_000 }, Outcome::LeaseHeld { for_millis: 7_750 }]);
+    let waiting = phone.command(Command::AccessToken);
+    let also = phone.command(Command::AccessToken);
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::BeginRefresh { .. })), 1, "no busy loop");
+    assert_eq!(phone.status(), Status::Refreshing);
+    phone.advance(250);
+    assert!(!phone.has_reply(waiting));
+    phone.leases.push_back(Outcome::Superseded { tokens: TokenSet { expires_at: EPOCH + 9 * 3_600_000, ..tokens(2) } });
+    phone.advance(250);
+    for id in [waiting, also] {
+        assert_eq!(phone.reply_to(id), &Ok(Reply::Token { access: SecretRef(1_002) }));
+    }
+    assert_eq!(phone.sent(refresh), 0, "the other one did it");
+    assert_eq!(phone.timers.keys().collect::<Vec<_>>(), Vec::<&Timer>::new());
+}
+
+#[test]
+fn a_lease_whose_holder_died_is_taken_over() {
+    let mut phone = expired();
+    phone.leases.push_back(Outcome::LeaseHeld { for_millis: 100 });
+    let waiting = phone.command(Command::AccessToken);
+    phone.advance(100);
+    phone.answer(refresh, granted(2));
+    assert!(phone.reply_to(waiting).is_ok());
+}
+
+#[test]
+fn a_sleeper_that_wakes_up_after_another_has_refreshed_neither_overwrites_nor_signs_out() {
+    let mut phone = expired();
+    let waiting = phone.command(Command::AccessToken);
+    phone.pass(HOUR);
+    phone.holds_storage = true;
+    phone.answer(refresh, granted(2));
+    let (effect, transaction) = phone.held.pop_first().unwrap();
+    assert!(matches!(transaction, Transaction::FinishRefresh { .. }));
+    let newer = TokenSet { expires_at: EPOCH + 9 * 3_600_000, ..tokens(5) };
+    phone.event(Event::Completed { effect, server_time: None, outcome: Outcome::Superseded { tokens: newer } });
+    assert!(phone.has_reply(waiting));
+    let token = phone.command(Command::AccessToken);
+    assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_005) }));
+}
+
+#[test]
+fn another_process_that_has_signed_out_is_followed() {
+    let mut phone = expired();
+    phone.leases.push_back(Outcome::Reread { tokens: None });
+    let waiting = phone.command(Command::AccessToken);
+    assert!(matches!(phone.failure_of(waiting), Failure::Reauthenticate { .. }));
+    assert!(!phone.is_signed_in());
+}
+
+#[test]
+fn rotated_tokens_that_cannot_be_saved_are_used_and_saved_later() {
+    let mut phone = Phone::signed_in();
+    phone.taps(Availability::Automatic);
+    phone.answer(tap, Outcome::Unauthenticated);
+    phone.storage_fails = true;
+    phone.answer(refresh, granted(2));
+    assert_eq!(phone.status(), Status::Degraded);
+    let token = phone.command(Command::AccessToken);
+    assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_002) }));
+    phone.advance(12_000);
+    assert_eq!(phone.status(), Status::Degraded);
+    phone.storage_fails = false;
+    phone.advance(5_000);
+    assert_eq!(phone.status(), Status::Fresh);
+    phone.forget_history();
+    phone.advance(12_000);
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::FinishRefresh { .. })), 0, "saved once is enough");
+}
+
+#[test]
+fn an_older_save_that_succeeds_late_does_not_vouch_for_the_newest_tokens() {
+    let mut phone = Phone::signed_in();
+    phone.storage_fails = true;
+    phone.taps(Availability::Automatic);
+    phone.storage_fails = false;
+    phone.answer(tap, Outcome::Unauthenticated);
+    phone.storage_fails = true;
+    phone.answer(refresh, granted(2));
+    assert_eq!(phone.status(), Status::Degraded);
+    phone.tokens_saved_by_an_older_generation();
+    assert_eq!(phone.status(), Status::Degraded);
+}
+
+impl Phone {
+    fn tokens_saved_by_an_older_generation(&mut self) {
+        let now = self.now;
+        let mut step = Step { state: &mut self.state, now, effects: vec![] };
+        step.tokens_saved(1, Outcome::Done);
+    }
+}
+
+#[test]
+fn what_is_unsaved_goes_into_the_vault_before_the_next_lease_is_asked_for() {
+    let mut phone = in_browser();
+    phone.comes_back_with(redirect());
+    phone.storage_fails = true;
+    phone.answer(exchange, login_granted(claims()));
+    phone.storage_fails = false;
+    phone.forget_history();
+    phone.answer(register, Outcome::Unauthenticated);
+    let stores: Vec<_> = phone
+        .history
+        .iter()
+        .filter_map(|effect| match effect {
+            crate::Effect::Store { transaction, .. } => Some(transaction.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(stores[..2], [Transaction::SignIn { .. }, Transaction::BeginRefresh { .. }]), "{stores:?}");
+}
+
+#[test]
+fn a_vault_that_lost_the_metadata_asks_for_it_and_then_refreshes() {
+    let contents = Contents { metadata: None, ..Phone::contents_of_alice() };
+    let mut phone = Phone::new(contents);
+    phone.event(Event::Started { seed: 1 });
+    phone.pass(2 * HOUR);
+    let waiting = phone.command(Command::AccessToken);
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    phone.answer(refresh, granted(2));
+    assert!(phone.reply_to(waiting).is_ok());
+
+    let contents = Contents { metadata: None, ..Phone::contents_of_alice() };
+    let mut phone = Phone::new(contents);
+    phone.event(Event::Started { seed: 1 });
+    phone.pass(2 * HOUR);
+    let waiting = phone.command(Command::AccessToken);
+    phone.answer(discover, Outcome::Metadata { metadata: ServerMetadata { issuer: "https://evil.example".into(), ..metadata() } });
+    assert!(phone.reply_to(waiting).is_err());
+    assert!(phone.is_signed_in());
+    assert_eq!(phone.sent(refresh), 0);
+}
+
+#[test]
+fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
+    for years in [-10, 10] {
+        let mut phone = Phone::signed_in();
+        phone.now.wall += years * 365 * 24 * 3_600_000;
+        for _ in 0..20 {
+            phone.advance(15_000);
+            phone.now.wall -= years * 365 * 24 * 3_600_000;
+            phone.hears_heartbeat();
+            phone.now.wall += years * 365 * 24 * 3_600_000;
+        }
+        assert_eq!(phone.sent(refresh), 0);
+
+        // And a cold start with such a clock: at most one refresh.
+        let mut phone = Phone::new(Phone::contents_of_alice());
+        phone.now.wall += years * 365 * 24 * 3_600_000;
+        phone.event(Event::Started { seed: 1 });
+        phone.event(Event::Foreground);
+        while phone.open.values().any(refresh) {
+            phone.answer(refresh, granted(2));
+        }
+        phone.advance(10_000);
+        assert!(phone.sent(refresh) <= 1);
+        assert!(phone.is_signed_in());
+    }
+}
+
+// ---- sign-out --------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_sign_out_holds_at_once_and_offline() {
+    let mut phone = Phone::signed_in();
+    phone.event(Event::NetworkDown);
+    phone.gets(push("c1", 2));
+    let tapped = phone.taps(Availability::Automatic);
+    phone.holds_storage = true;
+    phone.forget_history();
+    let signed_out = phone.command(Command::SignOut);
+    assert_eq!(phone.view().session, SessionView::SigningOut);
+    assert_eq!(phone.view().presence, None);
+    assert_eq!(phone.stops().len(), 1);
+    assert!(matches!(phone.failure_of(tapped), Failure::Cancelled { .. }));
+    let token = phone.command(Command::AccessToken);
+    assert!(matches!(phone.failure_of(token), Failure::Reauthenticate { .. }));
+    assert_eq!(phone.gets(push("c2", 3)), crate::Verdict::Silence { reason: Silence::SignedOut });
+    phone.release_storage();
+    assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.knowledge().unwrap().account, None);
+    assert_eq!(phone.requests(), Vec::<&Request>::new());
+}
+
+#[test]
+fn a_revocation_is_tried_until_it_is_done() {
+    let mut phone = Phone::signed_in();
+    phone.event(Event::NetworkDown);
+    phone.command(Command::SignOut);
+    assert_eq!(phone.sent(revoke), 0);
+    phone.event(Event::NetworkUp);
+    for outcome in [unreachable(), unavailable(503), captive_portal()] {
+        phone.answer(revoke, outcome);
+        phone.advance(31_000);
+    }
+    phone.answer(revoke, Outcome::Done);
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::Revoked { .. })), 1);
+    phone.advance(HOUR);
+    assert_eq!(phone.sent(revoke), 4);
+
+    // By the next process, if need be: even one that has to ask where.
+    let contents = Contents { revocations: vec![RevocationId(7)], ..Contents::default() };
+    let mut phone = Phone::new(contents);
+    phone.event(Event::Foreground);
+    phone.event(Event::Started { seed: 1 });
+    phone.answer(discover, unreachable());
+    phone.advance(31_000);
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert_eq!(phone.sent(revoke), 1);
+}
+
+#[test]
+fn a_sign_out_that_the_vault_refuses_is_stored_again() {
+    let mut phone = Phone::signed_in();
+    phone.storage_fails = true;
+    let signed_out = phone.command(Command::SignOut);
+    assert!(matches!(phone.failure_of(signed_out), Failure::Storage { .. }));
+    assert!(!phone.is_signed_in());
+    phone.advance(7_000);
+    phone.storage_fails = false;
+    phone.advance(5_000);
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.sent(revoke), 1);
+    assert!(!phone.timers.contains_key(&Timer::SaveTokens));
+}
+
+#[test]
+fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
+    for reason in [SignedOutReason::Revoked, SignedOutReason::SignedOutElsewhere, SignedOutReason::AccountClosed] {
+        let mut phone = Phone::signed_in();
+        phone.gets(push("c1", 1));
+        phone.is_signed_out_remotely(reason);
+        assert_eq!(phone.view().session, SessionView::SignedOut { why: reason.into() });
+        assert!(SignedOutWhy::from(reason).explain().is_some());
+        assert_eq!(phone.stops(), [("c1".into(), Stopped::Because { reason: Silence::SignedOut })]);
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { revoke: false })), 1);
+        phone.advance(HOUR);
+        assert_eq!(phone.sent(revoke), 0);
+        assert_eq!(phone.timers.len(), 0);
+    }
+}
+
+#[test]
+fn whatever_is_under_way_at_a_sign_out_is_answered_and_its_result_is_ignored() {
+    let mut phone = Phone::signed_in();
+    phone.gets(push("c1", 1));
+    let commands = [
+        phone.command(Command::Answer { call_id: "c1".into() }),
+        phone.command(Command::Repair),
+        phone.command(Command::AccessToken),
+        phone.taps(Availability::Automatic),
+        phone.command(Command::SetForwarding { number: None }),
+        phone.command(Command::HangUp { call_id: "c1".into() }),
+    ];
+    phone.command(Command::SignOut);
+    for id in commands {
+        assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
+    }
+    while !phone.open.is_empty() {
+        let outcome = if phone.open.values().next().is_some_and(refresh) { granted(2) } else { is_state(state(5)) };
+        phone.answer(whatever, outcome);
+    }
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().presence, None);
+    assert_eq!(phone.view().in_call, None);
+}
+
+#[test]
+fn a_sign_out_while_the_login_is_being_stored_follows_it_into_the_vault() {
+    let mut phone = in_browser();
+    let finished = phone.comes_back_with(redirect());
+    phone.holds_storage = true;
+    phone.answer(exchange, login_granted(claims()));
+    let signed_out = phone.command(Command::SignOut);
+    assert!(phone.reply_to(finished).is_err());
+    let order: Vec<_> = phone.held.values().cloned().collect();
+    assert!(matches!(order[..], [Transaction::SignIn { .. }, Transaction::SignOut { revoke: true }]), "{order:?}");
+    phone.release_storage();
+    assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.sent(revoke), 1);
+}
+
+#[test]
+fn a_sign_out_during_a_new_sign_in_ends_the_old_session_too() {
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    let begun = phone.begins_login();
+    let signed_out = phone.command(Command::SignOut);
+    assert!(phone.reply_to(begun).is_err());
+    assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+}
+
+#[test]
+fn commands_are_answered_in_every_state_of_nobody() {
+    for phone in [Phone::loading(Loaded::KeyInvalidated), Phone::signed_out(), in_browser()] {
+        let mut phone = phone;
+        for command in [
+            Command::AccessToken,
+            Command::Repair,
+            Command::SetAvailability { availability: Availability::Available },
+            Command::SetForwarding { number: None },
+            Command::Answer { call_id: "c".into() },
+            Command::Decline { call_id: "c".into() },
+            Command::HangUp { call_id: "c".into() },
+            Command::SetPushToken { token: None },
+            Command::CancelLogin,
+            Command::SignOut,
+        ] {
+            let id = phone.command(command);
+            assert!(phone.has_reply(id));
+        }
+    }
+}
+
+// ---- repair ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_repair_resets_token_and_cache_and_keeps_the_sign_in() {
+    let mut phone = Phone::signed_in();
+    let repair = phone.command(Command::Repair);
+    assert_eq!(phone.view().presence, None, "the cache is dropped");
+    phone.answer(refresh, granted(2));
+    assert_eq!(phone.sent(register), 1);
+    phone.answer(register, is_state(state(1)));
+    phone.answer(fetch, is_state(state(2)));
+    let Ok(Reply::Repaired { steps }) = phone.reply_to(repair) else { panic!() };
+    assert_eq!(steps.len(), 4);
+    assert!(phone.is_signed_in());
+    assert!(phone.stream.is_some());
+    assert_eq!(phone.view().presence.unwrap().confirmed.version.rev, 2);
+    assert_eq!((phone.sent(refresh), phone.sent(register), phone.sent(fetch)), (1, 1, 1));
+}
+
+#[test]
+fn a_repair_without_a_network_says_so_and_loses_nothing() {
+    let mut phone = Phone::signed_in();
+    phone.event(Event::NetworkDown);
+    let repair = phone.command(Command::Repair);
+    assert!(matches!(phone.failure_of(repair), Failure::Offline { .. }));
+    phone.event(Event::NetworkUp);
+    phone.answer(refresh, granted(2));
+    phone.answer(register, is_state(state(2)));
+    phone.hears(state(2));
+    assert_eq!(phone.status(), Status::Fresh);
+}
+
+#[test]
+fn a_repair_takes_the_refresh_that_is_under_way() {
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    let repair = phone.command(Command::Repair);
+    phone.answer(refresh, granted(2));
+    phone.answer(register, is_state(state(2)));
+    phone.answer(fetch, is_state(state(3)));
+    assert!(phone.reply_to(repair).is_ok());
+    assert_eq!(phone.sent(refresh), 1);
+}
+
+#[test]
+fn a_repair_waits_for_the_lease_of_another_process_even_in_the_background() {
+    let mut phone = Phone::in_background();
+    phone.leases.push_back(Outcome::LeaseHeld { for_millis: 100 });
+    let repair = phone.command(Command::Repair);
+    phone.advance(100);
+    phone.answer(refresh, granted(2));
+    phone.answer(register, is_state(state(2)));
+    phone.answer(fetch, is_state(state(3)));
+    assert!(phone.reply_to(repair).is_ok());
+}
+
+#[test]
+fn of_two_repairs_the_newer_reports() {
+    let mut phone = Phone::signed_in();
+    let older = phone.command(Command::Repair);
+    let newer = phone.command(Command::Repair);
+    assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
+    phone.answer(refresh, granted(2));
+    phone.answer(register, unavailable(503));
+    assert!(matches!(phone.failure_of(newer), Failure::Offline { .. }));
+}
+
+proptest! {
+    /// Whatever the network does, and in whatever order, the agent stays signed in and everybody is answered.
+    #[test]
+    fn no_sequence_of_network_faults_signs_anybody_out(faults in prop::collection::vec((0_usize..16, 0_u64..40_000), 1..60)) {
+        let mut phone = Phone::signed_in();
+        let outcomes = offline_outcomes();
+        for (what, wait) in faults {
+            match what {
+                13 => { phone.command(Command::AccessToken); }
+                14 => phone.event(Event::NetworkDown),
+                15 => phone.event(Event::NetworkUp),
+                _ => {}
+            }
+            let outcome = outcomes[what % outcomes.len()].clone();
+            if phone.open.is_empty() && phone.stream.is_some() {
+                phone.stream_closes(outcome.clone());
+            }
+            while !phone.open.is_empty() {
+                phone.answer(whatever, outcome.clone());
+            }
+            phone.advance(wait);
+            prop_assert!(phone.is_signed_in());
+        }
+        while !phone.open.is_empty() {
+            phone.answer(whatever, unreachable());
+        }
+        prop_assert_eq!(phone.replies.len(), phone.commands.len());
+    }
+}
