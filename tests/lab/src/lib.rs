@@ -1,1 +1,20 @@
-//! The lab.
+//! The lab: backend, two phones with the real core, browser surfaces; with a page to play with, and scenarios headless.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`scenario`] | reads and plays scenario files |
+//! | [`server`] | the page and its API |
+//! | `world` | everything that there is in a lab |
+//! | `phone` | a phone: a real core and what surrounds it |
+//! | `browser` | a browser without a screen |
+//! | `cable`, `clock` | a phone's network and time, to be tampered with |
+//! | `timeline` | what happened |
+
+mod browser;
+mod cable;
+mod clock;
+mod phone;
+pub mod scenario;
+pub mod server;
+mod timeline;
+mod world;

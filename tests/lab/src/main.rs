@@ -1,1 +1,136 @@
-fn main(){}
+//! `lab`: the whole story on one page. `lab run FILE…`: scenarios, headless.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use lab::{
+    scenario::{self, Time},
+    server::Server,
+};
+
+/// Backend, two phones with the real core, and browser surfaces, on one page.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Where the page is served; loopback only. Port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+
+    /// Opens no browser.
+    #[arg(long)]
+    no_browser: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Plays scenarios without a page and prints what happened. Ends with 0 only when all expectations hold.
+    Run {
+        /// Scenario files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+
+        /// How a wait passes.
+        #[arg(long, value_enum, default_value_t = TimeArgument::Virtual)]
+        time: TimeArgument,
+
+        /// Prints the transcript of scenarios that hold, too.
+        #[arg(long, short)]
+        verbose: bool,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum TimeArgument {
+    /// All clocks are moved.
+    Virtual,
+    /// Somebody waits.
+    Real,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("no runtime: {error}")),
+    };
+    runtime.block_on(async {
+        match arguments.command {
+            Some(Command::Run { files, time, verbose }) => run(&files, time, verbose).await,
+            None => serve(arguments.listen, arguments.no_browser).await,
+        }
+    })
+}
+
+fn complain(what: &str) -> ExitCode {
+    eprintln!("lab: {what}");
+    ExitCode::FAILURE
+}
+
+async fn serve(listen: SocketAddr, no_browser: bool) -> ExitCode {
+    let folder = match tempfile::tempdir() {
+        Ok(folder) => folder,
+        Err(error) => return complain(&format!("no folder for the phones: {error}")),
+    };
+    let server = match Server::start(listen, folder.path()).await {
+        Ok(server) => server,
+        Err(error) => return complain(&error),
+    };
+    println!("The lab is open at {}", server.origin());
+    println!("Stop it with Ctrl-C.");
+    if !no_browser && has_display() {
+        // Without one the address above is enough.
+        let _ = open::that_detached(server.origin());
+    }
+    let stop = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    match server.serve(stop).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error.to_string()),
+    }
+}
+
+/// On Linux somebody may be at the other end of an SSH session, where no browser can open.
+fn has_display() -> bool {
+    !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool) -> ExitCode {
+    let time = match time {
+        TimeArgument::Virtual => Time::Virtual,
+        TimeArgument::Real => Time::Real,
+    };
+    let (mut held, mut failed) = (0, 0);
+    for file in files {
+        let scenario = match std::fs::read_to_string(file).map_err(|error| error.to_string()) {
+            Ok(text) => scenario::parse(&text).map_err(|bad| bad.to_string()),
+            Err(error) => Err(error),
+        };
+        match scenario {
+            Ok(scenario) => {
+                let outcome = scenario::play(&scenario, time).await;
+                if outcome.held {
+                    held += 1;
+                } else {
+                    failed += 1;
+                }
+                if verbose || files.len() == 1 || !outcome.held {
+                    println!("{}", outcome.transcript);
+                } else if let Some(verdict) = outcome.transcript.lines().last() {
+                    println!("{verdict}");
+                }
+            }
+            Err(what) => {
+                failed += 1;
+                println!("FAILED: {}: {what}", file.display());
+            }
+        }
+    }
+    println!("{held} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,402 @@
+//! A browser without a screen: follows redirects, keeps cookies, fills in forms. For scenarios; the page has a real one.
+
+use hookswitch::wire::{
+    Agent, AnswerCall, Availability, CallId, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, Problem, SetAvailability,
+    SetForwarding, Snapshot,
+};
+use reqwest::{Response, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// How to sign in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Method {
+    /// E-mail and password on our own page.
+    #[default]
+    Password,
+    /// "Continue with Google".
+    Google,
+    /// "Continue with SSO".
+    Sso,
+}
+
+/// Who signs in, and with what.
+#[derive(Clone, Debug)]
+pub(crate) struct Credentials {
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) method: Method,
+    /// What to type when a second factor is asked for.
+    pub(crate) code: Option<String>,
+}
+
+/// Where the browser stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// Asks for e-mail and password; with a complaint, if any.
+    SignIn { complaint: Option<String> },
+    /// Asks for a TOTP code.
+    SecondFactor { complaint: Option<String> },
+    /// The upstream issuer's sign-in page.
+    Upstream { complaint: Option<String> },
+    /// "Get the app": the Dashboard is not for this role.
+    GetTheApp,
+    /// A surface of the product.
+    Surface { path: String },
+    /// Anything else: a message.
+    Message { status: u16, text: String },
+    /// Outside of the browser: an app's redirect URI.
+    App { redirect: String },
+}
+
+impl Page {
+    /// One word for it, as scenarios say it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::SignIn { .. } => "sign_in",
+            Self::SecondFactor { .. } => "second_factor",
+            Self::Upstream { .. } => "upstream",
+            Self::GetTheApp => "get_the_app",
+            Self::Surface { .. } => "surface",
+            Self::Message { .. } => "message",
+            Self::App { .. } => "app",
+        }
+    }
+
+    /// What the page complains about.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        match self {
+            Self::SignIn { complaint } | Self::SecondFactor { complaint } | Self::Upstream { complaint } => {
+                complaint.clone()
+            }
+            Self::Message { status, text } => Some(format!("{status}: {text}")),
+            Self::GetTheApp => Some("the Dashboard is not for this role; the phone app is offered".into()),
+            Self::Surface { .. } | Self::App { .. } => None,
+        }
+    }
+}
+
+/// What went wrong, for a person.
+pub(crate) type Trouble = String;
+
+/// What `/app/session` says.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct SessionInfo {
+    pub(crate) signed_in: bool,
+    pub(crate) agent: Option<Agent>,
+    pub(crate) csrf: Option<String>,
+}
+
+/// A browser with its cookies.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    client: reqwest::Client,
+    base: Url,
+    upstream: Url,
+}
+
+/// A loaded page: where it is and what is on it.
+struct Loaded {
+    url: Url,
+    status: StatusCode,
+    html: String,
+}
+
+impl Browser {
+    pub(crate) fn new(base: &str, upstream: &str) -> Result<Self, Trouble> {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .cookie_store(true)
+            .no_proxy()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let parse = |address: &str| Url::parse(address).map_err(|error| format!("{address}: {error}"));
+        Ok(Self { client, base: parse(base)?, upstream: parse(upstream)? })
+    }
+
+    /// Opens an address of the backend and goes where it leads.
+    pub(crate) async fn open(&self, address: &str) -> Result<Page, Trouble> {
+        let url = self.base.join(address).map_err(|error| error.to_string())?;
+        let landed = self.get(url).await?;
+        Ok(self.page_of(&landed))
+    }
+
+    /// Opens an address and signs in where asked to, until the browser stands elsewhere or a page complains.
+    pub(crate) async fn sign_in(&self, address: &str, who: &Credentials) -> Result<Page, Trouble> {
+        let url = self.base.join(address).map_err(|error| error.to_string())?;
+        let mut landed = self.get(url).await?;
+        // Own page, upstream page, second factor: never more than a few.
+        for _ in 0..6 {
+            let page = self.page_of(&landed);
+            landed = match &page {
+                Page::SignIn { complaint: None } => match who.method {
+                    Method::Password => {
+                        let fields = [("email", who.email.as_str()), ("password", &who.password)];
+                        self.submit(&landed, &fields).await?
+                    }
+                    Method::Google => self.follow_link(&landed, "/login/google").await?,
+                    Method::Sso => self.follow_link(&landed, "/login/sso").await?,
+                },
+                Page::Upstream { complaint: None } => {
+                    let fields = [("email", who.email.as_str()), ("password", &who.password)];
+                    self.submit(&landed, &fields).await?
+                }
+                Page::SecondFactor { complaint: None } => match &who.code {
+                    Some(code) => self.submit(&landed, &[("code", code)]).await?,
+                    None => return Ok(page),
+                },
+                Page::SignIn { .. }
+                | Page::SecondFactor { .. }
+                | Page::Upstream { .. }
+                | Page::GetTheApp
+                | Page::Surface { .. }
+                | Page::Message { .. }
+                | Page::App { .. } => return Ok(page),
+            };
+        }
+        Err("the sign-in pages go round in circles".into())
+    }
+
+    /// Who is signed in on a surface.
+    pub(crate) async fn session(&self, surface: &str) -> Result<SessionInfo, Trouble> {
+        let url = self.api("/app/session", surface)?;
+        let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
+        answer.json().await.map_err(|error| error.to_string())
+    }
+
+    /// The state that a surface shows; `None` when nobody is signed in there.
+    pub(crate) async fn state(&self, surface: &str) -> Result<Option<Snapshot>, Trouble> {
+        let url = self.api("/v1/me/state", surface)?;
+        let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
+        if answer.status() == StatusCode::UNAUTHORIZED || answer.status() == StatusCode::FORBIDDEN {
+            return Ok(None);
+        }
+        read(answer).await.map(Some)
+    }
+
+    pub(crate) async fn sign_out(&self, surface: &str) -> Result<(), Trouble> {
+        let csrf = self.csrf(surface).await?;
+        let url = self.api("/app/sign-out", surface)?;
+        let answer = self.client.post(url).header(HEADER_CSRF, csrf).send().await.map_err(|error| error.to_string())?;
+        if answer.status().is_success() || answer.status().is_redirection() {
+            Ok(())
+        } else {
+            Err(format!("sign-out was answered with {}", answer.status()))
+        }
+    }
+
+    pub(crate) async fn set_availability(&self, surface: &str, availability: Availability) -> Result<(), Trouble> {
+        self.command(surface, "/v1/me/availability", &SetAvailability { availability }).await
+    }
+
+    pub(crate) async fn set_forwarding(&self, surface: &str, number: Option<String>) -> Result<(), Trouble> {
+        self.command(surface, "/v1/me/forwarding", &SetForwarding { number }).await
+    }
+
+    pub(crate) async fn answer(&self, surface: &str, call: &CallId) -> Result<(), Trouble> {
+        let body = AnswerCall { device: None };
+        self.post(surface, &format!("/v1/me/calls/{call}/answer"), &body).await
+    }
+
+    pub(crate) async fn hang_up(&self, surface: &str, call: &CallId) -> Result<(), Trouble> {
+        self.post(surface, &format!("/v1/me/calls/{call}/hang-up"), &serde_json::json!({})).await
+    }
+
+    async fn command(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), Trouble> {
+        let csrf = self.csrf(surface).await?;
+        let state = self.state(surface).await?.ok_or("nobody is signed in there")?;
+        let request = self
+            .client
+            .put(self.api(path, surface)?)
+            .header(HEADER_CSRF, csrf)
+            .header(HEADER_IDEMPOTENCY_KEY, format!("browser-{}", state.version))
+            .header(header::IF_MATCH, state.version.etag())
+            .json(body);
+        let answer = request.send().await.map_err(|error| error.to_string())?;
+        read::<Snapshot>(answer).await.map(|_| ())
+    }
+
+    async fn post(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), Trouble> {
+        let csrf = self.csrf(surface).await?;
+        let request = self
+            .client
+            .post(self.api(path, surface)?)
+            .header(HEADER_CSRF, csrf)
+            .header(HEADER_IDEMPOTENCY_KEY, format!("browser-{path}"))
+            .json(body);
+        let answer = request.send().await.map_err(|error| error.to_string())?;
+        read::<Snapshot>(answer).await.map(|_| ())
+    }
+
+    async fn csrf(&self, surface: &str) -> Result<String, Trouble> {
+        self.session(surface).await?.csrf.ok_or_else(|| "nobody is signed in there".to_owned())
+    }
+
+    fn api(&self, path: &str, surface: &str) -> Result<Url, Trouble> {
+        let mut url = self.base.join(path).map_err(|error| error.to_string())?;
+        url.query_pairs_mut().append_pair("surface", surface);
+        Ok(url)
+    }
+
+    async fn get(&self, url: Url) -> Result<Loaded, Trouble> {
+        let answer = self.client.get(url.clone()).send().await.map_err(|error| error.to_string())?;
+        self.land(url, answer).await
+    }
+
+    /// Follows redirects within the backend and the upstream issuer; any other address is an app's.
+    async fn land(&self, mut url: Url, mut answer: Response) -> Result<Loaded, Trouble> {
+        for _ in 0..20 {
+            if !answer.status().is_redirection() {
+                let status = answer.status();
+                let html = answer.text().await.map_err(|error| error.to_string())?;
+                return Ok(Loaded { url, status, html });
+            }
+            let location = answer
+                .headers()
+                .get(header::LOCATION)
+                .and_then(|location| location.to_str().ok())
+                .ok_or("a redirect without a location")?;
+            let next = url.join(location).map_err(|error| format!("a redirect to {location}: {error}"))?;
+            if next.origin() != self.base.origin() && next.origin() != self.upstream.origin() {
+                return Ok(Loaded { url: next, status: StatusCode::FOUND, html: String::new() });
+            }
+            answer = self.client.get(next.clone()).send().await.map_err(|error| error.to_string())?;
+            url = next;
+        }
+        Err("the redirects go round in circles".into())
+    }
+
+    async fn submit(&self, page: &Loaded, fields: &[(&str, &str)]) -> Result<Loaded, Trouble> {
+        let form = page.html.find("<form").and_then(|at| page.html.get(at..)).ok_or("the page has no form")?;
+        let action = attribute(form, "action").unwrap_or_default();
+        let url = if action.is_empty() { Ok(page.url.clone()) } else { page.url.join(&action) };
+        let url = url.map_err(|error| error.to_string())?;
+        let mut all: Vec<(String, String)> = hidden_fields(form);
+        all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let answer = self
+            .client
+            .post(url.clone())
+            .header(header::ORIGIN, url.origin().ascii_serialization())
+            .form(&all)
+            .send()
+            .await
+            .map_err(|error| error.to_string())?;
+        self.land(url, answer).await
+    }
+
+    async fn follow_link(&self, page: &Loaded, path: &str) -> Result<Loaded, Trouble> {
+        let at = page.html.find(&format!("href=\"{path}")).ok_or_else(|| format!("the page has no link to {path}"))?;
+        let href = page.html.get(at..).and_then(|rest| attribute(rest, "href")).ok_or("the link leads nowhere")?;
+        let url = page.url.join(&href).map_err(|error| error.to_string())?;
+        self.get(url).await
+    }
+
+    fn page_of(&self, loaded: &Loaded) -> Page {
+        if loaded.url.origin() != self.base.origin() && loaded.url.origin() != self.upstream.origin() {
+            return Page::App { redirect: loaded.url.to_string() };
+        }
+        let complaint = complaint(&loaded.html);
+        let has = |marker: &str| loaded.html.contains(&format!("data-testid=\"{marker}\""));
+        if has("login-page") {
+            Page::SignIn { complaint }
+        } else if has("totp-page") {
+            Page::SecondFactor { complaint }
+        } else if has("upstream-page") {
+            Page::Upstream { complaint }
+        } else if has("get-the-app-page") {
+            Page::GetTheApp
+        } else if has("surface-page") {
+            Page::Surface { path: loaded.url.path().to_owned() }
+        } else {
+            let text = element_text(&loaded.html, "<h1").unwrap_or_else(|| "a page without a title".into());
+            Page::Message { status: loaded.status.as_u16(), text }
+        }
+    }
+}
+
+async fn read<T: serde::de::DeserializeOwned>(answer: Response) -> Result<T, Trouble> {
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(|error| error.to_string())?;
+    if status.is_success() {
+        return serde_json::from_slice(&body).map_err(|error| error.to_string());
+    }
+    match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) => Err(problem.detail.unwrap_or(problem.title)),
+        Err(_) => Err(format!("the server answered {status}")),
+    }
+}
+
+/// The value of an attribute of the tag that `html` starts with or contains first.
+fn attribute(html: &str, name: &str) -> Option<String> {
+    let start = html.find(&format!("{name}=\""))? + name.len() + 2;
+    let rest = html.get(start..)?;
+    rest.get(..rest.find('"')?).map(unescape)
+}
+
+fn hidden_fields(form: &str) -> Vec<(String, String)> {
+    let end = form.find("</form").unwrap_or(form.len());
+    let inputs = form.get(..end).unwrap_or_default().split("<input").skip(1);
+    inputs
+        .filter_map(|input| input.get(..input.find('>')?))
+        .filter(|input| input.contains("type=\"hidden\""))
+        .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?)))
+        .collect()
+}
+
+/// What the page says in its alert.
+fn complaint(html: &str) -> Option<String> {
+    let at = html.find("role=\"alert\"")?;
+    let rest = html.get(at..)?;
+    let text = rest.get(rest.find('>')? + 1..)?;
+    let text = strip_tags(text.get(..text.find("</p>").or_else(|| text.find("</div>"))?)?);
+    (!text.is_empty()).then_some(text)
+}
+
+fn element_text(html: &str, tag: &str) -> Option<String> {
+    let rest = html.get(html.find(tag)?..)?;
+    let text = rest.get(rest.find('>')? + 1..)?;
+    text.get(..text.find("</")?).map(strip_tags)
+}
+
+fn strip_tags(html: &str) -> String {
+    let mut text = String::new();
+    let mut in_tag = false;
+    for c in html.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' => in_tag = false,
+            _ if in_tag => {}
+            _ => text.push(c),
+        }
+    }
+    unescape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&#x2f;", "/")
+        .replace("&#x27;", "'")
+        .replace("&#39;", "'")
+        .replace("&quot;", "\"")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_read_as_a_browser_reads_it() {
+        let form = r#"<form method="post" action="/login?tx=a&amp;b=1">
+            <input type="hidden" name="csrf" value="x&#x2f;y"><input name="email" value="no"></form>
+            <input type="hidden" name="other" value="z">"#;
+        assert_eq!(attribute(form, "action").unwrap(), "/login?tx=a&b=1");
+        assert_eq!(hidden_fields(form), [("csrf".to_owned(), "x/y".to_owned())]);
+        assert_eq!(
+            complaint(r#"<p class="e" role="alert">E-mail <b>or</b> password</p>"#).unwrap(),
+            "E-mail or password"
+        );
+    }
+}

@@ -1,0 +1,686 @@
+//! Plays a scenario in a world of its own, and writes what happened so that a person can read it.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hookswitch::{
+    machine::{
+        RingEntry, Silence, Stopped, Verdict, View,
+        view::{SessionView, Status},
+    },
+    wire::{CallId, CannotRing, PhoneNumber, Snapshot},
+};
+
+use hookswitch_backend::RingOutcome;
+
+use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, SessionIs, Step, StoppedBecause};
+use crate::{
+    browser::{Credentials, Page},
+    phone::{APP_REDIRECT, Phone},
+    timeline::Kind,
+    world::{Setup, World},
+};
+
+/// How a wait passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// All clocks are moved.
+    Virtual,
+    /// Somebody waits.
+    Real,
+}
+
+/// How a scenario ended.
+pub struct Outcome {
+    /// Whether all expectations held.
+    pub held: bool,
+    /// What happened, for a person.
+    pub transcript: String,
+}
+
+/// An expectation must hold within this time: real work is done on loopback meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Plays a scenario.
+pub async fn play(scenario: &Scenario, time: Time) -> Outcome {
+    let mut transcript = format!("# {}\n", scenario.title);
+    if let Some(story) = &scenario.story {
+        let _ = writeln!(transcript, "  {story}");
+    }
+    let started = Instant::now();
+    let held = match Player::new(time).await {
+        Ok(mut player) => player.play(scenario, &mut transcript).await,
+        Err(trouble) => {
+            let _ = writeln!(transcript, "  the world could not be built: {trouble}");
+            false
+        }
+    };
+    let verdict = if held { "held" } else { "FAILED" };
+    let _ = writeln!(transcript, "{verdict}: {} ({} ms)", scenario.title, started.elapsed().as_millis());
+    Outcome { held, transcript }
+}
+
+struct Player {
+    world: Arc<World>,
+    time: Time,
+    calls: HashMap<String, CallId>,
+    /// Where the browser stands, by surface.
+    pages: HashMap<String, Page>,
+    /// The sign-in pages that were minimised, by phone.
+    minimised: HashMap<String, String>,
+    seen: u64,
+    /// Keeps the phones' folders until the end.
+    _folder: tempfile::TempDir,
+}
+
+type Result<T = (), E = String> = std::result::Result<T, E>;
+
+impl Player {
+    async fn new(time: Time) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let setup = Setup { cheap_passwords: true, ..Setup::default() };
+        let world = World::start(folder.path(), setup).await?;
+        Ok(Self {
+            world,
+            time,
+            calls: HashMap::new(),
+            pages: HashMap::new(),
+            minimised: HashMap::new(),
+            seen: 0,
+            _folder: folder,
+        })
+    }
+
+    async fn play(&mut self, scenario: &Scenario, transcript: &mut String) -> bool {
+        for located in &scenario.steps {
+            let result = match &located.step {
+                Step::Do(action) => {
+                    let _ = writeln!(transcript, "\n> {}", describe_action(action));
+                    self.act(action).await
+                }
+                Step::Expect(expectation) => self.expect(expectation).await,
+            };
+            self.tell_what_happened(transcript);
+            match (&located.step, result) {
+                (Step::Do(_), Ok(())) => {}
+                (Step::Expect(expectation), Ok(())) => {
+                    let _ = writeln!(transcript, "  ✓ {}", describe_expectation(expectation));
+                }
+                (step, Err(trouble)) => {
+                    let what = match step {
+                        Step::Do(_) => "this could not be done".to_owned(),
+                        Step::Expect(expectation) => describe_expectation(expectation),
+                    };
+                    let _ = writeln!(transcript, "  ✗ line {}: {what}\n    {trouble}", located.line);
+                    self.keep_machine_transcripts(transcript);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// The phones' own transcripts replay what they did; kept where a developer finds them.
+    fn keep_machine_transcripts(&self, transcript: &mut String) {
+        for phone in &self.world.phones {
+            let Ok(core) = phone.core() else { continue };
+            let path = std::env::temp_dir().join(format!("hookswitch-{}-{}.jsonl", phone.key, std::process::id()));
+            if std::fs::write(&path, core.transcript()).is_ok() {
+                let _ = writeln!(transcript, "    transcript of {}: {}", phone.key, path.display());
+            }
+        }
+    }
+
+    fn tell_what_happened(&mut self, transcript: &mut String) {
+        for line in self.world.timeline.after(self.seen) {
+            self.seen = line.n;
+            let _ = writeln!(transcript, "  {:<10} {:<8} {}", line.who, line.kind.name(), line.text);
+        }
+    }
+
+    // ---- doing -------------------------------------------------------------------------------------------------
+
+    async fn act(&mut self, action: &Action) -> Result {
+        match action {
+            Action::SignIn { on, who, password, with, code, fails } => {
+                let result = self.sign_in(on, who, password.as_deref(), *with, code).await;
+                as_expected(result, fails.as_deref())
+            }
+            Action::BeginSignIn { on } => {
+                let url = self.phone(on)?.begin_login(APP_REDIRECT).await.map_err(text)?;
+                self.minimised.insert(on.clone(), url);
+                Ok(())
+            }
+            Action::FinishSignIn { on, who, fails } => {
+                let url = self.minimised.remove(on).ok_or("no sign-in was begun there")?;
+                let result = self.finish_sign_in(on, &url, &self.credentials(who, None)?).await;
+                as_expected(result, fails.as_deref())
+            }
+            Action::OpenRedirect { on, address, fails } => {
+                as_expected(self.phone(on)?.finish_login(address).await.map_err(text), fails.as_deref())
+            }
+            Action::Open { on } => {
+                let (browser, _, path) = self.world.surface(on).ok_or_else(|| unknown(on))?;
+                let page = browser.open(path).await?;
+                self.world.timeline.add(on, Kind::Event, format!("the page shows: {}", page.name()));
+                self.pages.insert(on.clone(), page);
+                Ok(())
+            }
+            Action::SignOut { on } => match self.world.surface(on) {
+                Some((browser, surface, _)) => browser.sign_out(surface).await,
+                None => self.core(on)?.sign_out().await.map_err(text),
+            },
+            Action::Availability { on, to, fails } => {
+                let result = match self.world.surface(on) {
+                    Some((browser, surface, _)) => browser.set_availability(surface, *to).await,
+                    None => self.core(on)?.set_availability(*to).await.map_err(text),
+                };
+                as_expected(result, fails.as_deref())
+            }
+            Action::Tap { on, to } => {
+                let (core, to) = (self.core(on)?, *to);
+                tokio::spawn(async move { core.set_availability(to).await });
+                self.eventually(|player| {
+                    let view = player.phone(on)?.view().ok_or("the app does not run")?;
+                    let presence = view.presence.ok_or("no state is known")?;
+                    let taken = !presence.pending.is_empty() || presence.superseded.is_some();
+                    taken.then_some(()).ok_or_else(|| "the tap is not pending".into())
+                })
+                .await
+            }
+            Action::Forward { on, to, fails } => {
+                let result = match self.world.surface(on) {
+                    Some((browser, surface, _)) => browser.set_forwarding(surface, to.clone()).await,
+                    None => match to.as_deref().map(str::parse::<PhoneNumber>).transpose() {
+                        Ok(number) => self.core(on)?.set_forwarding(number).await.map_err(text),
+                        Err(invalid) => Err(invalid.to_string()),
+                    },
+                };
+                as_expected(result, fails.as_deref())
+            }
+            Action::IncomingCall { call, who, from, name } => {
+                let from = from.as_deref().map(str::parse::<PhoneNumber>).transpose().map_err(text)?;
+                let report = self.world.operator.incoming_call(who, from, name.clone()).map_err(text)?;
+                self.world.timeline.add("server", Kind::Event, describe_report(&report));
+                self.calls.insert(call.clone(), report.call.call_id);
+                Ok(())
+            }
+            Action::Answer { on, call, fails } => {
+                let id = self.call(call)?;
+                let result = match self.world.surface(on) {
+                    Some((browser, surface, _)) => browser.answer(surface, &id).await,
+                    None => self.core(on)?.answer(id).await.map_err(text),
+                };
+                as_expected(result, fails.as_deref())
+            }
+            Action::Decline { on, call } => self.core(on)?.decline(self.call(call)?).await.map_err(text),
+            Action::HangUp { on, call } => {
+                let id = self.call(call)?;
+                match (on.as_str(), self.world.surface(on)) {
+                    ("caller", _) => self.world.operator.hang_up(&id).map_err(text),
+                    (_, Some((browser, surface, _))) => browser.hang_up(surface, &id).await,
+                    (_, None) => self.core(on)?.hang_up(id).await.map_err(text),
+                }
+            }
+            Action::PushAgain { on, call } => {
+                let id = self.call(call)?;
+                let phone = self.phone(on)?;
+                let sent = self.world.operator.outbox_since(0).map_err(text)?;
+                let push = sent
+                    .into_iter()
+                    .find(|entry| entry.payload.call_id == id && Some(&entry.device) == phone.device().as_ref())
+                    .ok_or("no push was sent for this call")?;
+                phone.deliver(push.payload).await.map(drop).map_err(text)
+            }
+            Action::Network { on, up } => self.phone(on)?.set_network(*up).await.map_err(text),
+            Action::Kill { on } => {
+                self.phone(on)?.kill();
+                Ok(())
+            }
+            Action::Start { on } => self.phone(on)?.start(true).await.map(drop).map_err(text),
+            Action::Foreground { on } => {
+                self.phone(on)?.set_foreground(true);
+                Ok(())
+            }
+            Action::Background { on } => {
+                self.phone(on)?.set_foreground(false);
+                Ok(())
+            }
+            Action::Clock { on, ahead_seconds } => {
+                let phone = self.phone(on)?;
+                phone.clock.set_skew(ahead_seconds.saturating_mul(1_000));
+                phone.note(Kind::Fault, format!("somebody sets the clock {ahead_seconds} s ahead"));
+                Ok(())
+            }
+            Action::Wait { seconds } => {
+                match self.time {
+                    Time::Virtual => self.world.advance(i64::from(*seconds) * 1_000),
+                    Time::Real => tokio::time::sleep(Duration::from_secs(u64::from(*seconds))).await,
+                }
+                Ok(())
+            }
+            Action::ExpireToken { on, who } => self.world.expire_token(self.phone(on)?, who).map_err(text),
+            Action::Repair { on } => {
+                let steps = self.core(on)?.repair().await.map_err(text)?;
+                for step in steps {
+                    self.phone(on)?.note(Kind::Event, step);
+                }
+                Ok(())
+            }
+            Action::Revoke { who, reason } => self.world.operator.revoke_sessions(who, *reason).map_err(text),
+            Action::OldServer { is } => {
+                self.world.operator.set_old_server(*is);
+                Ok(())
+            }
+            Action::RestoreBackup {} => self.world.operator.restore_from_backup().map_err(text),
+        }
+    }
+
+    async fn sign_in(
+        &mut self,
+        on: &str,
+        who: &str,
+        password: Option<&str>,
+        with: crate::browser::Method,
+        code: &Code,
+    ) -> Result {
+        let mut credentials = self.credentials(who, password)?;
+        credentials.method = with;
+        if let Code::Given(code) = code {
+            credentials.code = Some(code.clone());
+        }
+        let Some((browser, surface, path)) = self.world.surface(on) else {
+            let url = self.phone(on)?.begin_login(APP_REDIRECT).await.map_err(text)?;
+            return self.finish_sign_in(on, &url, &credentials).await;
+        };
+        let page = browser.sign_in(path, &credentials).await?;
+        let complaint = page.complaint();
+        self.world.timeline.add(on, Kind::Event, format!("the page shows: {}", page.name()));
+        self.pages.insert(on.to_owned(), page);
+        if let Some(complaint) = complaint {
+            return Err(complaint);
+        }
+        let session = browser.session(surface).await?;
+        if session.signed_in { Ok(()) } else { Err("the page asks to sign in".into()) }
+    }
+
+    /// Walks a phone's sign-in page, in a browser of its own, and brings the redirect back to the app.
+    async fn finish_sign_in(&self, on: &str, url: &str, who: &Credentials) -> Result {
+        let phone = self.phone(on)?;
+        let browser = self.world.phone_browser()?;
+        match browser.sign_in(url, who).await? {
+            Page::App { redirect } => phone.finish_login(&redirect).await.map_err(text),
+            page => Err(page.complaint().unwrap_or_else(|| format!("the browser stands on {}", page.name()))),
+        }
+    }
+
+    fn credentials(&self, who: &str, password: Option<&str>) -> Result<Credentials> {
+        let agent =
+            self.world.agents.iter().find(|agent| agent.email == who).ok_or_else(|| format!("nobody is {who}"))?;
+        Ok(Credentials {
+            email: who.to_owned(),
+            password: password.unwrap_or(&agent.password).to_owned(),
+            method: crate::browser::Method::Password,
+            code: self.world.operator.totp_code(who),
+        })
+    }
+
+    fn phone(&self, key: &str) -> Result<&Arc<Phone>> {
+        self.world.phone(key).ok_or_else(|| unknown(key))
+    }
+
+    fn core(&self, key: &str) -> Result<Arc<hookswitch::Hookswitch>> {
+        self.phone(key)?.core().map_err(text)
+    }
+
+    fn call(&self, name: &str) -> Result<CallId> {
+        self.calls.get(name).cloned().ok_or_else(|| format!("there was no call {name:?}"))
+    }
+
+    // ---- seeing ------------------------------------------------------------------------------------------------
+
+    async fn expect(&self, expectation: &Expectation) -> Result {
+        match expectation {
+            Expectation::Session { on, is, says } => {
+                for place in on.iter() {
+                    self.expect_session(place, *is, says.as_deref()).await?;
+                }
+                Ok(())
+            }
+            Expectation::Page { on, is } => match self.pages.get(on) {
+                Some(page) if page.name() == is => Ok(()),
+                Some(page) => Err(format!("{on} shows {}", page.name())),
+                None => Err(format!("nothing was opened on {on}")),
+            },
+            Expectation::Availability { on, is } => {
+                self.expect_state(on, |state| {
+                    let seen = state.presence.availability;
+                    (seen == *is).then_some(()).ok_or_else(|| format!("{seen:?}"))
+                })
+                .await
+            }
+            Expectation::Effective { on, is } => {
+                self.expect_state(on, |state| {
+                    let seen = state.presence.effective;
+                    (seen == *is).then_some(()).ok_or_else(|| format!("{seen:?}"))
+                })
+                .await
+            }
+            Expectation::Forwarding { on, is } => {
+                self.expect_state(on, |state| {
+                    let seen = state.presence.forwarding.number.as_ref().map(PhoneNumber::as_str);
+                    (seen == is.as_deref()).then_some(()).ok_or_else(|| format!("{seen:?}"))
+                })
+                .await
+            }
+            Expectation::Banner { on, is } => {
+                self.each_phone(on, |phone, view| {
+                    let banner = view.presence.and_then(|presence| presence.banner);
+                    let seen = banner.as_ref().map(|banner| banner.number.as_str());
+                    (seen == is.as_deref()).then_some(()).ok_or_else(|| format!("{} shows {seen:?}", phone.key))
+                })
+                .await
+            }
+            Expectation::Rings { on, call } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, view| {
+                    let rings = view.ringing.iter().any(|ringing| ringing.call_id == id);
+                    rings.then_some(()).ok_or_else(|| format!("{} does not ring: {}", phone.key, self.why(phone, &id)))
+                })
+                .await
+            }
+            Expectation::Silent { on, call, because, decided_by } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, view| {
+                    if view.ringing.iter().any(|ringing| ringing.call_id == id) {
+                        return Err(format!("{} rings", phone.key));
+                    }
+                    let by_phone = last_silence(phone, &id) == Some(*because);
+                    let by_server = self.not_pushed(phone, &id) == Some(*because);
+                    let held = match decided_by {
+                        Some(Decider::Phone) => by_phone,
+                        Some(Decider::Server) => by_server,
+                        None => by_phone || by_server,
+                    };
+                    held.then_some(()).ok_or_else(|| format!("{}: {}", phone.key, self.why(phone, &id)))
+                })
+                .await
+            }
+            Expectation::Stopped { on, call, because } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, view| {
+                    if view.ringing.iter().any(|ringing| ringing.call_id == id) {
+                        return Err(format!("{} still rings", phone.key));
+                    }
+                    let why = phone.ring_log().into_iter().rev().find_map(|entry| match entry {
+                        RingEntry::Stopped { call_id, why, .. } if call_id == id => Some(why),
+                        RingEntry::Stopped { .. } | RingEntry::Decided(_) => None,
+                    });
+                    let held = match (because, why) {
+                        (StoppedBecause::AnsweredHere, Some(Stopped::AnsweredHere))
+                        | (StoppedBecause::DeclinedHere, Some(Stopped::DeclinedHere)) => true,
+                        (StoppedBecause::Silence(wanted), Some(Stopped::Because { reason })) => reason == *wanted,
+                        _ => false,
+                    };
+                    held.then_some(()).ok_or_else(|| format!("{} stopped because {why:?}", phone.key))
+                })
+                .await
+            }
+            Expectation::InCall { on, call } => {
+                let id = self.call(call)?;
+                self.each_phone(&Places::One(on.clone()), |phone, view| {
+                    let held = view.in_call.as_ref().is_some_and(|in_call| in_call.call_id == id);
+                    held.then_some(()).ok_or_else(|| format!("{} is in {:?}", phone.key, view.in_call))
+                })
+                .await
+            }
+            Expectation::Superseded { on, says } => {
+                self.each_phone(&Places::One(on.clone()), |phone, view| {
+                    let told = view.presence.and_then(|presence| presence.superseded).map(|superseded| superseded.why);
+                    let held = told.as_deref().is_some_and(|told| told.contains(says.as_str()));
+                    held.then_some(()).ok_or_else(|| format!("{} says {told:?}", phone.key))
+                })
+                .await
+            }
+            Expectation::Refreshes { who, exactly } => {
+                let seen = self.world.operator.refresh_count(who).map_err(text)?;
+                (seen == *exactly).then_some(()).ok_or_else(|| format!("{seen} refreshes were asked for"))
+            }
+            Expectation::Link { on, is } => {
+                self.each_phone(on, |phone, view| {
+                    (view.link == *is).then_some(()).ok_or_else(|| format!("{} is {:?}", phone.key, view.link))
+                })
+                .await
+            }
+        }
+    }
+
+    async fn expect_session(&self, place: &str, is: SessionIs, says: Option<&str>) -> Result {
+        if let Some((browser, surface, _)) = self.world.surface(place) {
+            let session = browser.session(surface).await?;
+            return match (is, session.signed_in) {
+                (SessionIs::SignedIn, true) | (SessionIs::SignedOut, false) => Ok(()),
+                (_, signed_in) => Err(format!(
+                    "{place}: signed in is {signed_in}{}",
+                    session.agent.map(|agent| format!(" as {}", agent.email)).unwrap_or_default()
+                )),
+            };
+        }
+        self.each_phone(&Places::One(place.to_owned()), |phone, view| {
+            let (held, told) = match (&view.session, is) {
+                (SessionView::SignedIn { status: Status::Offline, .. }, SessionIs::Offline)
+                | (SessionView::SigningIn { .. }, SessionIs::SigningIn) => (true, None),
+                (SessionView::SignedIn { .. }, SessionIs::SignedIn) => (true, None),
+                (SessionView::SignedOut { why }, SessionIs::SignedOut) => (true, why.explain()),
+                (SessionView::ReauthRequired { reason, .. }, SessionIs::ReauthRequired) => {
+                    (true, Some(reason.explain()))
+                }
+                _ => (false, None),
+            };
+            let said = says.is_none_or(|says| told.is_some_and(|told| told.contains(says)));
+            if held && said { Ok(()) } else { Err(format!("{}: {:?}", phone.key, view.session)) }
+        })
+        .await
+    }
+
+    /// A state that a surface or a phone shows.
+    async fn expect_state(&self, on: &Places, check: impl Fn(&Snapshot) -> Result) -> Result {
+        for place in on.iter() {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let state = match self.world.surface(place) {
+                    Some((browser, surface, _)) => browser.state(surface).await?,
+                    None => {
+                        self.phone(place)?.view().and_then(|view| view.presence).map(|presence| *presence.confirmed)
+                    }
+                };
+                let trouble = match state {
+                    Some(state) => match check(&state) {
+                        Ok(()) => break,
+                        Err(seen) => format!("{place} shows {seen} at {}", state.version),
+                    },
+                    None => format!("{place} shows no state"),
+                };
+                self.patience(deadline, trouble).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn each_phone(&self, on: &Places, check: impl Fn(&Phone, View) -> Result) -> Result {
+        for place in on.iter() {
+            let phone = self.phone(place)?;
+            self.eventually(|_| {
+                let view = phone.view().ok_or_else(|| format!("the app on {place} does not run"))?;
+                check(phone, view)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn eventually(&self, check: impl Fn(&Self) -> Result) -> Result {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match check(self) {
+                Ok(()) => return Ok(()),
+                Err(trouble) => self.patience(deadline, trouble).await?,
+            }
+        }
+    }
+
+    /// Waits for the next change in the world, or gives up with the last trouble.
+    async fn patience(&self, deadline: Instant, trouble: String) -> Result {
+        let left = deadline.checked_duration_since(Instant::now()).ok_or(trouble)?;
+        let mut changes = self.world.timeline.changes();
+        // Not every change of the server has a line of its own.
+        let look_again = left.min(Duration::from_millis(20));
+        let _ = tokio::time::timeout(look_again, changes.changed()).await;
+        Ok(())
+    }
+
+    fn not_pushed(&self, phone: &Phone, call: &CallId) -> Option<Silence> {
+        let report = self.world.operator.call_report(call)?;
+        let device = phone.device()?;
+        let ring = report.devices.iter().find(|ring| ring.device == device)?;
+        match ring.outcome {
+            RingOutcome::Pushed => None,
+            RingOutcome::NotPushed(why) => Some(match why {
+                CannotRing::ForwardingActive => Silence::ForwardingActive,
+                CannotRing::NotAvailable => Silence::NotAvailable,
+                CannotRing::InAnotherCall => Silence::InAnotherCall,
+                CannotRing::NoPushToken => Silence::DeviceNotRegistered,
+            }),
+        }
+    }
+
+    fn why(&self, phone: &Phone, call: &CallId) -> String {
+        let phone_says = last_silence(phone, call).map_or("it decided nothing", Silence::explain);
+        let server_says = self.not_pushed(phone, call).map_or("pushed", |_| "did not push");
+        format!("{phone_says} (the server {server_says})")
+    }
+}
+
+/// Why this phone last decided to be silent for a call that began.
+fn last_silence(phone: &Phone, call: &CallId) -> Option<Silence> {
+    phone.ring_log().into_iter().rev().find_map(|entry| match entry {
+        RingEntry::Decided(decision) if decision.push.call_id == *call => match decision.verdict {
+            Verdict::Silence { reason } => Some(reason),
+            Verdict::Ring { .. } => None,
+        },
+        RingEntry::Decided(_) | RingEntry::Stopped { .. } => None,
+    })
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn unknown(place: &str) -> String {
+    format!("{place:?} is no place: web, dashboard, zendesk, salesforce, hubspot, desktop, iphone or android")
+}
+
+/// A step that must fail, must fail for the reason that it names.
+fn as_expected(result: Result, fails: Option<&str>) -> Result {
+    match (result, fails) {
+        (Ok(()), None) => Ok(()),
+        (Err(trouble), None) => Err(trouble),
+        (Ok(()), Some(wanted)) => Err(format!("it worked, and should have failed with {wanted:?}")),
+        (Err(trouble), Some(wanted)) if trouble.to_lowercase().contains(&wanted.to_lowercase()) => Ok(()),
+        (Err(trouble), Some(wanted)) => Err(format!("it failed with {trouble:?} and not with {wanted:?}")),
+    }
+}
+
+fn describe_report(report: &hookswitch_backend::CallReport) -> String {
+    let from = report.call.from_name.clone().or_else(|| report.call.from.as_ref().map(PhoneNumber::to_string));
+    let from = from.unwrap_or_else(|| "a withheld number".into());
+    match (&report.forwarded_to, report.agent_was) {
+        (Some(number), _) => format!("a call from {from} goes to {number}"),
+        (None, Some(effective)) => format!("a call from {from}; the agent takes none: {effective:?}"),
+        (None, None) => format!("a call from {from} rings"),
+    }
+}
+
+fn describe_action(action: &Action) -> String {
+    match action {
+        Action::SignIn { on, who, with, fails, .. } => {
+            let how = match with {
+                crate::browser::Method::Password => "a password",
+                crate::browser::Method::Google => "Google",
+                crate::browser::Method::Sso => "SSO",
+            };
+            let fails = if fails.is_some() { "tries to sign in" } else { "signs in" };
+            format!("{who} {fails} on {on} with {how}")
+        }
+        Action::BeginSignIn { on } => format!("a sign-in begins on {on}, and the browser is minimised"),
+        Action::FinishSignIn { on, who, .. } => format!("{who} comes back to the sign-in page on {on}"),
+        Action::OpenRedirect { on, address, .. } => format!("somebody opens {address} on {on}"),
+        Action::Open { on } => format!("{on} is opened"),
+        Action::SignOut { on } => format!("sign-out on {on}"),
+        Action::Availability { on, to, .. } => format!("on {on}: {}", describe_availability(*to)),
+        Action::Tap { on, to } => format!("on {on}, without waiting: {}", describe_availability(*to)),
+        Action::Forward { on, to: Some(number), .. } => format!("on {on}: calls shall go to {number}"),
+        Action::Forward { on, to: None, .. } => format!("on {on}: forwarding off"),
+        Action::IncomingCall { call, who, .. } => format!("call {call} for {who}"),
+        Action::Answer { on, call, .. } => format!("{on} answers call {call}"),
+        Action::Decline { on, call } => format!("{on} declines call {call}"),
+        Action::HangUp { on, call } => format!("{on} hangs up call {call}"),
+        Action::PushAgain { on, call } => format!("the push of call {call} comes to {on} again"),
+        Action::Network { on, up: true } => format!("{on} has a network again"),
+        Action::Network { on, up: false } => format!("{on} loses its network"),
+        Action::Kill { on } => format!("the app on {on} is killed"),
+        Action::Start { on } => format!("the app on {on} is started"),
+        Action::Foreground { on } => format!("the app on {on} comes to the foreground"),
+        Action::Background { on } => format!("the app on {on} goes to the background"),
+        Action::Clock { on, ahead_seconds } => format!("the clock of {on} is set {ahead_seconds} s ahead"),
+        Action::Wait { seconds } => format!("{seconds} s pass"),
+        Action::ExpireToken { on, .. } => format!("the access token of {on} expires"),
+        Action::Repair { on } => format!("repair on {on}"),
+        Action::Revoke { who, reason } => format!("an administrator ends the sessions of {who}: {reason:?}"),
+        Action::OldServer { is: true } => "the server is an old one that pushes although calls are forwarded".into(),
+        Action::OldServer { is: false } => "the server knows the ring rule again".into(),
+        Action::RestoreBackup {} => "the server is restored from a backup".into(),
+    }
+}
+
+fn describe_availability(availability: hookswitch::wire::Availability) -> String {
+    use hookswitch::wire::{Availability, UnavailableReason};
+    match availability {
+        Availability::Available => "available",
+        Availability::Automatic => "automatic",
+        Availability::Unavailable { reason } => match reason {
+            UnavailableReason::Other => "unavailable",
+            UnavailableReason::BackOffice => "doing back office",
+            UnavailableReason::InTraining => "in training",
+            UnavailableReason::OnABreak => "on a break",
+            UnavailableReason::OutForLunch => "out for lunch",
+        },
+    }
+    .into()
+}
+
+fn describe_expectation(expectation: &Expectation) -> String {
+    match expectation {
+        Expectation::Session { on, is, .. } => format!("{on}: {is:?}"),
+        Expectation::Page { on, is } => format!("{on} shows the page {is}"),
+        Expectation::Availability { on, is } => format!("{on}: {}", describe_availability(*is)),
+        Expectation::Effective { on, is } => format!("{on}: {is:?}"),
+        Expectation::Forwarding { on, is: Some(number) } => format!("{on}: calls go to {number}"),
+        Expectation::Forwarding { on, is: None } => format!("{on}: forwarding is off"),
+        Expectation::Banner { on, is: Some(number) } => format!("{on}: a banner says that calls go to {number}"),
+        Expectation::Banner { on, is: None } => format!("{on}: no banner"),
+        Expectation::Rings { on, call } => format!("{on}: rings for call {call}"),
+        Expectation::Silent { on, call, because, .. } => format!("{on}: silent for call {call}, {because:?}"),
+        Expectation::Stopped { on, call, because } => {
+            format!("{on}: does not ring for call {call} any more, {because:?}")
+        }
+        Expectation::InCall { on, call } => format!("{on}: in call {call}"),
+        Expectation::Superseded { on, says } => format!("{on} says that a choice was not applied: {says}"),
+        Expectation::Refreshes { exactly, .. } => format!("exactly {exactly} refreshes"),
+        Expectation::Link { on, is } => format!("{on}: hears the server: {is:?}"),
+    }
+}

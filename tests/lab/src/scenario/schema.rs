@@ -1,0 +1,358 @@
+//! What a scenario may say. Each type here is a shape of JSON; unknown fields are mistakes.
+
+use std::fmt;
+
+use hookswitch::{
+    machine::Silence,
+    wire::{Availability, Effective, SignedOutReason, UnavailableReason},
+};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::browser::Method;
+
+/// A scenario.
+#[derive(Debug)]
+pub struct Scenario {
+    /// What it shows, in a sentence.
+    pub title: String,
+    /// Why it matters, for whoever reads the transcript.
+    pub story: Option<String>,
+    /// What happens and what must be seen, in order.
+    pub(crate) steps: Vec<Located>,
+}
+
+/// A step and the line of the file that it starts on.
+#[derive(Debug)]
+pub(crate) struct Located {
+    pub(crate) line: usize,
+    pub(crate) step: Step,
+}
+
+/// A step: something is done, or something must be seen.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Do(Action),
+    Expect(Expectation),
+}
+
+/// One place or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Places {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Places {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, String> {
+        match self {
+            Self::One(place) => std::slice::from_ref(place).iter(),
+            Self::Many(places) => places.iter(),
+        }
+    }
+}
+
+impl fmt::Display for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, place) in self.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{place}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Something that is done.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Action {
+    /// Somebody signs in on a surface or a phone.
+    SignIn {
+        on: String,
+        #[serde(rename = "as", default = "alice")]
+        who: String,
+        #[serde(default)]
+        password: Option<String>,
+        #[serde(default)]
+        with: Method,
+        #[serde(default)]
+        code: Code,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// A sign-in is begun and the browser minimised.
+    BeginSignIn {
+        on: String,
+    },
+    /// The browser that was minimised is used after all.
+    FinishSignIn {
+        on: String,
+        #[serde(rename = "as", default = "alice")]
+        who: String,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// A redirect that the phone did not ask for.
+    OpenRedirect {
+        on: String,
+        address: String,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// A page is opened in the browser, without signing in.
+    Open {
+        on: String,
+    },
+    SignOut {
+        on: String,
+    },
+    Availability {
+        on: String,
+        #[serde(deserialize_with = "availability")]
+        to: Availability,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// Forwarding to a number; `null` turns it off.
+    Forward {
+        on: String,
+        to: Option<String>,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// A tap that nobody waits for.
+    Tap {
+        on: String,
+        #[serde(deserialize_with = "availability")]
+        to: Availability,
+    },
+    IncomingCall {
+        call: String,
+        #[serde(rename = "as", default = "alice")]
+        who: String,
+        #[serde(default)]
+        from: Option<String>,
+        #[serde(default)]
+        name: Option<String>,
+    },
+    Answer {
+        on: String,
+        call: String,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    Decline {
+        on: String,
+        call: String,
+    },
+    HangUp {
+        on: String,
+        call: String,
+    },
+    /// The push of a call comes once more.
+    PushAgain {
+        on: String,
+        call: String,
+    },
+    Network {
+        on: String,
+        up: bool,
+    },
+    Kill {
+        on: String,
+    },
+    Start {
+        on: String,
+    },
+    Foreground {
+        on: String,
+    },
+    Background {
+        on: String,
+    },
+    /// The phone's wall clock is set, relative to the right time.
+    Clock {
+        on: String,
+        ahead_seconds: i64,
+    },
+    Wait {
+        seconds: u32,
+    },
+    /// The server forgets the phone's access token.
+    ExpireToken {
+        on: String,
+        #[serde(rename = "as", default = "alice")]
+        who: String,
+    },
+    Repair {
+        on: String,
+    },
+    /// An administrator ends all sessions of an agent.
+    Revoke {
+        #[serde(rename = "as", default = "alice")]
+        who: String,
+        reason: SignedOutReason,
+    },
+    /// The server plays one that does not know the ring rule.
+    OldServer {
+        is: bool,
+    },
+    /// The server comes back from a backup: a new epoch.
+    RestoreBackup {},
+}
+
+/// What is typed when a second factor is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// What the authenticator shows.
+    #[default]
+    Current,
+    /// This.
+    Given(String),
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(if text == "current" { Self::Current } else { Self::Given(text) })
+    }
+}
+
+/// Something that must be seen, within a few seconds.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "expect", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Expectation {
+    /// Whether somebody is signed in.
+    Session {
+        on: Places,
+        is: SessionIs,
+        /// For phones: what the agent is told.
+        #[serde(default)]
+        says: Option<String>,
+    },
+    /// Which page the browser stands on.
+    Page {
+        on: String,
+        is: String,
+    },
+    Availability {
+        on: Places,
+        #[serde(deserialize_with = "availability")]
+        is: Availability,
+    },
+    Effective {
+        on: Places,
+        is: Effective,
+    },
+    /// Forwarding to this number; `null`: off.
+    Forwarding {
+        on: Places,
+        is: Option<String>,
+    },
+    /// A phone says that calls go elsewhere; `null`: it does not.
+    Banner {
+        on: Places,
+        is: Option<String>,
+    },
+    /// The phone makes a sound.
+    Rings {
+        on: Places,
+        call: String,
+    },
+    /// The phone is silent for this call, because of the server (no push) or of its own decision.
+    Silent {
+        on: Places,
+        call: String,
+        because: Silence,
+        /// `server`: no push was sent; `phone`: the phone decided on a push.
+        #[serde(default)]
+        decided_by: Option<Decider>,
+    },
+    /// The phone rang and does not any more.
+    Stopped {
+        on: Places,
+        call: String,
+        because: StoppedBecause,
+    },
+    InCall {
+        on: String,
+        call: String,
+    },
+    /// A tap that was not applied, and what the agent is told.
+    Superseded {
+        on: String,
+        says: String,
+    },
+    /// How often the agent's phones have asked for fresh tokens since the scenario began.
+    Refreshes {
+        #[serde(rename = "as", default = "alice")]
+        who: String,
+        exactly: u64,
+    },
+    /// How the phone hears the server.
+    Link {
+        on: Places,
+        is: hookswitch::machine::view::LinkView,
+    },
+}
+
+/// Who kept a phone silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Decider {
+    Server,
+    Phone,
+}
+
+/// Why a phone stopped ringing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoppedBecause {
+    AnsweredHere,
+    DeclinedHere,
+    Silence(Silence),
+}
+
+impl<'de> Deserialize<'de> for StoppedBecause {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(match text.as_str() {
+            "answered_here" => Self::AnsweredHere,
+            "declined_here" => Self::DeclinedHere,
+            other => Self::Silence(Silence::deserialize(de::value::StrDeserializer::<D::Error>::new(other))?),
+        })
+    }
+}
+
+/// Whether somebody is signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SessionIs {
+    SignedIn,
+    SignedOut,
+    SigningIn,
+    ReauthRequired,
+    /// Signed in, and the server cannot be reached.
+    Offline,
+}
+
+fn alice() -> String {
+    "alice@acme.example".into()
+}
+
+/// `available`, `automatic`, or one of the reasons.
+fn availability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Availability, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(match text.as_str() {
+        "available" => Availability::Available,
+        "automatic" => Availability::Automatic,
+        reason => {
+            let reason = UnavailableReason::deserialize(de::value::StrDeserializer::<D::Error>::new(reason)).map_err(|_| {
+                de::Error::custom(format!(
+                    "{reason:?} is no availability: available, automatic, other, back_office, in_training, on_a_break or \
+                     out_for_lunch"
+                ))
+            })?;
+            Availability::Unavailable { reason }
+        }
+    })
+}

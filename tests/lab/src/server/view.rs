@@ -1,0 +1,408 @@
+//! Everything that the page draws, as one value: the page keeps nothing of its own.
+
+use hookswitch::{
+    machine::{
+        Decision, RingEntry, Superseded, Verdict, Wish,
+        ring::Identity,
+        view::{CallView, LinkView, PresenceView, SessionView, Status},
+    },
+    wire::{
+        Availability, Call, CallState, CannotRing, Effective, PhoneNumber, Platform, Role, Surface, UnavailableReason,
+    },
+};
+use hookswitch_backend::{CallReport, RingOutcome};
+use serde::Serialize;
+
+use super::Lab;
+use crate::{phone::Phone, timeline::Line, world::World};
+
+#[derive(Serialize)]
+pub(super) struct View {
+    base: String,
+    now: i64,
+    time_offset_ms: i64,
+    accounts: Vec<AccountView>,
+    switches: SwitchesView,
+    phones: Vec<PhoneView>,
+    calls: Vec<CallRow>,
+    timeline: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct AccountView {
+    email: String,
+    password: String,
+    name: String,
+    role: Role,
+    totp_code: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SwitchesView {
+    old_server: bool,
+}
+
+#[derive(Serialize)]
+struct PhoneView {
+    key: &'static str,
+    name: String,
+    platform: Platform,
+    power: &'static str,
+    network: &'static str,
+    foreground: bool,
+    clock_offset_ms: i64,
+    session: SessionRow,
+    presence: Option<PresenceRow>,
+    banner: Option<BannerRow>,
+    ringing: Option<RingingRow>,
+    call: Option<RingingRow>,
+    decisions: Vec<DecisionRow>,
+    login_url: Option<String>,
+}
+
+#[derive(Default, Serialize)]
+struct SessionRow {
+    state: &'static str,
+    status: Option<Status>,
+    reason: Option<String>,
+    email: Option<String>,
+    name: Option<String>,
+    access_token_expires_at: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct PresenceRow {
+    version: String,
+    effective: Effective,
+    availability: Availability,
+    pending: Option<PendingRow>,
+    superseded: Option<TextRow>,
+    forwarding: ForwardingRow,
+    link: LinkView,
+    as_of: i64,
+}
+
+#[derive(Serialize)]
+struct PendingRow {
+    what: &'static str,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct TextRow {
+    text: String,
+}
+
+#[derive(Serialize)]
+struct ForwardingRow {
+    on: bool,
+    number: Option<PhoneNumber>,
+}
+
+#[derive(Serialize)]
+struct BannerRow {
+    text: String,
+    number: PhoneNumber,
+}
+
+#[derive(Serialize)]
+struct RingingRow {
+    call_id: String,
+    from: Option<PhoneNumber>,
+    from_name: Option<String>,
+    since: i64,
+}
+
+#[derive(Serialize)]
+struct DecisionRow {
+    call_id: String,
+    at: i64,
+    verdict: &'static str,
+    rule: String,
+    explanation: String,
+    inputs: Vec<(&'static str, String)>,
+    platform: String,
+}
+
+#[derive(Serialize)]
+struct CallRow {
+    call_id: String,
+    from: Option<PhoneNumber>,
+    from_name: Option<String>,
+    state: &'static str,
+    answered_by: Option<String>,
+    at: i64,
+    devices: Vec<DeviceRow>,
+}
+
+#[derive(Serialize)]
+struct DeviceRow {
+    key: String,
+    outcome: &'static str,
+    reason: Option<String>,
+}
+
+pub(super) fn view(lab: &Lab) -> View {
+    let world = &lab.world;
+    View {
+        base: world.base.clone(),
+        now: world.clock.now(),
+        time_offset_ms: lab.actions.time_offset(),
+        accounts: world
+            .agents
+            .iter()
+            .filter_map(|agent| {
+                Some(AccountView {
+                    email: agent.email.clone(),
+                    password: agent.password.clone(),
+                    name: agent.name.clone(),
+                    role: agent.role,
+                    totp_code: match agent.totp_secret {
+                        Some(_) => Some(world.operator.totp_code(&agent.email)?),
+                        None => None,
+                    },
+                })
+            })
+            .collect(),
+        switches: SwitchesView { old_server: lab.actions.old_server() },
+        phones: world.phones.iter().map(|phone| phone_view(phone)).collect(),
+        calls: calls(world),
+        timeline: world.timeline.after(0),
+    }
+}
+
+fn phone_view(phone: &Phone) -> PhoneView {
+    let seen = phone.view();
+    let (session, presence, banner, ringing, call) = match seen {
+        Some(seen) => {
+            let banner = seen.presence.as_ref().and_then(|presence| presence.banner.as_ref()).map(|banner| BannerRow {
+                text: format!("Calls go to {}. This phone stays silent.", banner.number),
+                number: banner.number.clone(),
+            });
+            let presence = seen.presence.as_ref().map(|presence| presence_row(presence, seen.link));
+            (
+                session_row(&seen.session),
+                presence,
+                banner,
+                seen.ringing.first().map(ringing_row),
+                seen.in_call.as_ref().map(ringing_row),
+            )
+        }
+        None => (SessionRow { state: "signed_out", ..SessionRow::default() }, None, None, None, None),
+    };
+    PhoneView {
+        key: phone.key,
+        name: phone.name.clone(),
+        platform: phone.platform,
+        power: if phone.is_on() { "on" } else { "off" },
+        network: if phone.cable.is_up() { "up" } else { "down" },
+        foreground: phone.is_foreground(),
+        clock_offset_ms: phone.clock.skew(),
+        session,
+        presence,
+        banner,
+        ringing,
+        call,
+        decisions: phone.ring_log().iter().rev().filter_map(decision_row).take(20).collect(),
+        login_url: phone.login_url(),
+    }
+}
+
+fn session_row(session: &SessionView) -> SessionRow {
+    let bare = |state| SessionRow { state, ..SessionRow::default() };
+    match session {
+        SessionView::Loading => bare("loading"),
+        SessionView::Locked => bare("locked"),
+        SessionView::SignedOut { why } => SessionRow { reason: why.explain().map(str::to_owned), ..bare("signed_out") },
+        SessionView::SigningIn { .. } => bare("signing_in"),
+        SessionView::SignedIn { agent, status, token_expires_at } => SessionRow {
+            status: Some(*status),
+            email: agent.email.clone(),
+            name: agent.name.clone(),
+            access_token_expires_at: Some(*token_expires_at),
+            ..bare("signed_in")
+        },
+        SessionView::ReauthRequired { agent, reason } => SessionRow {
+            reason: Some(reason.explain().to_owned()),
+            email: agent.email.clone(),
+            name: agent.name.clone(),
+            ..bare("reauth_required")
+        },
+        SessionView::SigningOut => bare("signing_out"),
+    }
+}
+
+fn presence_row(presence: &PresenceView, link: LinkView) -> PresenceRow {
+    let confirmed = &presence.confirmed;
+    PresenceRow {
+        version: confirmed.version.to_string(),
+        effective: confirmed.presence.effective,
+        availability: confirmed.presence.availability,
+        pending: presence.pending.first().map(|wish| PendingRow {
+            what: match wish {
+                Wish::Availability { .. } => "availability",
+                Wish::Forwarding { .. } => "forwarding",
+            },
+            text: describe_wish(wish),
+        }),
+        superseded: presence.superseded.as_ref().map(|Superseded { wish, why, .. }| TextRow {
+            text: format!("“{}” was not applied. {why}", describe_wish(wish)),
+        }),
+        forwarding: ForwardingRow {
+            on: confirmed.presence.forwarding.is_on(),
+            number: confirmed.presence.forwarding.number.clone(),
+        },
+        link,
+        as_of: confirmed.at,
+    }
+}
+
+fn describe_wish(wish: &Wish) -> String {
+    match wish {
+        Wish::Availability { availability } => match availability {
+            Availability::Available => "Available".into(),
+            Availability::Automatic => "Automatic".into(),
+            Availability::Unavailable { reason } => match reason {
+                UnavailableReason::Other => "Unavailable",
+                UnavailableReason::BackOffice => "Back office",
+                UnavailableReason::InTraining => "In training",
+                UnavailableReason::OnABreak => "On a break",
+                UnavailableReason::OutForLunch => "Out for lunch",
+            }
+            .into(),
+        },
+        Wish::Forwarding { number: Some(number) } => format!("Forward to {number}"),
+        Wish::Forwarding { number: None } => "Forwarding off".into(),
+    }
+}
+
+fn ringing_row(call: &CallView) -> RingingRow {
+    RingingRow {
+        call_id: call.call_id.to_string(),
+        from: call.from.clone(),
+        from_name: call.from_name.clone(),
+        since: call.since,
+    }
+}
+
+fn decision_row(entry: &RingEntry) -> Option<DecisionRow> {
+    let RingEntry::Decided(decision) = entry else { return None };
+    let (verdict, rule) = match decision.verdict {
+        Verdict::Ring { .. } => ("ring", "none".to_owned()),
+        Verdict::Silence { reason } => (
+            "silence",
+            serde_json::to_value(reason).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
+        ),
+    };
+    Some(DecisionRow {
+        call_id: decision.push.call_id.to_string(),
+        at: decision.at,
+        verdict,
+        rule,
+        explanation: decision.explain(),
+        inputs: inputs(decision),
+        platform: decision.action.explain().to_owned(),
+    })
+}
+
+/// What the rule looked at, in the order in which it looks.
+fn inputs(decision: &Decision) -> Vec<(&'static str, String)> {
+    let Decision { push, facts, .. } = decision;
+    let on = |on: bool| if on { "on" } else { "off" };
+    let identity = match &facts.identity {
+        Identity::SignedIn { account } if *account == push.account => "signed in, it is this agent's call".to_owned(),
+        Identity::SignedIn { .. } => "signed in as somebody else".to_owned(),
+        Identity::SignedOut => "nobody is signed in".to_owned(),
+        Identity::Unknown => "not known yet".to_owned(),
+    };
+    let knows = facts.routing.map_or("nothing".to_owned(), |routing| {
+        format!("forwarding {} at {}", on(routing.forwarding_on), routing.version)
+    });
+    let newer = match facts.routing {
+        Some(routing) if routing.version >= push.routing => "the phone knows the newer state",
+        Some(_) | None => "the push knows the newer state",
+    };
+    vec![
+        ("agent", identity),
+        ("call", format!("{:?}", facts.call).to_lowercase()),
+        ("push says", format!("forwarding {} at {}", on(push.forwarding_on), push.routing)),
+        ("phone knows", knows),
+        ("believed", newer.to_owned()),
+        ("other call", if facts.busy { "yes" } else { "no" }.to_owned()),
+        (
+            "server time",
+            facts.server_now.map_or("not heard yet".to_owned(), |now| {
+                let left = (push.expires_at - now) / 1_000;
+                if left > 0 { format!("{left} s left to ring") } else { format!("{} s too late", -left) }
+            }),
+        ),
+    ]
+}
+
+/// The calls of everybody, newest first.
+fn calls(world: &World) -> Vec<CallRow> {
+    let reports = world.agents.iter().filter_map(|agent| world.operator.calls(&agent.email).ok()).flatten();
+    let mut rows: Vec<CallRow> = reports.map(|report| call_row(world, report)).collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.at));
+    rows.truncate(20);
+    rows
+}
+
+fn call_row(world: &World, report: CallReport) -> CallRow {
+    let Call { call_id, from, from_name, state, started_at, .. } = report.call;
+    let place = |surface: &Surface| match surface {
+        Surface::Web => "web".to_owned(),
+        Surface::Desktop => "desktop".to_owned(),
+        Surface::Dashboard => "dashboard".to_owned(),
+        Surface::Cti { host } => host.clone(),
+        Surface::Forwarded => "forwarded".to_owned(),
+        Surface::Mobile { device } => world
+            .phones
+            .iter()
+            .find(|phone| phone.device().as_ref() == Some(device))
+            .map_or_else(|| "another phone".to_owned(), |phone| phone.key.to_owned()),
+    };
+    let mut devices: Vec<DeviceRow> = Vec::new();
+    for phone in &world.phones {
+        let Some(device) = phone.device() else { continue };
+        let Some(ring) = report.devices.iter().find(|ring| ring.device == device) else { continue };
+        let decision = phone
+            .ring_log()
+            .into_iter()
+            .rev()
+            .filter_map(|entry| decision_row(&entry))
+            .find(|row| row.call_id == call_id.as_str());
+        let (outcome, reason) = match (ring.outcome, decision) {
+            (_, Some(decision)) if decision.verdict == "ring" => ("rings", None),
+            (_, Some(decision)) => ("silent", Some(decision.rule)),
+            (RingOutcome::NotPushed(why), None) => (
+                "not_pushed",
+                Some(match why {
+                    CannotRing::ForwardingActive => "forwarding_active".to_owned(),
+                    CannotRing::NotAvailable => "not_available".to_owned(),
+                    CannotRing::InAnotherCall => "in_another_call".to_owned(),
+                    CannotRing::NoPushToken => "no_push_token".to_owned(),
+                }),
+            ),
+            (RingOutcome::Pushed, None) => ("silent", Some("offline".to_owned())),
+        };
+        devices.push(DeviceRow { key: phone.key.to_owned(), outcome, reason });
+    }
+    match &report.forwarded_to {
+        Some(number) => {
+            devices.push(DeviceRow { key: "forwarded".into(), outcome: "rings", reason: Some(number.to_string()) })
+        }
+        None if report.agent_was.is_none() => {
+            for key in ["web", "desktop"] {
+                devices.push(DeviceRow { key: key.into(), outcome: "rings", reason: None });
+            }
+        }
+        None => {}
+    }
+    let (state, answered_by) = match &state {
+        CallState::Ringing => ("ringing", None),
+        CallState::Answered { by } => ("answered", Some(place(by))),
+        CallState::Ended => ("ended", None),
+    };
+    CallRow { call_id: call_id.to_string(), from, from_name, state, answered_by, at: started_at, devices }
+}

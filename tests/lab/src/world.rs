@@ -1,0 +1,165 @@
+//! The world of the lab: the backend, two phones, a browser and a desktop app; and everything that may happen to them.
+
+use std::{path::Path, sync::Arc};
+
+use hookswitch::{http::Network, machine::Failure, ports::Http, wire::Platform};
+use hookswitch_backend::{AgentSeed, Backend, Clock, Operator};
+
+use crate::{
+    browser::Browser,
+    clock::PhoneClock,
+    phone::Phone,
+    timeline::{Kind, Timeline},
+};
+
+/// How a world is set up.
+#[derive(Default)]
+pub(crate) struct Setup {
+    /// Who works here; empty: the demo accounts.
+    pub(crate) agents: Vec<AgentSeed>,
+    /// Origins that may show the backend's pages in a frame.
+    pub(crate) framers: Vec<String>,
+    /// Work a password is; the lab's are not worth protecting, but the interactive one takes the real cost.
+    pub(crate) cheap_passwords: bool,
+}
+
+/// The world of the lab.
+pub(crate) struct World {
+    pub(crate) operator: Operator,
+    pub(crate) clock: Clock,
+    pub(crate) base: String,
+    upstream: String,
+    pub(crate) phones: Vec<Arc<Phone>>,
+    /// All browser surfaces share one browser, and so one session.
+    pub(crate) browser: Browser,
+    /// The desktop app has cookies of its own.
+    pub(crate) desktop: Browser,
+    pub(crate) timeline: Arc<Timeline>,
+    pub(crate) agents: Vec<AgentSeed>,
+    _backend: Backend,
+}
+
+impl World {
+    /// Builds the world; each phone has a folder under `folder`.
+    pub(crate) async fn start(folder: &Path, setup: Setup) -> Result<Arc<Self>, String> {
+        let clock = Clock::system();
+        let mut config = hookswitch_backend::Config {
+            clock: clock.clone(),
+            framers: setup.framers,
+            ..hookswitch_backend::Config::default()
+        };
+        if setup.cheap_passwords {
+            config.password_cost = hookswitch_backend::PasswordCost { memory_kib: 64, passes: 1 };
+        }
+        let backend = Backend::start(config).await.map_err(|error| error.to_string())?;
+        let operator = backend.operator();
+        let agents = if setup.agents.is_empty() { AgentSeed::demo() } else { setup.agents };
+        for agent in &agents {
+            operator.add_agent(agent.clone()).await.map_err(|error| format!("{}: {error}", agent.email))?;
+        }
+        let base = backend.base_url().to_owned();
+        let timeline = Arc::new(Timeline::new(clock.clone()));
+        let network: Arc<dyn Http> = Arc::new(Network::new().map_err(|failure| failure.to_string())?);
+        let began = clock.now() - 1_000;
+        let phone = |key: &'static str, name: &str, platform| {
+            let clock = PhoneClock::new(clock.clone(), began);
+            let (network, timeline) = (Arc::clone(&network), Arc::clone(&timeline));
+            Phone::new(key, name, platform, folder.join(key), &base, clock, network, timeline)
+        };
+        let phones =
+            vec![phone("iphone", "iPhone", Platform::Ios), phone("android", "Android phone", Platform::Android)];
+        let browser = || Browser::new(&base, backend.upstream_url());
+        let world = Arc::new(Self {
+            operator,
+            clock,
+            phones,
+            browser: browser()?,
+            desktop: browser()?,
+            base: base.clone(),
+            upstream: backend.upstream_url().to_owned(),
+            timeline,
+            agents,
+            _backend: backend,
+        });
+        tokio::spawn(deliver_pushes(Arc::downgrade(&world), world.operator.pushes()));
+        tokio::spawn(note_requests(Arc::clone(&world.timeline), world.operator.requests()));
+        for phone in &world.phones {
+            phone.start(true).await.map_err(|failure| failure.to_string())?;
+        }
+        Ok(world)
+    }
+
+    pub(crate) fn phone(&self, key: &str) -> Option<&Arc<Phone>> {
+        self.phones.iter().find(|phone| phone.key == key)
+    }
+
+    /// The browser of a surface, and how the backend calls the surface.
+    pub(crate) fn surface<'a>(&'a self, name: &'a str) -> Option<(&'a Browser, &'static str, &'static str)> {
+        Some(match name {
+            "web" => (&self.browser, "web", "/app/web"),
+            "dashboard" => (&self.browser, "dashboard", "/app/dashboard"),
+            "zendesk" => (&self.browser, "cti-zendesk", "/app/cti/zendesk"),
+            "salesforce" => (&self.browser, "cti-salesforce", "/app/cti/salesforce"),
+            "hubspot" => (&self.browser, "cti-hubspot", "/app/cti/hubspot"),
+            "desktop" => (&self.desktop, "desktop", "/app/desktop"),
+            _ => return None,
+        })
+    }
+
+    /// The system browser of a phone: nobody is signed in there.
+    pub(crate) fn phone_browser(&self) -> Result<Browser, String> {
+        Browser::new(&self.base, &self.upstream)
+    }
+
+    /// Moves time forward for everybody.
+    pub(crate) fn advance(&self, ms: i64) {
+        self.timeline.add("lab", Kind::Event, format!("{} s pass", ms / 1_000));
+        self.clock.jump(ms);
+        self.timeline.touch();
+    }
+
+    /// Expires the access token of a phone, at the server only: the phone finds out by a 401.
+    pub(crate) fn expire_token(&self, phone: &Phone, email: &str) -> Result<(), Failure> {
+        phone.note(Kind::Fault, "the server forgets this phone's access token");
+        self.operator
+            .expire_access_tokens(email, phone.device().as_ref())
+            .map_err(|error| Failure::internal(error.to_string()))
+    }
+}
+
+/// Carries pushes to phones, as APNs and FCM would.
+async fn deliver_pushes(
+    world: std::sync::Weak<World>,
+    mut pushes: tokio::sync::broadcast::Receiver<hookswitch_backend::OutboxEntry>,
+) {
+    while let Ok(entry) = pushes.recv().await {
+        let Some(world) = world.upgrade() else { return };
+        let Some(phone) = world.phones.iter().find(|phone| phone.device().as_ref() == Some(&entry.device)) else {
+            continue;
+        };
+        let what = match entry.payload.kind {
+            hookswitch::wire::PushKind::Incoming => "pushes a call to",
+            hookswitch::wire::PushKind::AnsweredElsewhere => "tells of an answer elsewhere",
+            hookswitch::wire::PushKind::Ended => "tells of the end of a call",
+        };
+        world.timeline.add("server", Kind::Push, format!("{what} {}", phone.name));
+        if let Err(failure) = phone.deliver(entry.payload).await {
+            phone.note(Kind::Fault, format!("a push could not be delivered: {failure}"));
+        }
+    }
+}
+
+async fn note_requests(
+    timeline: Arc<Timeline>,
+    mut requests: tokio::sync::broadcast::Receiver<hookswitch_backend::RequestLog>,
+) {
+    while let Ok(request) = requests.recv().await {
+        // Phones tell of their requests themselves: what they sent, not what arrived.
+        let browser =
+            matches!(request.who.as_str(), "web" | "dashboard" | "desktop") || request.who.starts_with("cti-");
+        if browser && request.method != "GET" {
+            let who = request.who.trim_start_matches("cti-");
+            timeline.add(who, Kind::Request, format!("{} {} → {}", request.method, request.path, request.status));
+        }
+    }
+}
