@@ -78,7 +78,7 @@ pub(crate) fn claims() -> Claims {
         aud: vec!["hookswitch-mobile".into()],
         sub: "alice".into(),
         nonce: Some(NONCE),
-        exp: EPOCH / 1_000 + 3_600,
+        exp: EPOCH / 1_000 + 24 * 3_600,
         email: Some("alice@example.com".into()),
         name: Some("Alice Martin".into()),
     }

@@ -1,1 +1,478 @@
-use super::*;
+use hookswitch_wire::{CallPush, CallState, Effective, PushKind, Version};
+
+use crate::{
+    calls::LEASE_RENEWAL,
+    event::{Command, Event, Knowledge, Loaded, Outcome},
+    phone::*,
+    ring::{CallKnowledge, Registration, Routing, Silence, Stopped, TOMBSTONE_LIFE, Verdict},
+    *,
+};
+
+fn because(reason: Silence) -> Stopped {
+    Stopped::Because { reason }
+}
+
+#[track_caller]
+fn rings(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Ring { .. })
+}
+
+fn silent(reason: Silence) -> Verdict {
+    Verdict::Silence { reason }
+}
+
+/// A phone that rings for the call c1, which the server's state of revision 2 has.
+fn ringing() -> Phone {
+    let mut phone = Phone::signed_in();
+    phone.hears(with_call(2, "c1", CallState::Ringing));
+    assert!(rings(phone.gets(push("c1", 2))));
+    assert_eq!(phone.ringing(), ["c1"]);
+    phone.forget_history();
+    phone
+}
+
+fn answering() -> (Phone, CommandId) {
+    let mut phone = ringing();
+    let answer = phone.command(Command::Answer { call_id: "c1".into() });
+    (phone, answer)
+}
+
+fn in_call() -> Phone {
+    let (mut phone, _) = answering();
+    phone.answer(answer_call, is_state(with_call(3, "c1", here())));
+    phone.forget_history();
+    phone
+}
+
+#[test]
+fn a_stop_that_comes_before_its_start_keeps_the_phone_silent() {
+    for (kind, reason) in
+        [(PushKind::AnsweredElsewhere, Silence::AnsweredElsewhere), (PushKind::Ended, Silence::CallEnded)]
+    {
+        let mut phone = Phone::in_background();
+        assert_eq!(phone.gets(stop("c1", kind)), silent(reason));
+        assert_eq!(phone.gets(push("c1", 2)), silent(reason));
+        assert_eq!(phone.stops(), []);
+        assert_eq!(phone.requests(), Vec::<&Request>::new());
+    }
+}
+
+#[test]
+fn a_stop_stops_the_ringing_at_once() {
+    for (kind, reason) in
+        [(PushKind::AnsweredElsewhere, Silence::AnsweredElsewhere), (PushKind::Ended, Silence::CallEnded)]
+    {
+        let mut phone = ringing();
+        phone.gets(stop("c1", kind));
+        assert_eq!(phone.stops(), [("c1".into(), because(reason))]);
+        assert_eq!(phone.ringing(), Vec::<String>::new());
+        assert_eq!(phone.gets(push("c1", 9)), silent(reason), "and it does not ring again");
+    }
+}
+
+#[test]
+fn a_duplicate_rings_once() {
+    let mut phone = ringing();
+    assert_eq!(phone.gets(push("c1", 2)), silent(Silence::Duplicate));
+    assert_eq!(phone.stops(), []);
+    assert_eq!(phone.ringing(), ["c1"]);
+}
+
+#[test]
+fn a_second_call_does_not_ring_while_the_first_does_or_runs() {
+    for mut phone in [ringing(), answering().0, in_call()] {
+        assert_eq!(phone.gets(push("c2", 9)), silent(Silence::InAnotherCall));
+    }
+}
+
+#[test]
+fn a_state_that_says_answered_elsewhere_or_ended_stops_the_ringing() {
+    let told = [
+        (with_call(3, "c1", elsewhere()), Silence::AnsweredElsewhere),
+        (with_call(3, "c1", CallState::Ended), Silence::CallEnded),
+        (state(3), Silence::CallEnded),
+        (forwarding(3), Silence::ForwardingActive),
+    ];
+    for (snapshot, reason) in told {
+        let mut phone = ringing();
+        phone.hears(snapshot);
+        assert_eq!(phone.stops(), [("c1".into(), because(reason))]);
+        assert_eq!(phone.timers.keys().filter(|t| matches!(t, Timer::RingUntil { .. })).count(), 0);
+    }
+}
+
+#[test]
+fn a_call_on_another_device_stops_the_ringing_here() {
+    let mut phone = ringing();
+    let mut busy = with_call(3, "c1", CallState::Ringing);
+    busy.presence.effective = Effective::InCall;
+    phone.hears(busy);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::InAnotherCall))]);
+}
+
+#[test]
+fn turning_forwarding_on_stops_a_call_that_rings_and_leaves_one_that_runs() {
+    let mut phone = in_call();
+    let mut forwarded = forwarding(4);
+    forwarded.calls = with_call(4, "c1", here()).calls;
+    phone.hears(forwarded);
+    assert!(phone.view().in_call.is_some());
+
+    let mut phone = ringing();
+    let mut forwarded = forwarding(3);
+    forwarded.calls = with_call(3, "c1", CallState::Ringing).calls;
+    phone.hears(forwarded);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::ForwardingActive))]);
+}
+
+#[test]
+fn a_state_older_than_the_push_stops_nothing() {
+    // The phone has no state; the first one it gets comes from a node that is behind.
+    let mut phone = Phone::woken();
+    assert!(rings(phone.gets(push("c1", 9))));
+    phone.answer(fetch, is_state(forwarding(8)));
+    assert_eq!(phone.stops(), []);
+    phone.event(Event::Foreground);
+    phone.hears(forwarding(10));
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::ForwardingActive))]);
+}
+
+#[test]
+fn what_only_the_push_knows_is_verified_at_once_even_in_the_background() {
+    let mut phone = Phone::in_background();
+    assert_eq!(phone.gets(push("c1", 2)), Verdict::Ring { until: EPOCH + 30_000, verify: true });
+    assert_eq!(phone.sent(fetch), 1);
+    phone.answer(fetch, is_state(forwarding(3)));
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::ForwardingActive))]);
+}
+
+#[test]
+fn what_cannot_be_verified_rings_on() {
+    for outcome in [unreachable(), unavailable(503), captive_portal()] {
+        let mut phone = Phone::in_background();
+        phone.gets(push("c1", 2));
+        phone.answer(fetch, outcome);
+        assert_eq!(phone.ringing(), ["c1"]);
+    }
+}
+
+#[test]
+fn a_ring_that_nobody_stops_ends_with_the_call() {
+    let mut phone = Phone::in_background();
+    phone.gets(push("c1", 2));
+    phone.answer(fetch, unreachable());
+    let left = u64::try_from(EPOCH + 30_000 - phone.now.wall).unwrap_or(0);
+    phone.advance(left - 1);
+    assert_eq!(phone.ringing(), ["c1"]);
+    phone.advance(1);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::Expired))]);
+    assert_eq!(phone.timers.len(), 0);
+}
+
+#[test]
+fn a_late_push_is_silent_by_the_servers_clock_and_not_by_the_phones() {
+    let mut phone = Phone::signed_in();
+    phone.now.wall += 10 * 365 * 24 * 3_600_000;
+    assert!(rings(phone.gets(push("c1", 1))));
+    let mut phone = Phone::in_background();
+    phone.pass(30_000);
+    phone.now.wall = 0;
+    assert_eq!(phone.gets(push("c1", 1)), silent(Silence::Expired));
+}
+
+#[test]
+fn a_phone_without_the_servers_clock_does_not_ring_for_ever() {
+    let mut phone = Phone::woken();
+    phone.now.wall += 10 * 365 * 24 * 3_600_000;
+    assert!(rings(phone.gets(push("c1", 1))));
+    phone.advance(super::LONGEST_RING);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::Expired))]);
+}
+
+// ---- what the agent does ---------------------------------------------------------------------------------------
+
+#[test]
+fn an_answer_is_told_to_the_server_and_leased_as_long_as_the_call_runs() {
+    let (mut phone, answer) = answering();
+    assert_eq!(phone.stops(), [("c1".into(), Stopped::AnsweredHere)]);
+    assert!(!phone.has_reply(answer));
+    phone.answer(answer_call, is_state(with_call(3, "c1", here())));
+    assert_eq!(phone.reply_to(answer), &Ok(Reply::Done));
+    assert_eq!(phone.view().in_call.unwrap().from_name.as_deref(), Some("A Customer"));
+    phone.forget_history();
+    for rev in 4..8 {
+        phone.advance(LEASE_RENEWAL);
+        phone.answer(lease, is_state(with_call(rev, "c1", here())));
+        if phone.stream.is_some() {
+            phone.hears_heartbeat();
+        }
+    }
+    assert_eq!(phone.sent(lease), 4);
+    let over = phone.command(Command::HangUp { call_id: "c1".into() });
+    phone.answer(api, is_state(state(9)));
+    assert_eq!(phone.reply_to(over), &Ok(Reply::Done));
+    phone.forget_history();
+    phone.advance(LEASE_RENEWAL * 2);
+    assert_eq!(phone.sent(lease), 0);
+    assert_eq!(phone.view().in_call, None);
+}
+
+#[test]
+fn an_answer_that_came_too_late_says_so() {
+    let (mut phone, answer) = answering();
+    let detail = Some("The call was answered on another device.".to_owned());
+    phone.answer(answer_call, Outcome::Refused { status: 409, code: "call_taken".into(), detail, current: None });
+    assert_eq!(phone.failure_of(answer).why(), "The call was answered on another device.");
+    assert_eq!(phone.stops().last(), Some(&("c1".into(), because(Silence::AnsweredElsewhere))));
+    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.gets(push("c1", 3)), silent(Silence::AnsweredElsewhere));
+}
+
+#[test]
+fn an_answer_without_a_network_fails_and_the_call_is_not_kept() {
+    for outcome in [unreachable(), unavailable(503)] {
+        let (mut phone, answer) = answering();
+        phone.answer(answer_call, outcome);
+        assert!(matches!(phone.failure_of(answer), Failure::Offline { .. }));
+        assert_eq!(phone.view().in_call, None);
+    }
+}
+
+#[test]
+fn hanging_up_while_the_answer_is_on_its_way_is_final() {
+    let (mut phone, answer) = answering();
+    phone.command(Command::HangUp { call_id: "c1".into() });
+    phone.answer(answer_call, is_state(with_call(3, "c1", here())));
+    assert!(matches!(phone.failure_of(answer), Failure::Cancelled { .. }));
+    assert_eq!(phone.view().in_call, None);
+    phone.forget_history();
+    phone.advance(LEASE_RENEWAL * 3);
+    assert_eq!(phone.sent(lease), 0, "nobody stays in call for ever");
+}
+
+#[test]
+fn an_answer_granted_for_a_call_that_is_over_by_then_is_no_call() {
+    let (mut phone, answer) = answering();
+    phone.answer(answer_call, is_state(with_call(3, "c1", CallState::Ended)));
+    assert!(phone.reply_to(answer).is_err());
+    assert_eq!(phone.view().in_call, None);
+}
+
+#[test]
+fn the_stop_push_that_our_own_answer_causes_does_not_end_our_call() {
+    let (mut phone, _) = answering();
+    phone.gets(stop("c1", PushKind::AnsweredElsewhere));
+    assert!(phone.view().in_call.is_some());
+    let mut phone = in_call();
+    phone.gets(stop("c1", PushKind::AnsweredElsewhere));
+    assert!(phone.view().in_call.is_some());
+    phone.gets(stop("c1", PushKind::Ended));
+    assert_eq!(phone.view().in_call, None, "but an end is an end");
+}
+
+#[test]
+fn a_decline_stops_the_ringing_at_once_and_is_told_to_the_server() {
+    let mut phone = ringing();
+    let declined = phone.command(Command::Decline { call_id: "c1".into() });
+    assert_eq!(phone.stops(), [("c1".into(), Stopped::DeclinedHere)]);
+    phone.answer(api, unreachable());
+    assert!(matches!(phone.failure_of(declined), Failure::Offline { .. }));
+    assert_eq!(phone.gets(push("c1", 3)), silent(Silence::CallEnded));
+}
+
+#[test]
+fn a_call_that_does_not_ring_here_can_be_neither_answered_nor_declined_nor_hung_up() {
+    for command in [
+        Command::Answer { call_id: "c9".into() },
+        Command::Decline { call_id: "c9".into() },
+        Command::HangUp { call_id: "c9".into() },
+    ] {
+        let mut phone = ringing();
+        let id = phone.command(command);
+        assert!(matches!(phone.failure_of(id), Failure::Forbidden { .. }));
+        assert_eq!(phone.requests(), Vec::<&Request>::new());
+    }
+    let mut phone = ringing();
+    let id = phone.command(Command::HangUp { call_id: "c1".into() });
+    assert!(phone.reply_to(id).is_err(), "it rings; it is not in call");
+}
+
+#[test]
+fn a_lease_that_the_server_does_not_know_any_more_ends_the_call() {
+    let mut phone = in_call();
+    phone.advance(LEASE_RENEWAL);
+    phone.answer(lease, unreachable());
+    assert!(phone.view().in_call.is_some(), "one that fails is renewed by the next one");
+    phone.advance(LEASE_RENEWAL);
+    phone.answer(lease, refused(404, "not_found"));
+    assert_eq!(phone.view().in_call, None);
+}
+
+#[test]
+fn a_call_that_runs_is_leased_in_the_background_and_nothing_else_happens_there() {
+    let mut phone = in_call();
+    phone.event(Event::Background);
+    for rev in 10..16 {
+        phone.advance(LEASE_RENEWAL);
+        while phone.open.values().any(lease) {
+            phone.answer(lease, is_state(with_call(rev, "c1", here())));
+        }
+        if phone.stream.is_some() {
+            phone.hears_heartbeat();
+        }
+    }
+    assert!(phone.sent(lease) >= 5);
+    assert_eq!(phone.timers.keys().collect::<Vec<_>>(), [&Timer::Lease { call_id: "c1".into() }]);
+    assert_eq!(phone.sent(api), phone.sent(lease));
+}
+
+// ---- a phone that a push has started ---------------------------------------------------------------------------
+
+fn knowledge(forwarding_on: bool, calls: &[(&str, CallKnowledge)]) -> Knowledge {
+    let version = Version::new(1, 5);
+    Knowledge {
+        account: Some("alice".into()),
+        routing: Some(Routing { version, forwarding_on, effective: Effective::Available }),
+        registration: Registration::Registered,
+        calls: calls.iter().map(|(id, how)| ((*id).into(), *how, EPOCH + 60_000)).collect(),
+    }
+}
+
+fn before_first_unlock(knowledge: Option<Knowledge>) -> Phone {
+    let mut phone = Phone::loading(Loaded::KeyUnavailable { knowledge });
+    phone.release_storage();
+    phone
+}
+
+#[test]
+fn a_locked_phone_decides_by_what_is_readable_without_the_key() {
+    let mut phone = before_first_unlock(Some(knowledge(true, &[])));
+    assert_eq!(phone.gets(push("c1", 5)), silent(Silence::ForwardingActive));
+    assert!(rings(phone.gets(push("c2", 6))), "the push is newer");
+
+    let mut phone = before_first_unlock(Some(knowledge(false, &[("c1", CallKnowledge::Ended)])));
+    assert_eq!(phone.gets(push("c1", 5)), silent(Silence::CallEnded));
+    assert_eq!(phone.gets(CallPush { account: "bob".into(), ..push("c2", 5) }), silent(Silence::OtherAccount));
+
+    let mut phone = before_first_unlock(Some(Knowledge { account: None, ..knowledge(false, &[]) }));
+    assert_eq!(phone.gets(push("c1", 5)), silent(Silence::SignedOut));
+
+    let mut phone = before_first_unlock(None);
+    assert!(rings(phone.gets(push("c1", 5))), "unknown means ring");
+}
+
+#[test]
+fn a_call_that_rang_before_the_vault_was_read_is_judged_again_and_verified() {
+    let alice = |knowledge| Contents { knowledge: Some(knowledge), ..Phone::contents_of_alice() };
+    let late = |contents: Contents| {
+        let mut phone = Phone::loading(Loaded::Contents(contents));
+        assert!(rings(phone.gets(push("c1", 5))));
+        phone.release_storage();
+        phone
+    };
+    let stopped = |phone: Phone| phone.stops().last().map(|(_, why)| *why);
+    assert_eq!(stopped(late(alice(knowledge(true, &[])))), Some(because(Silence::ForwardingActive)));
+    let ended = late(alice(knowledge(false, &[("c1", CallKnowledge::Ended)])));
+    assert_eq!(stopped(ended), Some(because(Silence::CallEnded)));
+    assert_eq!(stopped(late(Contents::default())), Some(because(Silence::SignedOut)));
+    let mut somebody_else = Phone::contents_of_alice();
+    somebody_else.session.as_mut().unwrap().agent.account = "bob".into();
+    assert_eq!(stopped(late(somebody_else)), Some(because(Silence::OtherAccount)));
+
+    let mut phone = late(Phone::contents_of_alice());
+    assert_eq!(phone.ringing(), ["c1"]);
+    assert_eq!(phone.sent(fetch), 1);
+    phone.answer(fetch, is_state(forwarding(6)));
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::ForwardingActive))]);
+}
+
+#[test]
+fn the_next_process_knows_what_this_one_knew() {
+    let mut phone = ringing();
+    phone.gets(stop("c1", PushKind::Ended));
+    phone.hears(forwarding(4));
+    let contents = Contents { knowledge: phone.knowledge(), ..Phone::contents_of_alice() };
+    let mut next = Phone::new(contents);
+    next.event(Event::Started { seed: 2 });
+    assert_eq!(next.gets(push("c1", 2)), silent(Silence::CallEnded));
+    assert_eq!(next.gets(push("c2", 4)), silent(Silence::ForwardingActive));
+    next.gets(stop("c3", PushKind::Ended));
+    assert_eq!(next.knowledge().unwrap().routing.map(|routing| routing.forwarding_on), Some(true), "and passes it on");
+}
+
+#[test]
+fn what_a_phone_remembers_outweighs_an_older_answer_of_a_node_that_is_behind() {
+    let contents = Contents { knowledge: Some(knowledge(true, &[])), ..Phone::contents_of_alice() };
+    let mut phone = Phone::new(contents);
+    phone.event(Event::Started { seed: 2 });
+    phone.event(Event::Foreground);
+    phone.hears(state(3));
+    assert_eq!(phone.gets(push("c1", 4)), silent(Silence::ForwardingActive));
+    phone.hears(state(6));
+    assert!(rings(phone.gets(push("c2", 6))));
+}
+
+#[test]
+fn a_tombstone_is_buried_in_time() {
+    let mut phone = Phone::in_background();
+    phone.gets(stop("c1", PushKind::Ended));
+    phone.advance(TOMBSTONE_LIFE);
+    phone.gets(stop("c2", PushKind::Ended));
+    assert_eq!(phone.state.calls.heard.len(), 1);
+}
+
+// ---- the agent who must sign in again --------------------------------------------------------------------------
+
+#[test]
+fn a_session_that_needs_a_new_sign_in_still_rings_and_the_new_sign_in_keeps_the_call() {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    phone.command(Command::AccessToken);
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    let later = |call| CallPush { expires_at: EPOCH + 3 * 3_600_000, ..push(call, 2) };
+    phone.begins_login();
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert!(rings(phone.gets(later("c1"))));
+    phone.comes_back_with(redirect());
+    phone.answer(exchange, login_granted(claims()));
+    assert_eq!(phone.ringing(), ["c1"]);
+    assert_eq!(phone.stops(), []);
+    assert_eq!(phone.sent(fetch), 1, "verified, now that it can be");
+}
+
+#[test]
+fn another_agents_sign_in_ends_the_calls_of_the_one_before() {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    phone.command(Command::AccessToken);
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    phone.gets(CallPush { expires_at: EPOCH + 3 * 3_600_000, ..push("c1", 2) });
+    phone.begins_login();
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    phone.comes_back_with(redirect());
+    phone.answer(exchange, login_granted(Claims { sub: "bob".into(), ..claims() }));
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::OtherAccount))]);
+}
+
+#[test]
+fn a_session_that_ends_while_an_answer_is_on_its_way_ends_the_call_and_answers_the_agent() {
+    let (mut phone, answer) = answering();
+    phone.is_signed_out_remotely(hookswitch_wire::SignedOutReason::Revoked);
+    assert!(matches!(phone.failure_of(answer), Failure::Reauthenticate { .. }));
+    assert_eq!(phone.stops().last(), Some(&("c1".into(), because(Silence::SignedOut))));
+    assert_eq!(phone.view().in_call, None);
+    phone.answer(answer_call, is_state(with_call(9, "c1", here())));
+    assert_eq!(phone.view().in_call, None);
+}
+
+#[test]
+fn every_push_is_decided_exactly_once_and_logged() {
+    let mut phone = ringing();
+    for _ in 0..3 {
+        phone.gets(push("c1", 2));
+    }
+    phone.gets(stop("c1", PushKind::Ended));
+    let decided = phone.history.iter().filter(|effect| matches!(effect, Effect::Decided { .. })).count();
+    assert_eq!(decided, 4);
+    assert_eq!(phone.state.ring_log().entries().count(), 6, "five decisions and a stop");
+}
