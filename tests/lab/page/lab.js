@@ -171,7 +171,6 @@ class Phone {
     this.view = null;
     this.minimised = false;
     this.frame = null; // {url, element} of the system browser
-    this.closed = null; // a login_url that has done its work
     this.root = $("phone-template").content.firstElementChild.cloneNode(true);
     this.refs = {};
     for (const element of [this.root, ...this.root.querySelectorAll("[data-ref]")]) this.refs[element.dataset.ref] = element;
@@ -351,8 +350,7 @@ class Phone {
   /** The system browser; true while it covers the screen. Its iframe lives as long as its address. */
   renderBrowser() {
     const { refs } = this;
-    const url = this.view.login_url === this.closed ? null : this.view.login_url;
-    if (!this.view.login_url) this.closed = null;
+    const url = this.view.session.state === "signed_in" ? null : this.view.login_url;
     if (this.frame && this.frame.url !== url) {
       this.frame.element.remove();
       this.frame = null;
@@ -365,11 +363,6 @@ class Phone {
       text(refs["browser-host"], new URL(url).host);
     }
     return Boolean(this.frame) && !this.minimised;
-  }
-
-  closeBrowser() {
-    this.closed = this.view?.login_url ?? null;
-    if (this.view) this.render();
   }
 
   renderApp() {
@@ -563,7 +556,7 @@ function updateDecision(element, phone, call) {
   list(inputs, known, ([name]) => name, () => make("div", {}, make("dt"), make("dd")), (row, [name, value]) => {
     text(row.firstChild, name);
     text(row.lastChild, value);
-    attribute(row, "data-fired", decision && firedBy(decision.rule, name) ? "true" : null);
+    attribute(row, "data-fired", decision && firedBy(decision.rule, name, value) ? "true" : null);
   });
 
   const ruleName = decision?.rule ?? device?.reason ?? (device ? null : "signed_out");
@@ -577,11 +570,20 @@ function updateDecision(element, phone, call) {
   show(explanation, decision?.explanation);
 }
 
-/** Whether an input is what the rule was about, so that the eye finds it. */
-function firedBy(rule, name) {
-  const word = { forwarding_active: "forwarding", not_available: "availab", in_another_call: "call", answered_elsewhere: "answer", call_ended: "end", expired: "expire", duplicate: "duplicate", signed_out: "session", other_account: "account", device_not_registered: "device" }[rule];
-  return word ? name.toLowerCase().includes(word) : false;
-}
+/** Which input the rule was about, so that the eye finds it; read as "name value". */
+const FIRED_BY = {
+  forwarding_active: /forwarding on/,
+  not_available: /availab/,
+  in_another_call: /^(other|another) call/,
+  answered_elsewhere: /^call /,
+  call_ended: /^call /,
+  duplicate: /^call /,
+  expired: /^server time/,
+  signed_out: /^agent/,
+  other_account: /^agent/,
+  device_not_registered: /^device/,
+};
+const firedBy = (rule, name, value) => FIRED_BY[rule]?.test(`${name} ${value}`) ?? false;
 
 /** One sentence for the eye and for a screen reader. */
 function renderVerdict(view, call) {
@@ -732,7 +734,6 @@ $("cti-host").addEventListener("change", () => surfaces.base && surfaces.load("c
 
 addEventListener("message", (event) => {
   const message = event.data;
-  if (message?.hookswitch === "login-finished" && event.origin === location.origin) phones.get(message.phone)?.closeBrowser();
   if (message?.hookswitch === "surface" && event.origin === surfaces.base) surfaces.heard(message);
 });
 
