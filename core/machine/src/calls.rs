@@ -239,7 +239,9 @@ impl Step<'_> {
                 self.call_over(&push.call_id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
             }
             Verdict::Silence { reason: Silence::CallEnded } if push.kind == PushKind::Ended => {
-                self.call_over(&push.call_id, CallKnowledge::Ended, Silence::CallEnded);
+                // The server's half of the rule stops a call that rings already; say so, whichever news is quicker.
+                let reason = if push.forwarding_on { Silence::ForwardingActive } else { Silence::CallEnded };
+                self.call_over(&push.call_id, CallKnowledge::Ended, reason);
             }
             Verdict::Silence { .. } => {}
         }

@@ -100,6 +100,36 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
+    /// Whether the effect brings something into the vault.
+    const fn saves(&self) -> bool {
+        match self {
+            Self::SavePending
+            | Self::DropPending
+            | Self::SignIn
+            | Self::SaveTokens
+            | Self::SignOut { .. }
+            | Self::Revoked
+            | Self::Remember
+            | Self::SavePushToken => true,
+            Self::Load
+            | Self::Discover
+            | Self::DiscoverAgain
+            | Self::Exchange
+            | Self::LeaseRefresh
+            | Self::Refresh
+            | Self::Reread
+            | Self::AbandonRefresh
+            | Self::Revoke { .. }
+            | Self::Register { .. }
+            | Self::Fetch
+            | Self::Tap { .. }
+            | Self::Answer { .. }
+            | Self::Decline { .. }
+            | Self::HangUp { .. }
+            | Self::Lease { .. } => false,
+        }
+    }
+
     /// The command that waits for this effect and nothing else.
     pub(crate) const fn replies_to(&self) -> Option<CommandId> {
         match self {
@@ -241,6 +271,11 @@ impl State {
     /// What is fixed for the life of this installation.
     pub const fn setup(&self) -> &Setup {
         &self.setup
+    }
+
+    /// Whether all that must outlive the process is in the vault.
+    pub fn is_saved(&self) -> bool {
+        !self.unremembered && !self.in_flight.values().any(|running| running.purpose.saves())
     }
 
     /// The names of the secrets that the state refers to: the shell keeps these, and may drop any other that is not on

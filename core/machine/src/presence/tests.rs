@@ -1,1 +1,539 @@
+use hookswitch_wire::{Availability, UnavailableReason, Version};
+
 use super::*;
+use crate::{
+    effect::Transaction,
+    event::{Command, Event},
+    phone::*,
+    view::{LinkView, Status},
+    *,
+};
+
+const BREAK: Availability = Availability::Unavailable { reason: UnavailableReason::OnABreak };
+const NUMBER: &str = "+33612345678";
+
+fn confirmed(phone: &Phone) -> Version {
+    phone.view().presence.unwrap().confirmed.version
+}
+
+fn pending(phone: &Phone) -> usize {
+    phone.view().presence.unwrap().pending.len()
+}
+
+fn superseded(phone: &Phone) -> Option<Wish> {
+    phone.view().presence.unwrap().superseded.map(|superseded| superseded.wish)
+}
+
+/// Key and base of the taps that were sent.
+fn attempts(phone: &Phone) -> Vec<(String, u64)> {
+    phone
+        .requests()
+        .into_iter()
+        .filter_map(|request| match request {
+            Request::Api {
+                call: ApiCall::SetAvailability { key, base, .. } | ApiCall::SetForwarding { key, base, .. },
+                ..
+            } => Some((key.clone(), base.rev)),
+            _ => None,
+        })
+        .collect()
+}
+
+// ---- state -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_older_state_is_never_applied() {
+    let mut phone = Phone::signed_in();
+    phone.hears(state(5));
+    for older in [state(4), state(5), forwarding(3)] {
+        phone.hears(older);
+        assert_eq!(phone.view().presence.unwrap().confirmed, state(5));
+    }
+    phone.hears(forwarding(6));
+    assert_eq!(phone.view().presence.unwrap().banner.unwrap().number.as_str(), NUMBER);
+}
+
+#[test]
+fn a_restored_server_is_newer_than_all_that_was_before() {
+    let mut phone = Phone::signed_in();
+    phone.hears(state(1_000));
+    phone.hears(state_with(1, |state| state.version = Version::new(2, 1)));
+    assert_eq!(confirmed(&phone), Version::new(2, 1));
+    phone.hears(state(1_001));
+    assert_eq!(confirmed(&phone), Version::new(2, 1));
+}
+
+#[test]
+fn somebody_elses_state_is_not_shown_and_sets_no_clock() {
+    let mut phone = Phone::signed_in();
+    phone.hears(state_with(9, |state| {
+        state.agent.account = "bob".into();
+        state.at = 0;
+    }));
+    assert_eq!(confirmed(&phone).rev, 1);
+    assert_eq!(phone.state.clock.trusted(phone.now), Some(phone.now.wall));
+}
+
+#[test]
+fn an_old_state_does_not_turn_the_clock_back() {
+    let mut phone = Phone::signed_in();
+    phone.hears(state(5));
+    phone.advance(10_000);
+    phone.hears(state(4));
+    assert_eq!(phone.state.clock.trusted(phone.now), Some(phone.now.wall));
+}
+
+#[test]
+fn a_captive_portals_clock_is_not_the_servers() {
+    let mut phone = Phone::signed_in();
+    phone.taps(BREAK);
+    let effect = *phone.open.keys().next().unwrap();
+    phone.event(Event::Completed { effect, server_time: Some(0), outcome: captive_portal() });
+    assert_eq!(phone.state.clock.trusted(phone.now), Some(phone.now.wall));
+}
+
+#[test]
+fn a_state_is_remembered_for_the_next_process_one_save_at_a_time() {
+    let mut phone = Phone::signed_in();
+    phone.holds_storage = true;
+    for rev in 2..9 {
+        phone.hears(state(rev));
+    }
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::Remember { .. })), 1);
+    phone.forget_history();
+    phone.release_storage();
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::Remember { .. })), 1, "the newest, once");
+    assert_eq!(phone.knowledge().unwrap().version(), Some(Version::new(1, 8)));
+}
+
+#[test]
+fn the_next_process_shows_the_last_state_at_once() {
+    let mut contents = Phone::contents_of_alice();
+    contents.session.as_mut().unwrap().snapshot = Some(forwarding(7));
+    let mut phone = Phone::new(contents);
+    phone.event(Event::Started { seed: 1 });
+    assert_eq!(confirmed(&phone).rev, 7);
+    phone.event(Event::Foreground);
+    assert!(phone.history.iter().any(
+        |effect| matches!(effect, Effect::OpenStream { after: Some(version), .. } if *version == Version::new(1, 7))
+    ));
+}
+
+// ---- taps ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_tap_is_pending_until_the_server_has_confirmed_it() {
+    let mut phone = Phone::signed_in();
+    let id = phone.taps(BREAK);
+    assert_eq!(pending(&phone), 1);
+    assert_eq!(phone.view().presence.unwrap().confirmed.presence.availability, Availability::Available);
+    assert_eq!(attempts(&phone)[0].1, 1, "If-Match");
+    phone.hears(state(1));
+    assert_eq!(pending(&phone), 1);
+    phone.answer(tap, is_state(state_with(2, |state| state.presence.availability = BREAK)));
+    assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+    assert_eq!(pending(&phone), 0);
+    assert_eq!(phone.view().presence.unwrap().confirmed.presence.availability, BREAK);
+    assert!(!phone.timers.keys().any(|timer| matches!(timer, Timer::TapExpiry { .. })));
+}
+
+#[test]
+fn a_young_tap_is_applied_on_top_of_what_the_server_has_by_then() {
+    let mut phone = Phone::signed_in();
+    let id = phone.taps(BREAK);
+    phone.answer(tap, stale(state(4)));
+    assert_eq!(confirmed(&phone).rev, 4);
+    assert!(!phone.has_reply(id));
+    let attempts = attempts(&phone);
+    assert_eq!(attempts[1].1, 4);
+    assert_ne!(attempts[0].0, attempts[1].0, "another request: another key");
+    phone.answer(tap, is_state(state(5)));
+    assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+}
+
+#[test]
+fn an_old_tap_gives_way_to_what_the_server_has_by_then() {
+    let mut phone = Phone::signed_in();
+    let id = phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    assert!(!phone.has_reply(id), "one under way is decided by its answer");
+    phone.answer(tap, stale(state(4)));
+    assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
+    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }));
+    assert_eq!(attempts(&phone).len(), 1);
+}
+
+#[test]
+fn a_server_that_is_always_at_another_state_is_not_asked_for_ever() {
+    for newer in [true, false] {
+        let mut phone = Phone::signed_in();
+        let id = phone.taps(BREAK);
+        let mut rev = 1;
+        while phone.open.values().any(tap) {
+            rev += u64::from(newer);
+            phone.answer(tap, stale(state(rev)));
+        }
+        assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
+        assert_eq!(attempts(&phone).len(), 1 + REBASES as usize);
+        assert!(superseded(&phone).is_some());
+    }
+}
+
+#[test]
+fn a_tap_in_doubt_is_repeated_as_the_very_same_request() {
+    for outcome in [unreachable(), unavailable(502), captive_portal()] {
+        let mut phone = Phone::signed_in();
+        let id = phone.taps(BREAK);
+        phone.answer(tap, outcome);
+        phone.advance(600);
+        let attempts = attempts(&phone);
+        assert_eq!(attempts.len(), 2);
+        assert_eq!(attempts[0], attempts[1], "key and base, so that the server knows it again");
+        phone.answer(tap, is_state(state(2)));
+        assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+    }
+}
+
+#[test]
+fn a_tap_without_a_network_is_dropped_after_ten_seconds_and_never_sent() {
+    let mut phone = Phone::signed_in();
+    phone.event(Event::NetworkDown);
+    let id = phone.taps(BREAK);
+    phone.advance(TAP_LIFE - 1);
+    assert_eq!(pending(&phone), 1);
+    phone.advance(1);
+    assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
+    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }));
+    phone.event(Event::NetworkUp);
+    phone.advance(60_000);
+    assert_eq!(attempts(&phone), []);
+
+    let id = phone.taps(Availability::Automatic);
+    assert_eq!(superseded(&phone), None, "a new choice ends the notice");
+    assert!(!phone.has_reply(id));
+}
+
+#[test]
+fn a_tap_without_a_network_is_sent_if_the_network_comes_back_in_time() {
+    let mut phone = Phone::signed_in();
+    phone.event(Event::NetworkDown);
+    let id = phone.taps(BREAK);
+    phone.advance(TAP_LIFE - 1);
+    phone.event(Event::NetworkUp);
+    phone.answer(tap, is_state(state(2)));
+    assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+}
+
+#[test]
+fn a_phone_that_slept_through_the_ten_seconds_does_not_send_the_tap_when_it_wakes_up() {
+    let mut phone = Phone::signed_in();
+    phone.event(Event::NetworkDown);
+    let id = phone.taps(BREAK);
+    phone.pass(3 * HOUR);
+    phone.event(Event::NetworkUp);
+    assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
+    assert_eq!(attempts(&phone), []);
+}
+
+#[test]
+fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
+    // The timer goes off while the refresh is under way.
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    let id = phone.taps(BREAK);
+    assert_eq!(phone.sent(refresh), 1);
+    phone.advance(TAP_LIFE);
+    assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
+    phone.answer(refresh, granted(2));
+    assert_eq!(attempts(&phone), []);
+
+    // The phone sleeps through it.
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    let id = phone.taps(BREAK);
+    phone.pass(3 * HOUR);
+    phone.answer(refresh, granted(2));
+    assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
+    assert_eq!(attempts(&phone), []);
+
+    // It was refused with 401, hours ago.
+    let mut phone = Phone::signed_in();
+    let id = phone.taps(BREAK);
+    phone.pass(3 * HOUR);
+    phone.answer(tap, Outcome::Unauthenticated);
+    assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
+    assert_eq!(attempts(&phone).len(), 1);
+}
+
+#[test]
+fn a_newer_tap_replaces_an_older_one() {
+    let mut phone = Phone::signed_in();
+    let older = phone.taps(BREAK);
+    let newer = phone.taps(Availability::Automatic);
+    assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
+    phone.answer(tap, is_state(state(2)));
+    assert!(!phone.has_reply(newer), "that was the older one's answer");
+    phone.answer(tap, stale(state(2)));
+    phone.answer(tap, is_state(state(3)));
+    assert_eq!(phone.reply_to(newer), &Ok(Reply::Done));
+    assert_eq!(confirmed(&phone).rev, 3);
+}
+
+#[test]
+fn an_older_tap_that_waits_for_a_token_is_not_sent_after_a_newer_one() {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    phone.taps(BREAK);
+    let newer = phone.taps(Availability::Automatic);
+    phone.answer(refresh, granted(2));
+    assert_eq!(attempts(&phone).len(), 1);
+    phone.answer(tap, is_state(state(2)));
+    assert_eq!(phone.reply_to(newer), &Ok(Reply::Done));
+}
+
+#[test]
+fn availability_and_forwarding_are_two_taps() {
+    let mut phone = Phone::signed_in();
+    let availability = phone.taps(BREAK);
+    let number = Some(NUMBER.parse().unwrap());
+    let forward = phone.command(Command::SetForwarding { number });
+    assert_eq!(pending(&phone), 2);
+    phone.answer(tap, is_state(state(2)));
+    phone.answer(tap, stale(state(2)));
+    phone.answer(tap, is_state(forwarding(3)));
+    assert!(phone.reply_to(availability).is_ok() && phone.reply_to(forward).is_ok());
+}
+
+#[test]
+fn a_number_that_the_server_refuses_is_told_and_not_repeated() {
+    let mut phone = Phone::signed_in();
+    let id = phone.command(Command::SetForwarding { number: Some(NUMBER.parse().unwrap()) });
+    let detail = Some("This number cannot be called.".to_owned());
+    phone.answer(tap, Outcome::Refused { status: 422, code: "invalid_number".into(), detail, current: None });
+    assert_eq!(phone.failure_of(id), &Failure::forbidden("This number cannot be called."));
+    phone.advance(20_000);
+    assert_eq!(attempts(&phone).len(), 1);
+}
+
+#[test]
+fn a_tap_before_the_first_state_waits_for_it_or_expires() {
+    let mut phone = Phone::woken();
+    phone.event(Event::Foreground);
+    let id = phone.taps(BREAK);
+    assert_eq!(attempts(&phone), []);
+    phone.hears(state(3));
+    assert_eq!(attempts(&phone).len(), 1);
+    phone.answer(tap, is_state(state(4)));
+    assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+
+    let mut phone = Phone::woken();
+    let id = phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
+    assert_eq!(phone.timers.len(), 0);
+}
+
+// ---- the stream ------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_stream_that_is_silent_for_two_and_a_half_heartbeats_is_dead() {
+    let mut phone = Phone::signed_in();
+    for _ in 0..10 {
+        phone.advance(HEARTBEAT);
+        phone.hears_heartbeat();
+    }
+    phone.advance(37_499);
+    assert_eq!(phone.view().link, LinkView::Live);
+    phone.advance(1);
+    assert_ne!(phone.view().link, LinkView::Live);
+    assert_eq!(phone.status(), Status::Offline);
+    phone.advance(500);
+    phone.hears(state(1));
+    assert_eq!(phone.view().link, LinkView::Live);
+    assert_eq!(phone.status(), Status::Fresh, "at once, not when the stream is stable");
+}
+
+#[test]
+fn a_stream_that_never_says_anything_is_dead_too() {
+    let mut phone = Phone::woken();
+    phone.event(Event::Foreground);
+    phone.forget_history();
+    phone.advance(DEAD_AFTER);
+    assert!(phone.history.iter().any(|effect| matches!(effect, Effect::CloseStream { .. })));
+}
+
+#[test]
+fn a_stream_that_says_nonsense_is_opened_anew() {
+    let mut phone = Phone::signed_in();
+    let (before, _) = phone.stream.unwrap();
+    phone.news(StreamNews::Malformed { complaint: "data".into() });
+    assert_eq!(phone.stream, None);
+    phone.advance(500);
+    assert!(phone.stream.unwrap().0 > before);
+}
+
+#[test]
+fn news_of_a_stream_that_was_closed_are_ignored() {
+    let mut phone = Phone::signed_in();
+    let (old, _) = phone.stream.unwrap();
+    phone.event(Event::NetworkDown);
+    phone.event(Event::Stream { effect: old, news: StreamNews::Event { event: StreamEvent::State(state(9)) } });
+    assert_eq!(confirmed(&phone).rev, 1);
+}
+
+#[test]
+fn the_wait_between_attempts_grows_to_thirty_seconds_and_is_reset_by_a_stable_stream() {
+    let mut phone = Phone::signed_in();
+    let mut waits = vec![];
+    for _ in 0..30 {
+        phone.stream_closes(unreachable());
+        let from = phone.now.mono;
+        let until = phone.timers[&Timer::Reconnect];
+        waits.push(until - from);
+        phone.advance(until - from);
+        assert!(phone.stream.is_some());
+    }
+    assert!(waits[0] < 500 && waits.iter().all(|wait| (50..30_000).contains(wait)), "{waits:?}");
+    assert!(waits.iter().any(|wait| *wait > 10_000), "{waits:?}");
+    phone.hears(state(2));
+    phone.advance(HEARTBEAT);
+    phone.hears_heartbeat();
+    phone.advance(HEARTBEAT);
+    phone.stream_closes(unreachable());
+    assert!(phone.timers[&Timer::Reconnect] - phone.now.mono < 500);
+}
+
+#[test]
+fn a_server_that_asks_for_time_gets_it() {
+    let mut phone = Phone::signed_in();
+    phone.stream_closes(Outcome::Unavailable { status: 503, retry_after: Some(120_000) });
+    phone.advance(119_999);
+    assert_eq!(phone.stream, None);
+    phone.advance(31_000);
+    assert!(phone.stream.is_some());
+}
+
+#[test]
+fn a_network_that_comes_back_and_the_foreground_reconnect_at_once() {
+    for event in [Event::NetworkUp, Event::Foreground] {
+        let mut phone = Phone::signed_in();
+        phone.stream_closes(Outcome::Unavailable { status: 503, retry_after: Some(120_000) });
+        assert_eq!(phone.stream, None);
+        phone.event(event);
+        assert!(phone.stream.is_some());
+    }
+    let mut phone = Phone::signed_in();
+    phone.event(Event::NetworkDown);
+    assert_eq!((phone.stream, phone.view().link), (None, LinkView::Offline));
+    phone.event(Event::NetworkUp);
+    assert!(phone.stream.is_some());
+}
+
+#[test]
+fn a_stream_refused_with_401_is_opened_with_the_next_token() {
+    let mut phone = Phone::signed_in();
+    phone.stream_closes(Outcome::Unauthenticated);
+    assert_eq!(phone.stream, None);
+    phone.answer(refresh, granted(2));
+    assert_eq!(phone.stream.map(|(_, access)| access), Some(SecretRef(1_002)));
+    assert!(!phone.timers.contains_key(&Timer::Reconnect), "without a wait");
+}
+
+// ---- lifecycle -------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_background_closes_the_stream_after_twenty_seconds_and_then_nothing_happens_at_all() {
+    let mut phone = Phone::signed_in();
+    phone.event(Event::Background);
+    phone.advance(BACKGROUND_GRACE - 1);
+    assert!(phone.stream.is_some());
+    phone.advance(1);
+    assert_eq!((phone.stream, phone.view().link), (None, LinkView::Background));
+    assert_eq!(phone.timers.len(), 0);
+    phone.forget_history();
+    phone.advance(48 * HOUR);
+    for event in [Event::NetworkDown, Event::NetworkUp, Event::Background, Event::Unlocked] {
+        phone.event(event);
+    }
+    assert_eq!(phone.history, []);
+}
+
+#[test]
+fn nothing_happens_in_the_background_whatever_was_going_on_before() {
+    type Before = fn(&mut Phone);
+    let before: [Before; 9] = [
+        |phone| phone.stream_closes(unavailable(503)),
+        |phone| phone.stream_closes(Outcome::Unauthenticated),
+        |phone| {
+            phone.stream_closes(Outcome::Unauthenticated);
+            phone.answer(refresh, unavailable(503));
+        },
+        |phone| {
+            phone.leases.extend(vec![Outcome::LeaseHeld { for_millis: 60_000 }; 500]);
+            phone.stream_closes(Outcome::Unauthenticated);
+        },
+        |phone| {
+            phone.command(Command::SetPushToken { token: Some(SecretRef(3)) });
+            phone.answer(register, unavailable(503));
+        },
+        |phone| {
+            phone.taps(BREAK);
+            phone.answer(tap, Outcome::Unauthenticated);
+            phone.storage_fails = true;
+            phone.answer(refresh, granted(2));
+        },
+        |phone| {
+            phone.command(Command::SignOut);
+            phone.answer(revoke, unavailable(503));
+        },
+        |phone| {
+            phone.storage_fails = true;
+            phone.command(Command::SignOut);
+        },
+        |phone| {
+            phone.taps(BREAK);
+        },
+    ];
+    for (case, before) in before.into_iter().enumerate() {
+        let mut phone = Phone::signed_in();
+        before(&mut phone);
+        phone.event(Event::Background);
+        // What is under way comes to its end, badly.
+        for _ in 0..40 {
+            while !phone.open.is_empty() {
+                phone.answer(whatever, unavailable(503));
+            }
+            phone.advance(1_000);
+        }
+        assert_eq!(phone.timers.keys().collect::<Vec<_>>(), Vec::<&Timer>::new(), "case {case}");
+        phone.forget_history();
+        phone.advance(HOUR);
+        assert_eq!(phone.history, [], "case {case}");
+        assert_eq!(phone.replies.len(), phone.commands.len(), "case {case}");
+        phone.storage_fails = false;
+        phone.leases.clear();
+        phone.event(Event::Foreground);
+        assert!(!phone.history.is_empty(), "case {case}: and it comes back");
+    }
+}
+
+#[test]
+fn the_foreground_resumes_with_one_request() {
+    let mut phone = Phone::in_background();
+    phone.pass(600_000);
+    phone.event(Event::Foreground);
+    assert!(phone.stream.is_some());
+    assert_eq!(phone.sent(whatever), 0, "the stream is the one");
+}
+
+#[test]
+fn who_comes_back_within_twenty_seconds_has_missed_nothing() {
+    let mut phone = Phone::signed_in();
+    let stream = phone.stream;
+    phone.event(Event::Background);
+    phone.advance(BACKGROUND_GRACE - 1);
+    phone.event(Event::Foreground);
+    phone.hears_heartbeat();
+    phone.advance(BACKGROUND_GRACE);
+    assert_eq!(phone.stream, stream);
+}

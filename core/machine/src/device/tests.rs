@@ -1,0 +1,77 @@
+use crate::{
+    event::{Command, Event},
+    phone::*,
+    state::Timer,
+    *,
+};
+
+fn unlisted(rev: u64) -> Box<hookswitch_wire::Snapshot> {
+    state_with(rev, |state| state.devices.clear())
+}
+
+#[test]
+fn a_phone_registers_once_and_again_when_its_push_token_changes() {
+    let mut phone = Phone::signed_in();
+    phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::SavePushToken { token: Some(SecretRef(5)) })), 1);
+    phone.answer(register, is_state(state(2)));
+    phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
+    assert_eq!(phone.sent(register), 1);
+}
+
+#[test]
+fn a_token_that_changes_while_the_phone_registers_is_registered_next() {
+    let mut phone = Phone::signed_in();
+    phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
+    phone.command(Command::SetPushToken { token: Some(SecretRef(6)) });
+    assert_eq!(phone.sent(register), 1);
+    phone.answer(register, is_state(state(2)));
+    assert_eq!(phone.sent(register), 2);
+}
+
+#[test]
+fn a_registration_that_fails_is_tried_again() {
+    for outcome in [unreachable(), unavailable(503), refused(500, "internal"), captive_portal()] {
+        let mut phone = Phone::signed_in();
+        phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
+        phone.answer(register, outcome);
+        assert!(phone.timers.contains_key(&Timer::Register));
+        phone.advance(500);
+        assert_eq!(phone.sent(register), 2);
+    }
+}
+
+#[test]
+fn a_phone_that_somebody_removed_from_the_list_registers_anew_and_is_silent_until_then() {
+    let mut phone = Phone::signed_in();
+    phone.hears(unlisted(2));
+    assert_eq!(phone.sent(register), 1);
+    let silent = Verdict::Silence { reason: Silence::DeviceNotRegistered };
+    assert_eq!(phone.gets(push("c1", 2)), silent);
+    phone.answer(register, is_state(state(3)));
+    assert!(matches!(phone.gets(push("c2", 3)), Verdict::Ring { .. }));
+}
+
+#[test]
+fn a_phone_that_was_never_listed_is_not_silenced_by_that() {
+    let mut phone = Phone::woken();
+    phone.event(Event::Foreground);
+    phone.hears(unlisted(2));
+    assert!(matches!(phone.gets(push("c1", 2)), Verdict::Ring { .. }));
+}
+
+#[test]
+fn a_server_that_registers_and_lists_nobody_is_not_asked_in_a_circle() {
+    let mut phone = Phone::signed_in();
+    phone.hears(unlisted(2));
+    let mut rev = 3;
+    for _ in 0..50 {
+        if phone.open.values().any(register) {
+            phone.answer(register, is_state(unlisted(rev)));
+            rev += 1;
+        }
+    }
+    assert_eq!(phone.sent(register), 1);
+    phone.advance(20_000);
+    assert!(phone.sent(register) > 1, "but it is asked again");
+}
