@@ -2,13 +2,14 @@
 //!
 //! The rule itself is in [`crate::ring`]; here its facts are gathered and its verdicts are remembered.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "whatever an outcome is, other than the wanted one, it is a failure")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever an outcome is, other than the wanted one, it is a failure"
+)]
 
 use std::collections::BTreeMap;
 
-use hookswitch_wire::{
-    CallId, CallPush, CallState, Effective, PushKind, Snapshot, Surface, UnixMillis, problem::code,
-};
+use hookswitch_wire::{CallId, CallPush, CallState, Effective, PushKind, Snapshot, Surface, UnixMillis, problem::code};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -248,11 +249,7 @@ impl Step<'_> {
     }
 
     fn has_answered(&self, call_id: &CallId) -> bool {
-        self.state
-            .calls
-            .heard
-            .get(call_id)
-            .is_some_and(|call| matches!(call.phase, Phase::Answering | Phase::InCall))
+        self.state.calls.heard.get(call_id).is_some_and(|call| matches!(call.phase, Phase::Answering | Phase::InCall))
     }
 
     /// The call is over for this phone; if it rings it stops.
@@ -264,8 +261,7 @@ impl Step<'_> {
         let until = self.after(TOMBSTONE_LIFE);
         let since = self.state.clock.guess(self.now);
         let phase = Phase::Over { how, until };
-        let call =
-            self.state.calls.heard.entry(call_id.clone()).or_insert(HeardCall { phase, push: None, since });
+        let call = self.state.calls.heard.entry(call_id.clone()).or_insert(HeardCall { phase, push: None, since });
         let before = std::mem::replace(&mut call.phase, Phase::Over { how, until });
         self.state.unremembered = true;
         match before {

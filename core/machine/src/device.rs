@@ -1,6 +1,9 @@
 //! This phone among the agent's devices: registered with the server so that calls are pushed to it.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "whatever an outcome is, other than the wanted one, it is a failure")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever an outcome is, other than the wanted one, it is a failure"
+)]
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +37,13 @@ struct Registered {
 
 impl Default for DeviceState {
     fn default() -> Self {
-        Self { push_token: None, told: false, registered: None, seen: Registration::Unknown, backoff: Backoff::default() }
+        Self {
+            push_token: None,
+            told: false,
+            registered: None,
+            seen: Registration::Unknown,
+            backoff: Backoff::default(),
+        }
     }
 }
 

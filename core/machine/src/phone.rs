@@ -359,6 +359,11 @@ impl Phone {
         if let Event::Command { id, .. } = &event {
             self.commands.insert(*id);
         }
+        if let Event::Timer { timer } = &event
+            && self.timers.get(timer).is_some_and(|at| *at <= self.now.mono)
+        {
+            self.timers.remove(timer);
+        }
         let effects = step(&mut self.state, event.clone(), self.now);
         self.entries.push(Entry { now: self.now, event, effects: effects.clone() });
         for effect in effects {
@@ -421,8 +426,7 @@ impl Phone {
 
     fn watch(&self) {
         let current = self.state.in_flight.keys().copied().collect::<BTreeSet<_>>();
-        let refreshes =
-            self.open.iter().filter(|(id, request)| refresh(request) && current.contains(id)).count();
+        let refreshes = self.open.iter().filter(|(id, request)| refresh(request) && current.contains(id)).count();
         assert!(refreshes <= 1, "{refreshes} refreshes at once");
         assert_eq!(self.timers, self.state.timers, "the shell and the machine disagree about timers");
     }
@@ -544,7 +548,6 @@ impl Phone {
             self.timers.iter().map(|(timer, at)| (*at, timer.clone())).min().filter(|(at, _)| *at <= end)
         {
             self.pass(at.saturating_sub(self.now.mono));
-            self.timers.remove(&timer);
             self.event(Event::Timer { timer });
         }
         self.pass(end - self.now.mono);
@@ -595,7 +598,10 @@ impl Phone {
 
     /// How many transactions of a kind were begun.
     pub(crate) fn stored(&self, what: impl Fn(&Transaction) -> bool) -> usize {
-        self.history.iter().filter(|effect| matches!(effect, Effect::Store { transaction, .. } if what(transaction))).count()
+        self.history
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Store { transaction, .. } if what(transaction)))
+            .count()
     }
 
     pub(crate) fn stops(&self) -> Vec<(String, Stopped)> {

@@ -5,7 +5,10 @@
 //! older one is dropped and shown as superseded: an availability that somebody chose an hour ago, before a tunnel, must
 //! not overwrite what they chose on another device since.
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "whatever an outcome is, other than the wanted one, it is a failure")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever an outcome is, other than the wanted one, it is a failure"
+)]
 
 use hookswitch_wire::{Availability, PhoneNumber, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
 use serde::{Deserialize, Serialize};

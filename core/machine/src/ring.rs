@@ -186,23 +186,27 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
         Identity::SignedIn { .. } | Identity::Unknown => {}
     }
 
-    // Is it still a call?
-    match facts.call {
-        CallKnowledge::Here => return silence(Silence::Duplicate),
-        CallKnowledge::AnsweredElsewhere => return silence(Silence::AnsweredElsewhere),
-        CallKnowledge::Ended => return silence(Silence::CallEnded),
-        CallKnowledge::Open => {}
-    }
-    if facts.server_now.is_some_and(|now| now >= push.expires_at) {
-        return silence(Silence::Expired);
+    if facts.call == CallKnowledge::Here {
+        return silence(Silence::Duplicate);
     }
 
     // Whoever knows the newer state is believed: the phone when it has seen the state that the push was made from.
     let known = facts.routing.filter(|routing| routing.version >= push.routing);
 
-    // The rule that this product is for.
+    // The rule that this product is for. It comes before what has become of the call, since a forwarded call is soon
+    // answered: the agent should read why this phone was silent, not what happened later.
     if known.map_or(push.forwarding_on, |routing| routing.forwarding_on) {
         return silence(Silence::ForwardingActive);
+    }
+
+    // Is it still a call?
+    match facts.call {
+        CallKnowledge::AnsweredElsewhere => return silence(Silence::AnsweredElsewhere),
+        CallKnowledge::Ended => return silence(Silence::CallEnded),
+        CallKnowledge::Open | CallKnowledge::Here => {}
+    }
+    if facts.server_now.is_some_and(|now| now >= push.expires_at) {
+        return silence(Silence::Expired);
     }
 
     if facts.busy {

@@ -4,7 +4,10 @@
 //! **one refresh an expiry** (lease and intent in the vault before the request, generation after it); **a sign-out is
 //! local first** (it holds at once and offline; the issuer hears of it when it can).
 
-#![allow(clippy::wildcard_enum_match_arm, reason = "whatever an outcome is, other than the wanted one, it is a failure")]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever an outcome is, other than the wanted one, it is a failure"
+)]
 
 use hookswitch_wire::{AccountId, ServerMetadata, SignedOutReason, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -509,8 +512,7 @@ impl Step<'_> {
                 return self.fail(to, Failure::cancelled("The phone is just signing out."));
             }
         };
-        self.state.session =
-            Session::SigningIn { pending, stage: LoginStage::Preparing { to }, before };
+        self.state.session = Session::SigningIn { pending, stage: LoginStage::Preparing { to }, before };
         // Asked each time: a login needs the network anyway, and endpoints move.
         self.send(Request::Discover, Purpose::Discover);
     }
@@ -536,7 +538,8 @@ impl Step<'_> {
     }
 
     pub(crate) fn discovered_again(&mut self, outcome: Outcome) {
-        let waits = matches!(&self.state.session, Session::SignedIn(session) if session.refresh == Refresh::Discovering);
+        let waits =
+            matches!(&self.state.session, Session::SignedIn(session) if session.refresh == Refresh::Discovering);
         match outcome {
             Outcome::Metadata { metadata } if check_metadata(&metadata, &self.state.setup.issuer).is_ok() => {
                 self.state.metadata = Some(metadata);
@@ -617,9 +620,10 @@ impl Step<'_> {
                 let server_now = self.state.clock.guess(self.now);
                 let trusted = self.state.clock.trusted(self.now);
                 let setup = &self.state.setup;
-                let checked = claims.as_ref().ok_or("the answer has no ID token").and_then(|claims| {
-                    check_claims(claims, pending.nonce, &setup.issuer, &setup.client_id, trusted)
-                });
+                let checked = claims
+                    .as_ref()
+                    .ok_or("the answer has no ID token")
+                    .and_then(|claims| check_claims(claims, pending.nonce, &setup.issuer, &setup.client_id, trusted));
                 match (checked, refresh) {
                     (Ok(agent), Some(refresh)) => {
                         let life = life_of(expires_in);

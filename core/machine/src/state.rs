@@ -106,7 +106,7 @@ impl Purpose {
             Self::SavePending
             | Self::DropPending
             | Self::SignIn
-            | Self::SaveTokens
+            | Self::SaveTokens { .. }
             | Self::SignOut { .. }
             | Self::Revoked
             | Self::Remember

@@ -10,13 +10,8 @@ use crate::{
 // ---- every combination -----------------------------------------------------------------------------------------
 
 const KINDS: [PushKind; 3] = [PushKind::Incoming, PushKind::AnsweredElsewhere, PushKind::Ended];
-const EFFECTIVE: [Effective; 5] = [
-    Effective::Offline,
-    Effective::DoNotDisturb,
-    Effective::Available,
-    Effective::InCall,
-    Effective::AfterCallWork,
-];
+const EFFECTIVE: [Effective; 5] =
+    [Effective::Offline, Effective::DoNotDisturb, Effective::Available, Effective::InCall, Effective::AfterCallWork];
 const CALLS: [CallKnowledge; 4] =
     [CallKnowledge::Open, CallKnowledge::Here, CallKnowledge::AnsweredElsewhere, CallKnowledge::Ended];
 const REGISTRATIONS: [Registration; 3] = [Registration::Registered, Registration::NotRegistered, Registration::Unknown];
@@ -37,7 +32,8 @@ fn identities() -> [Identity; 4] {
 /// Nothing known, and everything that the phone may know at an older, the same and a newer revision or epoch.
 fn routings() -> Vec<Option<Routing>> {
     let mut all = vec![None];
-    for version in [Version::new(0, 9), Version::new(1, 4), Version::new(1, 5), Version::new(1, 6), Version::new(2, 0)] {
+    for version in [Version::new(0, 9), Version::new(1, 4), Version::new(1, 5), Version::new(1, 6), Version::new(2, 0)]
+    {
         for forwarding_on in [false, true] {
             all.extend(EFFECTIVE.map(|effective| Some(Routing { version, forwarding_on, effective })));
         }
@@ -98,10 +94,10 @@ const RULES: &[Rule] = &[
     (Silence::SignedOut, |facts, _| facts.identity == Identity::SignedOut),
     (Silence::OtherAccount, |facts, _| facts.identity == signed_in("bob")),
     (Silence::Duplicate, |facts, _| facts.call == CallKnowledge::Here),
+    (Silence::ForwardingActive, newest_says_forwarding),
     (Silence::AnsweredElsewhere, |facts, _| facts.call == CallKnowledge::AnsweredElsewhere),
     (Silence::CallEnded, |facts, _| facts.call == CallKnowledge::Ended),
     (Silence::Expired, |facts, push| facts.server_now >= Some(push.expires_at)),
-    (Silence::ForwardingActive, newest_says_forwarding),
     (Silence::InAnotherCall, |facts, _| facts.busy),
     (Silence::DeviceNotRegistered, |facts, push| {
         phone_is_up_to_date(facts, push) && facts.registration == Registration::NotRegistered
@@ -298,10 +294,10 @@ fn a_decision_explains_itself() {
         let decision = Decision { push, facts, verdict, action, at: EPOCH };
         (decision.rings(), decision.explain())
     };
-    assert_eq!(explain(unknown(), CallPush { forwarding_on: true, ..push() }), (
-        false,
-        "Silent: calls are forwarded to an external number, so the mobile app does not ring.".to_owned()
-    ));
+    assert_eq!(
+        explain(unknown(), CallPush { forwarding_on: true, ..push() }),
+        (false, "Silent: calls are forwarded to an external number, so the mobile app does not ring.".to_owned())
+    );
     let (rings, why) = explain(unknown(), push());
     assert!(rings && why.contains("asked to confirm"), "{why}");
     let (rings, why) = explain(up_to_date(false, Effective::Available), push());

@@ -66,7 +66,10 @@ fn a_redirect_that_is_not_ours_is_refused_and_the_login_goes_on() {
         ("another issuer", Redirect { iss: Some("https://evil.example".into()), ..redirect() }),
         ("which issuer", Redirect { iss: None, ..redirect() }),
         ("another address", Redirect { target: format!("{REDIRECT}/"), ..redirect() }),
-        ("another address", Redirect { target: "https://app.hookswitch.dev.evil.example/callback".into(), ..redirect() }),
+        (
+            "another address",
+            Redirect { target: "https://app.hookswitch.dev.evil.example/callback".into(), ..redirect() },
+        ),
         ("parameter twice", Redirect { repeated: true, ..redirect() }),
         ("no code", Redirect { code: None, ..redirect() }),
         ("state", Redirect { state: None, error: Some("access_denied".into()), ..redirect() }),
@@ -548,7 +551,11 @@ fn offline_outcomes() -> Vec<Outcome> {
     let unavailable = [408, 425, 429, 500, 502, 503, 504].map(unavailable);
     let mut outcomes = vec![unreachable(), captive_portal(), Outcome::Unintelligible { status: 400, cause: "".into() }];
     outcomes.extend(unavailable);
-    outcomes.extend([oauth_error("temporarily_unavailable"), oauth_error("invalid_request"), oauth_error("invalid_client")]);
+    outcomes.extend([
+        oauth_error("temporarily_unavailable"),
+        oauth_error("invalid_request"),
+        oauth_error("invalid_client"),
+    ]);
     outcomes
 }
 
@@ -787,7 +794,10 @@ fn a_vault_that_lost_the_metadata_asks_for_it_and_then_refreshes() {
     phone.event(Event::Started { seed: 1 });
     phone.pass(2 * HOUR);
     let waiting = phone.command(Command::AccessToken);
-    phone.answer(discover, Outcome::Metadata { metadata: ServerMetadata { issuer: "https://evil.example".into(), ..metadata() } });
+    phone.answer(
+        discover,
+        Outcome::Metadata { metadata: ServerMetadata { issuer: "https://evil.example".into(), ..metadata() } },
+    );
     assert!(phone.reply_to(waiting).is_err());
     assert!(phone.is_signed_in());
     assert_eq!(phone.sent(refresh), 0);
