@@ -5,7 +5,8 @@
 
 use hookswitch_wire::{
     Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Device, DeviceId, Effective, Forwarding,
-    LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, Snapshot, Surface, UnixMillis, Version,
+    LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, Snapshot, Surface, UnixMillis,
+    Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -93,14 +94,31 @@ pub(crate) struct TrackedDevice {
 pub(crate) enum Command {
     SetAvailability(Availability),
     SetForwarding(Option<PhoneNumber>),
-    Register { id: DeviceId, device: RegisterDevice, session: String },
+    Register {
+        id: DeviceId,
+        device: RegisterDevice,
+        session: String,
+    },
     Unregister(DeviceId),
     /// A session ended: its device goes with it.
     SessionEnded(String),
-    Incoming { call_id: CallId, from: Option<PhoneNumber>, from_name: Option<String> },
-    Answer { call_id: CallId, by: Surface },
-    Decline { call_id: CallId, by: Option<DeviceId> },
-    HangUp { call_id: CallId, by: Option<DeviceId> },
+    Incoming {
+        call_id: CallId,
+        from: Option<PhoneNumber>,
+        from_name: Option<String>,
+    },
+    Answer {
+        call_id: CallId,
+        by: Surface,
+    },
+    Decline {
+        call_id: CallId,
+        by: Option<DeviceId>,
+    },
+    HangUp {
+        call_id: CallId,
+        by: Option<DeviceId>,
+    },
     Renew(CallId),
 }
 
@@ -204,11 +222,12 @@ impl Aggregate {
     /// When [`Aggregate::settle`] or the clock changes the snapshot next.
     pub(crate) fn next_change(&self, now: UnixMillis) -> Option<UnixMillis> {
         let leases = self.leases.iter().map(|lease| lease.expires_at);
-        let calls = self.calls.iter().filter(|tracked| tracked.offered).filter_map(|tracked| match tracked.call.state {
-            CallState::Ringing | CallState::Answered { by: Surface::Forwarded } => Some(tracked.call.expires_at),
-            CallState::Answered { .. } => None,
-            CallState::Ended => tracked.ended_at.map(|at| at.saturating_add(KEEP_ENDED)),
-        });
+        let calls =
+            self.calls.iter().filter(|tracked| tracked.offered).filter_map(|tracked| match tracked.call.state {
+                CallState::Ringing | CallState::Answered { by: Surface::Forwarded } => Some(tracked.call.expires_at),
+                CallState::Answered { .. } => None,
+                CallState::Ended => tracked.ended_at.map(|at| at.saturating_add(KEEP_ENDED)),
+            });
         let edge = match self.availability {
             Availability::Automatic => self.hours.next_edge(now),
             Availability::Available | Availability::Unavailable { .. } => None,

@@ -26,8 +26,7 @@ pub(crate) fn hash_password(password: &str, cost: PasswordCost) -> Result<String
 
 /// Whether this is the password of that hash. Takes tens of milliseconds: not on an async thread.
 pub(crate) fn is_password(password: &str, hash: &str) -> bool {
-    PasswordHash::new(hash)
-        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 /// The one-time codes of a secret (RFC 6238: SHA-1, six digits, 30 s).

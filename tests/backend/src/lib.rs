@@ -60,9 +60,7 @@ pub use clock::Clock;
 pub use config::{Config, Database, PasswordCost};
 pub use hours::WorkingHours;
 pub use house::HouseError;
-pub use operator::{
-    AgentSeed, CallReport, Counts, DEMO_PASSWORD, Operator, OutboxEntry, RequestLog, SessionReport,
-};
+pub use operator::{AgentSeed, CallReport, Counts, DEMO_PASSWORD, Operator, OutboxEntry, RequestLog, SessionReport};
 pub use rotation::RotationProfile;
 pub use store::StoreError;
 

@@ -83,13 +83,21 @@ impl AgentSeed {
     pub fn demo() -> Vec<Self> {
         let paris = || "Europe/Paris".to_owned();
         vec![
-            Self { google: true, sso: true, time_zone: paris(), ..Self::new("alice@acme.example", "Alice Martin", Role::Agent) },
+            Self {
+                google: true,
+                sso: true,
+                time_zone: paris(),
+                ..Self::new("alice@acme.example", "Alice Martin", Role::Agent)
+            },
             Self {
                 totp_secret: Some(b"a demo secret of 20+".to_vec()),
                 time_zone: paris(),
                 ..Self::new("olivia@acme.example", "Olivia Bernard", Role::Owner)
             },
-            Self { time_zone: "America/New_York".to_owned(), ..Self::new("adam@acme.example", "Adam Novak", Role::Admin) },
+            Self {
+                time_zone: "America/New_York".to_owned(),
+                ..Self::new("adam@acme.example", "Adam Novak", Role::Admin)
+            },
             Self {
                 google: true,
                 sso: true,
@@ -274,8 +282,12 @@ impl Operator {
             .await
             .map_err(|error| HouseError::Crypto(error.to_string()))??;
         let account = AccountId(secret::name("agent-")?);
-        let agent =
-            Agent { account: account.clone(), email: seed.email.to_lowercase(), name: seed.name.clone(), role: seed.role };
+        let agent = Agent {
+            account: account.clone(),
+            email: seed.email.to_lowercase(),
+            name: seed.name.clone(),
+            role: seed.role,
+        };
         let aggregate = Aggregate::new(agent, hours);
         self.house.write(|unit| {
             if unit.tx.agent_by_email(&seed.email)?.is_some() {

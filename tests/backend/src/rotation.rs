@@ -79,7 +79,11 @@ mod tests {
             (RotationProfile::KillFamily, 2, 3, 0, Verdict::Reuse),
         ];
         for (profile, presented, newest, since, verdict) in table {
-            assert_eq!(judge(profile, presented, newest, 1_000, 1_000 + since), verdict, "{profile:?} {presented} {since}");
+            assert_eq!(
+                judge(profile, presented, newest, 1_000, 1_000 + since),
+                verdict,
+                "{profile:?} {presented} {since}"
+            );
         }
     }
 }

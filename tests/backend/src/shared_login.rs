@@ -45,7 +45,10 @@ mod tests {
         let (ios, android) = (Some(Platform::Ios), Some(Platform::Android));
         let now = 10_000_000;
         assert!(!is_shared(&[], now));
-        assert!(!is_shared(&[seen(ios, "a", now), seen(ios, "a", now), seen(android, "b", now), seen(None, "b", now)], now));
+        assert!(!is_shared(
+            &[seen(ios, "a", now), seen(ios, "a", now), seen(android, "b", now), seen(None, "b", now)],
+            now
+        ));
         assert!(is_shared(&[seen(ios, "a", now), seen(ios, "a", now), seen(ios, "a", now)], now));
         assert!(is_shared(&[seen(None, "a", now), seen(ios, "b", now), seen(android, "c", now)], now));
         // Yesterday's places are no evidence.

@@ -1,1 +1,169 @@
+use hookswitch_wire::{AccountId, Role, UnavailableReason};
+use proptest::prelude::*;
+
 use super::*;
+
+const NOW: UnixMillis = 1_000_000_000_000;
+
+fn agent() -> Aggregate {
+    let agent = Agent {
+        account: AccountId::from("a"),
+        email: "alice@acme.example".to_owned(),
+        name: "Alice".to_owned(),
+        role: Role::Agent,
+    };
+    Aggregate { signed_in: true, ..Aggregate::new(agent, WorkingHours::office("UTC")) }
+}
+
+fn context(now: UnixMillis) -> Context {
+    Context { now, next_rev: 2, old_server: false }
+}
+
+fn lease(kind: LeaseKind, expires_at: UnixMillis) -> CallLease {
+    CallLease { call_id: CallId::from("c"), kind, expires_at }
+}
+
+#[test]
+fn the_effective_status_follows_from_everything_in_this_order() {
+    // A Sunday: no working hours.
+    let sunday = 1_000_000_000_000 - 1_000_000_000_000 % 86_400_000;
+    assert!(!WorkingHours::office("UTC").contain(sunday + 12 * 3_600_000));
+    let away = Availability::Unavailable { reason: UnavailableReason::Other };
+    let number: PhoneNumber = "+33612345678".parse().unwrap();
+    let (call, work) = (Some(LeaseKind::InCall), Some(LeaseKind::AfterCallWork));
+    let table = [
+        // signed in, forwarded, lease, availability, effective
+        (false, false, None, Availability::Available, Effective::Offline),
+        (false, false, call, Availability::Available, Effective::Offline),
+        (false, true, None, Availability::Available, Effective::Available),
+        (false, true, None, away, Effective::DoNotDisturb),
+        (true, false, None, Availability::Available, Effective::Available),
+        (true, false, None, away, Effective::DoNotDisturb),
+        (true, false, None, Availability::Automatic, Effective::DoNotDisturb),
+        (true, false, call, Availability::Available, Effective::InCall),
+        (true, false, call, away, Effective::InCall),
+        (true, false, work, Availability::Available, Effective::AfterCallWork),
+        (true, false, work, away, Effective::AfterCallWork),
+        (true, true, call, Availability::Available, Effective::InCall),
+        (true, true, None, Availability::Available, Effective::Available),
+    ];
+    let noon = sunday + 12 * 3_600_000;
+    for (signed_in, forwarded, leased, availability, effective) in table {
+        let aggregate = Aggregate {
+            signed_in,
+            forwarding: Forwarding { number: forwarded.then(|| number.clone()), rev: 1 },
+            leases: leased.map(|kind| lease(kind, noon + 1)).into_iter().collect(),
+            availability,
+            ..agent()
+        };
+        assert_eq!(aggregate.effective(noon), effective, "{signed_in} {forwarded} {leased:?} {availability:?}");
+    }
+}
+
+#[test]
+fn a_lease_that_ran_out_counts_no_more_even_before_it_is_cleared() {
+    let aggregate = Aggregate { leases: vec![lease(LeaseKind::InCall, NOW)], ..agent() };
+    assert_eq!(aggregate.effective(NOW - 1), Effective::InCall);
+    assert_eq!(aggregate.effective(NOW), Effective::Available);
+}
+
+/// A step of a random history: a command, and how much time passes before it.
+fn step() -> impl Strategy<Value = (Command, i64)> {
+    let call = (0..4_u8).prop_map(|n| CallId(format!("call-{n}")));
+    let device = (0..3_u8).prop_map(|n| DeviceId(format!("device-{n}")));
+    let availability = prop_oneof![
+        Just(Availability::Available),
+        Just(Availability::Automatic),
+        Just(Availability::Unavailable { reason: UnavailableReason::OnABreak }),
+    ];
+    let register = (device.clone(), prop::option::of(Just("token".to_owned()))).prop_map(|(id, push_token)| {
+        let session = format!("session of {id}");
+        let device =
+            RegisterDevice { name: id.0.clone(), platform: Platform::Ios, app_version: "1".to_owned(), push_token };
+        Command::Register { id, device, session }
+    });
+    let command = prop_oneof![
+        availability.prop_map(Command::SetAvailability),
+        prop::option::of(Just("+33612345678".parse().unwrap())).prop_map(Command::SetForwarding),
+        register,
+        device.clone().prop_map(Command::Unregister),
+        device.clone().prop_map(|id| Command::SessionEnded(format!("session of {id}"))),
+        call.clone().prop_map(|call_id| Command::Incoming { call_id, from: None, from_name: None }),
+        (call.clone(), device.clone())
+            .prop_map(|(call_id, device)| Command::Answer { call_id, by: Surface::Mobile { device } }),
+        call.clone().prop_map(|call_id| Command::Answer { call_id, by: Surface::Web }),
+        (call.clone(), prop::option::of(device.clone())).prop_map(|(call_id, by)| Command::Decline { call_id, by }),
+        (call.clone(), prop::option::of(device)).prop_map(|(call_id, by)| Command::HangUp { call_id, by }),
+        call.prop_map(Command::Renew),
+    ];
+    (command, prop_oneof![0..5_000_i64, Just(30_000), Just(45_000), Just(60_000)])
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_the_promises_hold(history in prop::collection::vec(step(), 1..60)) {
+        let mut aggregate = agent();
+        let mut now = NOW;
+        let mut told: Vec<(CallId, DeviceId)> = Vec::new();
+        let mut seen = Vec::new();
+        for (command, passes) in history {
+            now += passes;
+            let mut pushes = aggregate.settle(now);
+            // A call has one name; the operator never gives it twice.
+            if let Command::Incoming { call_id, .. } = &command {
+                if seen.contains(call_id) { continue; }
+                seen.push(call_id.clone());
+            }
+            let forwarded_before = aggregate.forwarding.is_on();
+            pushes.extend(aggregate.apply(command.clone(), context(now)).unwrap_or_default());
+            for push in pushes {
+                let name = (push.call.call_id.clone(), push.device.clone());
+                match push.kind {
+                    PushKind::Incoming => {
+                        prop_assert!(!forwarded_before, "pushed although forwarded");
+                        prop_assert!(!told.contains(&name), "pushed twice");
+                        told.push(name);
+                    }
+                    PushKind::AnsweredElsewhere | PushKind::Ended => {
+                        prop_assert!(told.contains(&name), "told the end of what it never heard of");
+                        told.retain(|known| *known != name);
+                    }
+                }
+            }
+            // Time that has passed leaves nothing behind.
+            prop_assert!(aggregate.leases.iter().all(|lease| lease.expires_at > now));
+            for tracked in &aggregate.calls {
+                if tracked.call.state == CallState::Ringing {
+                    prop_assert!(tracked.call.expires_at > now && !aggregate.forwarding.is_on());
+                }
+            }
+            if aggregate.effective(now) == Effective::InCall {
+                prop_assert!(aggregate.next_change(now).is_some_and(|at| at <= now + LEASE), "stuck in a call");
+            }
+            let snapshot = aggregate.snapshot(Version::new(1, 1), now);
+            if aggregate.forwarding.is_on() {
+                prop_assert!(snapshot.devices.iter().all(|device| !device.can_ring()));
+            }
+            // It can be kept.
+            let kept: Aggregate = serde_json::from_str(&serde_json::to_string(&aggregate).unwrap()).unwrap();
+            prop_assert_eq!(kept, aggregate.clone());
+        }
+    }
+
+    #[test]
+    fn until_the_next_change_nothing_changes(history in prop::collection::vec(step(), 1..20)) {
+        let mut aggregate = agent();
+        let mut now = NOW;
+        for (command, passes) in history {
+            now += passes;
+            aggregate.settle(now);
+            let _ = aggregate.apply(command, context(now));
+        }
+        let next = aggregate.next_change(now).unwrap_or(now + 100_000);
+        let before = aggregate.snapshot(Version::new(1, 1), now);
+        let mut later = aggregate.clone();
+        later.settle(next - 1);
+        let after = later.snapshot(Version::new(1, 1), next - 1);
+        prop_assert_eq!(Snapshot { at: before.at, ..after }, before);
+    }
+}

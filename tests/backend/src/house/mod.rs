@@ -248,8 +248,7 @@ impl Unit<'_> {
         let AgentRow { rev, mut aggregate, snapshot: shown, .. } = row;
         let before = aggregate.clone();
         let next_rev = rev.saturating_add(1);
-        let context =
-            Context { now: self.now, next_rev, old_server: self.house.old_server.load(Ordering::Relaxed) };
+        let context = Context { now: self.now, next_rev, old_server: self.house.old_server.load(Ordering::Relaxed) };
 
         let sessions = self.tx.live_sessions(account, self.now)?;
         aggregate.signed_in = !sessions.is_empty();
@@ -269,8 +268,7 @@ impl Unit<'_> {
         let epoch = self.tx.epoch()?;
         let same_time = aggregate.snapshot(shown.version, self.now);
         // `at` says when a snapshot was made, so it is no difference.
-        let unchanged =
-            shown.version == Version::new(epoch, rev) && shown == Snapshot { at: shown.at, ..same_time };
+        let unchanged = shown.version == Version::new(epoch, rev) && shown == Snapshot { at: shown.at, ..same_time };
         let (rev, snapshot) = if unchanged {
             (rev, shown)
         } else {

@@ -38,8 +38,7 @@ pub(super) async fn state(
     let query = Fields::parse(query.unwrap_or_default().as_bytes())
         .map_err(|_| ApiError::malformed("A query parameter comes twice."))?;
     let Some(after) = query.get("after") else { return Ok(snapshot(&*house.current(&caller.account)?)) };
-    let after: Version =
-        after.parse().map_err(|error| ApiError::malformed(format!("{error}")).field("after"))?;
+    let after: Version = after.parse().map_err(|error| ApiError::malformed(format!("{error}")).field("after"))?;
     let wait = match query.get("wait") {
         None => 0,
         Some(wait) => wait
@@ -232,8 +231,7 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     request.key()?;
     // "Browser surfaces leave it out" may well mean the whole body.
-    let AnswerCall { device } =
-        if request.bytes.is_empty() { AnswerCall { device: None } } else { request.json()? };
+    let AnswerCall { device } = if request.bytes.is_empty() { AnswerCall { device: None } } else { request.json()? };
     let by = caller.surface(&house, device)?;
     let command = Command::Answer { call_id: CallId(call_id), by };
     request.carry_out(&house, &caller, None, command, AnswerWith::Snapshot)

@@ -88,7 +88,8 @@ fn acceptable(fields: &Fields) -> Result<(), (&'static str, &'static str)> {
         Some(_) => return Err(("unsupported_response_type", "only code is supported")),
     }
     let challenge = fields.text("code_challenge");
-    let is_hash = challenge.len() == 43 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let is_hash =
+        challenge.len() == 43 && challenge.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     // Without a method it would be `plain` (RFC 7636, section 4.3).
     if fields.get("code_challenge_method") != Some("S256") || !is_hash {
         return Err(("invalid_request", "PKCE with code_challenge_method S256 is required"));

@@ -166,8 +166,8 @@ impl FromRequestParts<Shared> for Caller {
             .map_err(|_| ApiError::malformed("A query parameter comes twice."))?;
         let place = query.get("surface").and_then(Place::parse).ok_or_else(ApiError::unauthenticated)?;
         label.set(place.name());
-        let (session, cookie) = by_cookie(house, &parts.headers, place.group(), &address)?
-            .ok_or_else(ApiError::unauthenticated)?;
+        let (session, cookie) =
+            by_cookie(house, &parts.headers, place.group(), &address)?.ok_or_else(ApiError::unauthenticated)?;
         if parts.method != Method::GET && parts.method != Method::HEAD {
             let token = text(&parts.headers, HEADER_CSRF).unwrap_or_default();
             if !secret::same(token, &csrf_token(&cookie)) {

@@ -156,7 +156,8 @@ pub(super) fn bound(house: &Shared, headers: &HeaderMap, row: &LoginRow) -> Resu
     if secret::same(&secret::stored(binding), &row.binding) {
         return Ok(binding.to_owned());
     }
-    let text = "It was begun in another browser. If you did not begin it, somebody wants you to sign in for them: close it.";
+    let text =
+        "It was begun in another browser. If you did not begin it, somebody wants you to sign in for them: close it.";
     Err(house.pages.message(StatusCode::FORBIDDEN, "This sign-in is not yours", text, None))
 }
 

@@ -54,7 +54,13 @@ impl Pages {
     }
 
     /// A page that says one thing and offers one way on.
-    pub(crate) fn message(&self, status: StatusCode, title: &str, text: &str, action: Option<(&str, &str)>) -> Response {
+    pub(crate) fn message(
+        &self,
+        status: StatusCode,
+        title: &str,
+        text: &str,
+        action: Option<(&str, &str)>,
+    ) -> Response {
         let (action_href, action_label) = action.unwrap_or_default();
         let with = context! { title, text, action_href, action_label };
         self.page(status, "message.html", &Forms::Here, with)

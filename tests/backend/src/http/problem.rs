@@ -6,7 +6,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use hookswitch_wire::{Problem, Snapshot, problem::{PROBLEM_JSON, code}};
+use hookswitch_wire::{
+    Problem, Snapshot,
+    problem::{PROBLEM_JSON, code},
+};
 
 use super::Shared;
 use crate::{aggregate::Refusal, house::HouseError, store::StoreError};

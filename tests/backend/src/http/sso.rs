@@ -119,9 +119,7 @@ pub(super) async fn start(
     let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password)?;
     let metadata = discover(&house, provider).await.map_err(|why| distrusted(&house, provider, &why))?;
     let state = secret::random().map_err(|error| failed(HouseError::from(error)))?;
-    house
-        .write(|unit| unit.tx.set_login_upstream(&ticket.hash, Some(&secret::stored(&state))))
-        .map_err(failed)?;
+    house.write(|unit| unit.tx.set_login_upstream(&ticket.hash, Some(&secret::stored(&state)))).map_err(failed)?;
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("response_type", "code")

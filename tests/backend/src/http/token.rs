@@ -120,7 +120,9 @@ fn required<'f>(fields: &'f Fields, name: &str) -> Result<&'f str, OauthError> {
 fn known_client(fields: &Fields) -> Result<&str, OauthError> {
     match required(fields, "client_id")? {
         MOBILE => Ok(MOBILE),
-        _ => Err(OauthError { status: StatusCode::UNAUTHORIZED, ..OauthError::new("invalid_client", "unknown client") }),
+        _ => {
+            Err(OauthError { status: StatusCode::UNAUTHORIZED, ..OauthError::new("invalid_client", "unknown client") })
+        }
     }
 }
 

@@ -92,9 +92,8 @@ impl Tx<'_> {
     }
 
     pub(crate) fn save_agent(&self, aggregate: &Aggregate, rev: u64, snapshot: &str) -> Result<()> {
-        let mut statement = self
-            .0
-            .prepare_cached("UPDATE agents SET aggregate = ?2, rev = ?3, snapshot = ?4 WHERE account = ?1")?;
+        let mut statement =
+            self.0.prepare_cached("UPDATE agents SET aggregate = ?2, rev = ?3, snapshot = ?4 WHERE account = ?1")?;
         statement.execute(params![
             aggregate.agent.account.as_str(),
             serde_json::to_string(aggregate)?,

@@ -84,8 +84,7 @@ impl Tx<'_> {
     }
 
     pub(crate) fn audit_log(&self, account: &AccountId) -> Result<Vec<(UnixMillis, String)>> {
-        let mut statement =
-            self.0.prepare_cached("SELECT at, event FROM audit WHERE account = ?1 ORDER BY rowid")?;
+        let mut statement = self.0.prepare_cached("SELECT at, event FROM audit WHERE account = ?1 ORDER BY rowid")?;
         let events = statement.query_map([account.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(events.collect::<rusqlite::Result<_>>()?)
     }

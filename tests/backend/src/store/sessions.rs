@@ -142,9 +142,8 @@ impl Tx<'_> {
     }
 
     pub(crate) fn touch_session(&self, id: &str, address: &str, now: UnixMillis, expires_at: UnixMillis) -> Result<()> {
-        let mut statement = self
-            .0
-            .prepare_cached("UPDATE sessions SET last_seen = ?3, address = ?2, expires_at = ?4 WHERE id = ?1")?;
+        let mut statement =
+            self.0.prepare_cached("UPDATE sessions SET last_seen = ?3, address = ?2, expires_at = ?4 WHERE id = ?1")?;
         statement.execute(params![id, address, now, expires_at])?;
         Ok(())
     }

@@ -1,1 +1,185 @@
+use hookswitch_backend::DEMO_PASSWORD;
 
+use super::support::*;
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_email_look_the_same() {
+    let backend = backend().await;
+    let mut bodies = Vec::new();
+    for email in [ALICE, "nobody@acme.example", SAM, ""] {
+        let mut browser = Browser::new(&backend);
+        let page = browser.open(&authorize_url(&[])).await;
+        let page = browser.sign_in(&page, email, "wrong").await;
+        assert_eq!(page.status, 401);
+        assert!(page.body.contains("E-mail or password is wrong."));
+        bodies.push(page.body.len() - page.body.matches(email).count() * email.len() * usize::from(!email.is_empty()));
+    }
+    assert_eq!(bodies[0], bodies[1], "the pages differ only in the e-mail");
+}
+
+#[tokio::test]
+async fn after_a_wrong_password_the_right_one_works_on_the_same_page() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let page = browser.open(&authorize_url(&[])).await;
+    let page = browser.sign_in(&page, ALICE, "wrong").await;
+    let page = browser.sign_in(&page, " Alice@ACME.example ", DEMO_PASSWORD).await;
+    assert!(returned(&page).contains_key("code"));
+}
+
+#[tokio::test]
+async fn who_signs_in_with_google_only_has_no_password_here() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let page = browser.open("/app/web").await;
+    for password in [DEMO_PASSWORD, ""] {
+        assert_eq!(browser.sign_in(&page, SAM, password).await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn the_eleventh_wrong_password_in_fifteen_minutes_has_to_wait() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let page = browser.open("/app/web").await;
+    for _ in 0..10 {
+        assert_eq!(browser.sign_in(&page, ALICE, "wrong").await.status, 401);
+    }
+    let page = browser.sign_in(&page, ALICE, DEMO_PASSWORD).await;
+    assert_eq!(page.status, 429);
+    let wait: i64 = page.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=900).contains(&wait));
+    backend.operator().clock().jump(wait * 1_000);
+    let page = browser.open("/app/web").await;
+    assert_eq!(browser.sign_in(&page, ALICE, DEMO_PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_login_page_expires_after_ten_minutes() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let page = browser.open(&authorize_url(&[])).await;
+    backend.operator().clock().jump(10 * 60_000);
+    let late = browser.sign_in(&page, ALICE, DEMO_PASSWORD).await;
+    assert_eq!(late.status, 410);
+    assert!(late.body.contains("/authorize?"), "it offers a new start");
+    assert_eq!(browser.get(&page.url).await.status, 410);
+}
+
+#[tokio::test]
+async fn a_login_page_works_once() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let page = browser.open(&authorize_url(&[])).await;
+    returned(&browser.sign_in(&page, ALICE, DEMO_PASSWORD).await);
+    assert_eq!(browser.sign_in(&page, ALICE, DEMO_PASSWORD).await.status, 410);
+    assert_eq!(browser.get(&page.url).await.status, 410);
+}
+
+#[tokio::test]
+async fn a_login_page_works_only_in_the_browser_that_began_it() {
+    let backend = backend().await;
+    let (mut victim, mut attacker) = (Browser::new(&backend), Browser::new(&backend));
+    let page = attacker.open(&authorize_url(&[])).await;
+    assert_eq!(victim.get(&page.url).await.status, 403);
+    assert_eq!(victim.sign_in(&page, ALICE, DEMO_PASSWORD).await.status, 403);
+    // A login of the victim's own makes the stranger's no better.
+    victim.open(&authorize_url(&[])).await;
+    assert_eq!(victim.sign_in(&page, ALICE, DEMO_PASSWORD).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_form_without_its_csrf_token_does_nothing() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let page = browser.open("/app/web").await;
+    let other = browser.open("/app/web").await;
+    for csrf in ["", "forged", &other.hidden("csrf")] {
+        let refused = browser.post(&page.url, &[("csrf", csrf), ("email", ALICE), ("password", DEMO_PASSWORD)]).await;
+        assert_eq!(refused.status, 403);
+    }
+    let no_form = browser.request(reqwest::Method::POST, &page.url).body("csrf=x");
+    assert_eq!(browser.send(no_form).await.status, 403);
+    assert!(!browser.signed_in("web").await);
+    assert_eq!(browser.sign_in(&page, ALICE, DEMO_PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_login_that_nobody_began_is_no_login() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    for path in ["/login", "/login?tx=", "/login?tx=x", "/login?tx=x&tx=y", "/login/totp?tx=x", "/login/google?tx=x"] {
+        assert_eq!(browser.get(path).await.status, 400, "{path}");
+    }
+    assert_eq!(browser.post("/login?tx=x", &[]).await.status, 400);
+}
+
+#[tokio::test]
+async fn what_a_person_types_is_shown_as_text() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let page = browser.open(&authorize_url(&[("login_hint", Some("\"><script>alert(1)</script>"))])).await;
+    assert!(!page.body.contains("<script>alert"), "{}", page.body);
+}
+
+#[tokio::test]
+async fn the_dashboard_asks_for_a_code_once_a_session() {
+    let backend = backend().await;
+    let operator = backend.operator();
+    let mut browser = Browser::new(&backend);
+    let page = browser.enter("/app/dashboard", OLIVIA).await;
+    assert!(page.url.contains("/login/totp"), "{}", page.url);
+    assert_eq!(browser.session("dashboard").await["second_factor"], "needed");
+    assert_eq!(browser.get("/v1/me/state?surface=dashboard").await.status, 403);
+    assert_eq!(browser.get("/v1/me/state?surface=web").await.status, 200);
+
+    let code = operator.totp_code(OLIVIA).unwrap();
+    let csrf = page.hidden("csrf");
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    for bad in [wrong, "", "12345", "abcdef"] {
+        let refused = browser.post(&page.url, &[("csrf", &csrf), ("code", bad)]).await;
+        assert_eq!(refused.status, 401, "{bad}");
+    }
+    let entered = browser.post(&page.url, &[("csrf", &csrf), ("code", &code)]).await;
+    let entered = browser.follow(entered).await;
+    assert!(entered.url.ends_with("/app/dashboard"), "{}", entered.url);
+    assert_eq!(entered.status, 200);
+    assert_eq!(browser.session("dashboard").await["second_factor"], "done");
+    assert!(browser.open("/app/dashboard").await.url.ends_with("/app/dashboard"), "not again in this session");
+    let replayed = browser.post(&page.url, &[("csrf", &csrf), ("code", &code)]).await;
+    assert_eq!(replayed.status, 410);
+
+    // The same code in another browser was used.
+    let mut other = Browser::new(&backend);
+    let page = other.enter("/app/dashboard", OLIVIA).await;
+    let fields = [("csrf", page.hidden("csrf")), ("code", code)];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(other.post(&page.url, &fields).await.status, 401);
+    operator.clock().jump(60_000);
+    let fields = [("csrf", page.hidden("csrf")), ("code", operator.totp_code(OLIVIA).unwrap())];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(other.post(&page.url, &fields).await.status, 303);
+}
+
+#[tokio::test]
+async fn the_eleventh_wrong_code_has_to_wait() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let page = browser.enter("/app/dashboard", OLIVIA).await;
+    let csrf = page.hidden("csrf");
+    for _ in 0..10 {
+        assert_eq!(browser.post(&page.url, &[("csrf", &csrf), ("code", "x")]).await.status, 401);
+    }
+    let code = backend.operator().totp_code(OLIVIA).unwrap();
+    let refused = browser.post(&page.url, &[("csrf", &csrf), ("code", &code)]).await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn sign_ins_leave_a_trail_without_secrets() {
+    let backend = backend().await;
+    Phone::sign_in(&backend, ALICE).await;
+    let trail: Vec<String> = backend.operator().audit_log(ALICE).unwrap().into_iter().map(|(_, event)| event).collect();
+    assert_eq!(trail, ["session started"]);
+}

@@ -302,10 +302,6 @@ impl Phone {
         self.request(Method::PUT, path).header("content-type", "application/json").body(body.to_string())
     }
 
-    pub(crate) fn post(&self, path: &str, body: &Value) -> RequestBuilder {
-        self.request(Method::POST, path).header("content-type", "application/json").body(body.to_string())
-    }
-
     pub(crate) async fn state(&self) -> Snapshot {
         read(soon(self.get("/v1/me/state").send()).await.unwrap()).await
     }
@@ -359,12 +355,15 @@ impl Events {
 
     /// The next state that fits; heartbeats and older states pass by.
     pub(crate) async fn state(&mut self, fits: impl Fn(&Snapshot) -> bool) -> Snapshot {
-        loop {
-            match self.next().await.expect("the stream goes on") {
-                StreamEvent::State(snapshot) if fits(&snapshot) => return *snapshot,
-                StreamEvent::State(_) | StreamEvent::Heartbeat(_) => {}
-                StreamEvent::SignedOut(reason) => panic!("signed out: {reason:?}"),
+        let search = async {
+            loop {
+                match self.next().await.expect("the stream goes on") {
+                    StreamEvent::State(snapshot) if fits(&snapshot) => return *snapshot,
+                    StreamEvent::State(_) | StreamEvent::Heartbeat(_) => {}
+                    StreamEvent::SignedOut(reason) => panic!("signed out: {reason:?}"),
+                }
             }
-        }
+        };
+        soon(search).await
     }
 }

@@ -31,8 +31,7 @@ async fn a_phone_signs_in_with_code_and_pkce() {
     assert_eq!((tokens.token_type.as_str(), tokens.expires_in), ("Bearer", Some(900)));
 
     let id_token = tokens.id_token.unwrap();
-    let keys: jsonwebtoken::jwk::JwkSet =
-        serde_json::from_str(&browser.get("/jwks").await.body).unwrap();
+    let keys: jsonwebtoken::jwk::JwkSet = serde_json::from_str(&browser.get("/jwks").await.body).unwrap();
     let kid = jsonwebtoken::decode_header(&id_token).unwrap().kid.unwrap();
     let key = jsonwebtoken::DecodingKey::from_jwk(keys.find(&kid).unwrap()).unwrap();
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
@@ -146,7 +145,10 @@ async fn the_token_endpoint_refuses_what_is_malformed() {
         (&[("grant_type", "refresh_token"), ("client_id", "hookswitch-mobile")], "invalid_request"),
         (&[("grant_type", "refresh_token"), ("refresh_token", "x")], "invalid_request"),
         (&[("grant_type", "refresh_token"), ("grant_type", "refresh_token")], "invalid_request"),
-        (&[("grant_type", "refresh_token"), ("client_id", "hookswitch-mobile"), ("refresh_token", "x")], "invalid_grant"),
+        (
+            &[("grant_type", "refresh_token"), ("client_id", "hookswitch-mobile"), ("refresh_token", "x")],
+            "invalid_grant",
+        ),
     ];
     for (fields, error) in table {
         assert_eq!(oauth_error(token(&backend, fields).await).await, *error, "{fields:?}");
