@@ -52,7 +52,7 @@ const PLACE = {
   zendesk: "Zendesk widget",
   salesforce: "Salesforce widget",
   hubspot: "HubSpot widget",
-  forwarded: "Forwarding number",
+  forwarded: "The forwarding number",
 };
 const LAMP = {
   ring: "M3.5 11.5c1-1 1.2-2.4 1.2-4.2a3.3 3.3 0 0 1 6.6 0c0 1.8.2 3.2 1.2 4.2zM6.8 14h2.4",
@@ -300,7 +300,7 @@ class Phone {
     const { view, refs } = this;
     const { state, status } = view.session;
     const newest = lab.view?.calls[0];
-    const outcome = newest?.state === "ringing" ? newest.devices.find((device) => device.key === this.key) : null;
+    const outcome = newest && newest.state !== "ended" && newest.answered_by !== this.key ? newest.devices.find((device) => device.key === this.key) : null;
     const decision = newest && view.decisions.find((item) => item.call_id === newest.call_id);
     let lamp = "rest";
     let words;
@@ -445,11 +445,27 @@ class Phone {
 
 const nameOf = (key) => lab.view.phones.find((phone) => phone.key === key)?.name ?? PLACE[key] ?? (key.startsWith("forwarded") ? PLACE.forwarded : key);
 
+const midSentence = (name) => name.replace(/^The /, "the ");
+
+/**
+ * The decision of a phone that explains a call: while it rings the newest; afterwards the one that made it ring, if one did, and
+ * not the later one that stopped it.
+ */
+function decisionOf(call, key) {
+  const decisions = lab.view.phones.find((phone) => phone.key === key)?.decisions.filter((item) => item.call_id === call.call_id) ?? [];
+  return (call.state !== "ringing" && decisions.find((item) => item.verdict === "ring")) || decisions[0];
+}
+
+/** What a device did when the call came: the lab tells what it does now. */
+function outcomeOf(call, device) {
+  return call.state !== "ringing" && decisionOf(call, device.key)?.verdict === "ring" ? "rings" : device.outcome;
+}
+
 /** ring, call or silent: what the lamp of a device shows for a call. */
 function lampOf(call, device) {
   if (call.answered_by === device.key) return "call";
-  if (call.state === "ringing") return device.outcome === "rings" ? "ring" : "silent";
-  return device.outcome === "rings" ? "rest" : "silent";
+  if (call.state === "ringing") return outcomeOf(call, device) === "rings" ? "ring" : "silent";
+  return outcomeOf(call, device) === "rings" ? "rest" : "silent";
 }
 
 const OUTCOME = { rings: "Rings", silent: "Silent", not_pushed: "Silent", answered: "Answers" };
@@ -478,7 +494,7 @@ function renderWhy(view) {
 
   text($("caller-name"), caller(call));
   text($("caller-number"), call.from_name ? call.from : "");
-  const stateWords = { ringing: "ringing", answered: `answered on ${call.answered_by ? nameOf(call.answered_by) : "a device"}`, ended: call.answered_by ? `over, answered on ${nameOf(call.answered_by)}` : "over" };
+  const stateWords = { ringing: "ringing", answered: `answered by ${call.answered_by ? midSentence(nameOf(call.answered_by)) : "a device"}`, ended: call.answered_by ? `over, answered by ${midSentence(nameOf(call.answered_by))}` : "over" };
   text($("caller-state"), stateWords[call.state] ?? call.state);
   attribute($("caller-lamp"), "data-lamp", { ringing: "ring", answered: "call" }[call.state] ?? "rest");
 
@@ -492,10 +508,11 @@ function renderWhy(view) {
     const [socket, name, outcome, reason] = item.children;
     attribute(item, "data-lamp", lamp);
     attribute(item, "data-outcome", device.outcome);
+    const explains = lamp === "silent" || device.key.startsWith("forwarded"); // where calls go is worth a word as well
     attribute(socket.firstChild.firstChild, "d", LAMP[lamp]);
     text(name, PLACE_ON_SOCKET[device.key] ?? nameOf(device.key));
     text(outcome, outcomeWords(call, device));
-    text(reason, [device.outcome === "not_pushed" ? "not pushed" : "", ruleWords(device.reason).toLowerCase()].filter(Boolean).join(": "));
+    text(reason, [device.outcome === "not_pushed" ? "not pushed" : "", explains ? ruleWords(device.reason).toLowerCase() : ""].filter(Boolean).join(": "));
   });
 
   list($("decisions"), view.phones, (phone) => `${call.call_id} ${phone.key}`, makeDecision, (element, phone) => updateDecision(element, phone, call));
@@ -540,7 +557,7 @@ function makeDecision() {
 }
 
 function updateDecision(element, phone, call) {
-  const decision = phone.decisions.find((item) => item.call_id === call.call_id);
+  const decision = decisionOf(call, phone.key);
   const device = call.devices.find((item) => item.key === phone.key);
   const [title, , inputs, , rule, , did, explanation] = element.children;
   attribute(element, "data-testid", `decision-${phone.key}`);
@@ -553,7 +570,7 @@ function updateDecision(element, phone, call) {
   const known = decision?.inputs ?? [];
   show(inputs, known.length > 0);
   show(inputs.previousElementSibling, known.length > 0);
-  list(inputs, known, ([name]) => name, () => make("div", {}, make("dt"), make("dd")), (row, [name, value]) => {
+  list(inputs, known, ([name]) => name, () => make("div", {}, make("dt"), " ", make("dd")), (row, [name, value]) => {
     text(row.firstChild, name);
     text(row.lastChild, value);
     attribute(row, "data-fired", decision && firedBy(decision.rule, name, value) ? "true" : null);
@@ -597,12 +614,9 @@ function renderVerdict(view, call) {
     const names = devices.map((device) => nameOf(device.key));
     return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0];
   };
-  const rang = call.devices.filter((device) => device.outcome === "rings" && device.key !== call.answered_by);
-  const silent = call.devices.filter((device) => device.outcome !== "rings" && device.key !== call.answered_by);
-  const reasons = [...new Set(silent.map((device) => {
-    const decision = view.phones.find((phone) => phone.key === device.key)?.decisions.find((item) => item.call_id === call.call_id);
-    return ruleWords(decision?.rule ?? device.reason).toLowerCase();
-  }).filter(Boolean))];
+  const rang = call.devices.filter((device) => outcomeOf(call, device) === "rings" && device.key !== call.answered_by);
+  const silent = call.devices.filter((device) => outcomeOf(call, device) !== "rings" && device.key !== call.answered_by);
+  const reasons = [...new Set(silent.map((device) => ruleWords(decisionOf(call, device.key)?.rule ?? device.reason).toLowerCase()).filter(Boolean))];
   const why = reasons.length === 1 ? `: ${reasons[0]}` : "";
   const sentences = [];
   if (call.state === "ringing") {
@@ -653,25 +667,35 @@ function renderTimeline() {
 
 // ----------------------------------------------------------------------------------------------------- accounts, surfaces
 
+const copyButton = (what) => make("button", { type: "button", class: "copy", "data-copy": what, "data-testid": `copy-${what}` });
+
+function fillCopy(button, value, label) {
+  show(button, value);
+  if (!value) return;
+  attribute(button, "data-value", value);
+  attribute(button, "aria-label", `Copy ${label}: ${value}`);
+  if (!button.dataset.copied) text(button, value);
+}
+
 function renderAccounts(accounts) {
-  list($("accounts"), accounts, (account) => account.email, (account) => {
-    const copy = (what) => make("button", { type: "button", class: "copy", "data-copy": what, "data-testid": `copy-${what}` });
-    return make("li", { "data-testid": "account", "data-email": account.email }, make("span", { class: "account-name" }, make("strong"), make("small")), copy("email"), copy("password"), copy("code"));
-  }, (item, account) => {
+  const passwords = new Set(accounts.map((account) => account.password));
+  const shared = passwords.size === 1 ? accounts[0].password : null;
+  show($("shared-password"), shared);
+  fillCopy($("copy-shared"), shared, "the password of all accounts");
+  list($("accounts"), accounts, (account) => account.email, (account) =>
+    make("li", { "data-testid": "account", "data-email": account.email },
+      make("span", { class: "account-name" }, make("strong"), " ", make("small")), copyButton("email"), copyButton("password"), copyButton("code")),
+  (item, account) => {
     const [name, email, password, code] = item.children;
     text(name.firstChild, account.name);
     text(name.lastChild, account.role);
-    for (const [button, value, label] of [[email, account.email, "e-mail"], [password, account.password, "password"], [code, account.totp_code, "code"]]) {
-      show(button, value);
-      if (!value) continue;
-      attribute(button, "data-value", value);
-      attribute(button, "aria-label", `Copy the ${label} of ${account.name}: ${value}`);
-      if (!button.dataset.copied) text(button, value);
-    }
+    fillCopy(email, account.email, `the e-mail of ${account.name}`);
+    fillCopy(password, shared ? null : account.password, `the password of ${account.name}`);
+    fillCopy(code, account.totp_code, `the code of ${account.name}`);
   });
 }
 
-$("accounts").addEventListener("click", async (event) => {
+document.querySelector(".accounts").addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const value = button.dataset.value;
