@@ -39,6 +39,7 @@ pub(crate) struct Heart {
     effects: mpsc::UnboundedSender<Effect>,
     view: watch::Sender<View>,
     stops: broadcast::Sender<StopRinging>,
+    saved: watch::Sender<bool>,
     next_command: AtomicU64,
 }
 
@@ -58,9 +59,10 @@ impl Heart {
         let (effects, queue) = mpsc::unbounded_channel();
         let view = watch::Sender::new(state.view(clock.now()));
         let stops = broadcast::Sender::new(64);
+        let saved = watch::Sender::new(true);
         let transcript = Transcript::new(&state);
         let beating = Mutex::new(Beating { state, waiting: HashMap::new(), transcript });
-        (Self { beating, clock, secrets, effects, view, stops, next_command: AtomicU64::new(1) }, queue)
+        (Self { beating, clock, secrets, effects, view, stops, saved, next_command: AtomicU64::new(1) }, queue)
     }
 
     /// Makes a step. Gives the decisions that it made on pushes: at most one.
@@ -104,6 +106,8 @@ impl Heart {
             }
             changed
         });
+        let saved = state.is_saved();
+        self.saved.send_if_modified(|before| std::mem::replace(before, saved) != saved);
         transcript.record(Entry { now, event: recorded, effects }, state);
         decision
     }
@@ -130,6 +134,12 @@ impl Heart {
 
     pub(crate) fn stops(&self) -> broadcast::Receiver<StopRinging> {
         self.stops.subscribe()
+    }
+
+    /// Returns once all that must outlive the process is in the vault.
+    pub(crate) async fn saved(&self) {
+        // The sender lives as long as `self`: this never errs.
+        let _ = self.saved.subscribe().wait_for(|saved| *saved).await;
     }
 
     pub(crate) fn ring_log(&self) -> Vec<RingEntry> {

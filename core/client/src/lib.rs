@@ -298,6 +298,13 @@ impl Hookswitch {
         self.heart.apply(Event::Background);
     }
 
+    /// Returns once all that is known is in the vault: the moment up to which an app that is about to be suspended should
+    /// hold its background task (iOS: `beginBackgroundTask`). A kill before it loses no session, only what the server says
+    /// again.
+    pub async fn saved(&self) {
+        self.heart.saved().await;
+    }
+
     /// The device has a network, or has none.
     pub fn network(&self, up: bool) {
         self.heart.apply(if up { Event::NetworkUp } else { Event::NetworkDown });

@@ -158,6 +158,11 @@ fn routing_of(snapshot: &Snapshot) -> Routing {
     }
 }
 
+/// Forwarding that is turned on stops a call that rings already: say so, whichever news of it is quicker.
+const fn why_stopped(stop: &CallPush, otherwise: Silence) -> Silence {
+    if stop.forwarding_on { Silence::ForwardingActive } else { otherwise }
+}
+
 impl Step<'_> {
     /// Takes over what an earlier process knew.
     pub(crate) fn recall(&mut self, knowledge: Option<Knowledge>) {
@@ -237,12 +242,14 @@ impl Step<'_> {
             Verdict::Silence { reason: Silence::AnsweredElsewhere } if self.has_answered(&push.call_id) => {}
             // A stop, perhaps before its start: the tombstone is what keeps the late start silent.
             Verdict::Silence { reason: Silence::AnsweredElsewhere } if push.kind == PushKind::AnsweredElsewhere => {
-                self.call_over(&push.call_id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
+                self.call_over(
+                    &push.call_id,
+                    CallKnowledge::AnsweredElsewhere,
+                    why_stopped(&push, Silence::AnsweredElsewhere),
+                );
             }
             Verdict::Silence { reason: Silence::CallEnded } if push.kind == PushKind::Ended => {
-                // The server's half of the rule stops a call that rings already; say so, whichever news is quicker.
-                let reason = if push.forwarding_on { Silence::ForwardingActive } else { Silence::CallEnded };
-                self.call_over(&push.call_id, CallKnowledge::Ended, reason);
+                self.call_over(&push.call_id, CallKnowledge::Ended, why_stopped(&push, Silence::CallEnded));
             }
             Verdict::Silence { .. } => {}
         }

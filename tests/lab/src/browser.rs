@@ -1,5 +1,7 @@
 //! A browser without a screen: follows redirects, keeps cookies, fills in forms. For scenarios; the page has a real one.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use hookswitch::wire::{
     Agent, AnswerCall, Availability, CallId, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, Problem, SetAvailability,
     SetForwarding, Snapshot,
@@ -89,7 +91,6 @@ pub(crate) struct SessionInfo {
 }
 
 /// A browser with its cookies.
-#[derive(Clone)]
 pub(crate) struct Browser {
     client: reqwest::Client,
     base: Url,
@@ -97,7 +98,7 @@ pub(crate) struct Browser {
 }
 
 /// A loaded page: where it is and what is on it.
-struct Loaded {
+pub(crate) struct Loaded {
     url: Url,
     status: StatusCode,
     html: String,
@@ -117,15 +118,24 @@ impl Browser {
 
     /// Opens an address of the backend and goes where it leads.
     pub(crate) async fn open(&self, address: &str) -> Result<Page, Trouble> {
-        let url = self.base.join(address).map_err(|error| error.to_string())?;
-        let landed = self.get(url).await?;
+        let landed = self.load(address).await?;
         Ok(self.page_of(&landed))
     }
 
     /// Opens an address and signs in where asked to, until the browser stands elsewhere or a page complains.
     pub(crate) async fn sign_in(&self, address: &str, who: &Credentials) -> Result<Page, Trouble> {
+        let landed = self.load(address).await?;
+        self.continue_sign_in(landed, who).await
+    }
+
+    /// Opens an address and leaves the page as it is.
+    pub(crate) async fn load(&self, address: &str) -> Result<Loaded, Trouble> {
         let url = self.base.join(address).map_err(|error| error.to_string())?;
-        let mut landed = self.get(url).await?;
+        self.get(url).await
+    }
+
+    /// Signs in from a page that is open already.
+    pub(crate) async fn continue_sign_in(&self, mut landed: Loaded, who: &Credentials) -> Result<Page, Trouble> {
         // Own page, upstream page, second factor: never more than a few.
         for _ in 0..6 {
             let page = self.page_of(&landed);
@@ -203,18 +213,24 @@ impl Browser {
         self.post(surface, &format!("/v1/me/calls/{call}/hang-up"), &serde_json::json!({})).await
     }
 
+    /// A command on top of the newest state; as the pages do, once more when there is a newer one by then.
     async fn command(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), Trouble> {
         let csrf = self.csrf(surface).await?;
-        let state = self.state(surface).await?.ok_or("nobody is signed in there")?;
-        let request = self
-            .client
-            .put(self.api(path, surface)?)
-            .header(HEADER_CSRF, csrf)
-            .header(HEADER_IDEMPOTENCY_KEY, format!("browser-{}", state.version))
-            .header(header::IF_MATCH, state.version.etag())
-            .json(body);
-        let answer = request.send().await.map_err(|error| error.to_string())?;
-        read::<Snapshot>(answer).await.map(|_| ())
+        let mut tries = 0..5;
+        loop {
+            let state = self.state(surface).await?.ok_or("nobody is signed in there")?;
+            let request = self
+                .client
+                .put(self.api(path, surface)?)
+                .header(HEADER_CSRF, &csrf)
+                .header(HEADER_IDEMPOTENCY_KEY, Self::key())
+                .header(header::IF_MATCH, state.version.etag())
+                .json(body);
+            let answer = request.send().await.map_err(|error| error.to_string())?;
+            if answer.status() != StatusCode::PRECONDITION_FAILED || tries.next().is_none() {
+                return read::<Snapshot>(answer).await.map(|_| ());
+            }
+        }
     }
 
     async fn post(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), Trouble> {
@@ -223,10 +239,16 @@ impl Browser {
             .client
             .post(self.api(path, surface)?)
             .header(HEADER_CSRF, csrf)
-            .header(HEADER_IDEMPOTENCY_KEY, format!("browser-{path}"))
+            .header(HEADER_IDEMPOTENCY_KEY, Self::key())
             .json(body);
         let answer = request.send().await.map_err(|error| error.to_string())?;
         read::<Snapshot>(answer).await.map(|_| ())
+    }
+
+    /// A name that no other command has.
+    fn key() -> String {
+        static COMMANDS: AtomicU64 = AtomicU64::new(1);
+        format!("browser-{}", COMMANDS.fetch_add(1, Ordering::Relaxed))
     }
 
     async fn csrf(&self, surface: &str) -> Result<String, Trouble> {
@@ -286,8 +308,12 @@ impl Browser {
     }
 
     async fn follow_link(&self, page: &Loaded, path: &str) -> Result<Loaded, Trouble> {
-        let at = page.html.find(&format!("href=\"{path}")).ok_or_else(|| format!("the page has no link to {path}"))?;
-        let href = page.html.get(at..).and_then(|rest| attribute(rest, "href")).ok_or("the link leads nowhere")?;
+        let href = page
+            .html
+            .split("<a ")
+            .filter_map(|tag| attribute(tag, "href"))
+            .find(|href| href.contains(path))
+            .ok_or_else(|| format!("the page has no link to {path}"))?;
         let url = page.url.join(&href).map_err(|error| error.to_string())?;
         self.get(url).await
     }
@@ -306,7 +332,7 @@ impl Browser {
             Page::Upstream { complaint }
         } else if has("get-the-app-page") {
             Page::GetTheApp
-        } else if has("surface-page") {
+        } else if has("surface") {
             Page::Surface { path: loaded.url.path().to_owned() }
         } else {
             let text = element_text(&loaded.html, "<h1").unwrap_or_else(|| "a page without a title".into());

@@ -19,7 +19,7 @@ use hookswitch_backend::RingOutcome;
 
 use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, SessionIs, Step, StoppedBecause};
 use crate::{
-    browser::{Credentials, Page},
+    browser::{Browser, Credentials, Loaded, Page},
     phone::{APP_REDIRECT, Phone},
     timeline::Kind,
     world::{Setup, World},
@@ -71,7 +71,7 @@ struct Player {
     /// Where the browser stands, by surface.
     pages: HashMap<String, Page>,
     /// The sign-in pages that were minimised, by phone.
-    minimised: HashMap<String, String>,
+    minimised: HashMap<String, (Browser, Loaded)>,
     seen: u64,
     /// Keeps the phones' folders until the end.
     _folder: tempfile::TempDir,
@@ -152,13 +152,15 @@ impl Player {
             }
             Action::BeginSignIn { on } => {
                 let url = self.phone(on)?.begin_login(APP_REDIRECT).await.map_err(text)?;
-                self.minimised.insert(on.clone(), url);
+                let browser = self.world.phone_browser()?;
+                let page = browser.load(&url).await?;
+                self.minimised.insert(on.clone(), (browser, page));
                 Ok(())
             }
             Action::FinishSignIn { on, who, fails } => {
-                let url = self.minimised.remove(on).ok_or("no sign-in was begun there")?;
-                let result = self.finish_sign_in(on, &url, &self.credentials(who, None)?).await;
-                as_expected(result, fails.as_deref())
+                let (browser, page) = self.minimised.remove(on).ok_or("no sign-in was begun there")?;
+                let page = browser.continue_sign_in(page, &self.credentials(who, None)?).await?;
+                as_expected(self.back_to_app(on, page).await, fails.as_deref())
             }
             Action::OpenRedirect { on, address, fails } => {
                 as_expected(self.phone(on)?.finish_login(address).await.map_err(text), fails.as_deref())
@@ -238,7 +240,10 @@ impl Player {
             }
             Action::Network { on, up } => self.phone(on)?.set_network(*up).await.map_err(text),
             Action::Kill { on } => {
-                self.phone(on)?.kill();
+                // At a quiet moment: what a kill in the middle of something does is `prove kill`'s question.
+                let phone = self.phone(on)?;
+                phone.core().map_err(text)?.saved().await;
+                phone.kill();
                 Ok(())
             }
             Action::Start { on } => self.phone(on)?.start(true).await.map(drop).map_err(text),
@@ -310,12 +315,30 @@ impl Player {
 
     /// Walks a phone's sign-in page, in a browser of its own, and brings the redirect back to the app.
     async fn finish_sign_in(&self, on: &str, url: &str, who: &Credentials) -> Result {
-        let phone = self.phone(on)?;
-        let browser = self.world.phone_browser()?;
-        match browser.sign_in(url, who).await? {
-            Page::App { redirect } => phone.finish_login(&redirect).await.map_err(text),
+        let page = self.world.phone_browser()?.sign_in(url, who).await?;
+        self.back_to_app(on, page).await
+    }
+
+    async fn back_to_app(&self, on: &str, page: Page) -> Result {
+        match page {
+            Page::App { redirect } => {
+                self.phone(on)?.finish_login(&redirect).await.map_err(text)?;
+                self.registered(on).await
+            }
             page => Err(page.complaint().unwrap_or_else(|| format!("the browser stands on {}", page.name()))),
         }
+    }
+
+    /// Signed in means that calls can reach the phone: the server lists it with its push token.
+    async fn registered(&self, on: &str) -> Result {
+        let places = Places::One(on.to_owned());
+        self.each_phone(&places, |phone, view| {
+            let presence = view.presence.ok_or_else(|| format!("{} knows no state", phone.key))?;
+            let listed = presence.confirmed.devices.iter().find(|device| Some(&device.id) == phone.device().as_ref());
+            let reachable = listed.is_some_and(|device| device.cannot_ring != Some(CannotRing::NoPushToken));
+            reachable.then_some(()).ok_or_else(|| format!("{} is not registered", phone.key))
+        })
+        .await
     }
 
     fn credentials(&self, who: &str, password: Option<&str>) -> Result<Credentials> {
