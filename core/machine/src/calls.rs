@@ -320,15 +320,15 @@ impl Step<'_> {
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Answered { by })) if *by == me => {
                     self.in_call(&id);
                 }
+                // The rule holds for a call that rings already, too.
+                (Phase::Ringing, _) if forwarding_on && newer => {
+                    self.call_over(&id, CallKnowledge::Ended, Silence::ForwardingActive);
+                }
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Answered { .. })) => {
                     self.call_over(&id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
                 }
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Ended)) => {
                     self.call_over(&id, CallKnowledge::Ended, Silence::CallEnded);
-                }
-                // The rule holds for a call that rings already, too.
-                (Phase::Ringing, _) if forwarding_on && newer => {
-                    self.call_over(&id, CallKnowledge::Ended, Silence::ForwardingActive);
                 }
                 (Phase::Ringing | Phase::Answering | Phase::InCall, None) if newer => {
                     self.call_over(&id, CallKnowledge::Ended, Silence::CallEnded);

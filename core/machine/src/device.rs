@@ -64,6 +64,11 @@ impl Step<'_> {
         self.state.device.told = true;
         if self.state.device.push_token != token {
             self.state.device.push_token = token;
+            // A registration that still waits for an access token is made with this one. (One that is out comes to its end
+            // first, so that the older cannot arrive after the newer.)
+            if let Session::SignedIn(session) = &mut self.state.session {
+                session.parked.retain(|parked| !matches!(parked.purpose, Purpose::Register { .. }));
+            }
             self.store(Transaction::SavePushToken { token }, Purpose::SavePushToken);
         }
     }

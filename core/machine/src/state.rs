@@ -275,7 +275,16 @@ impl State {
 
     /// Whether all that must outlive the process is in the vault.
     pub fn is_saved(&self) -> bool {
-        !self.unremembered && !self.in_flight.values().any(|running| running.purpose.saves())
+        let refused = match &self.session {
+            Session::SignedIn(session) => session.unsaved,
+            Session::SigningOut { .. } => true,
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. } => false,
+        };
+        !refused && !self.unremembered && !self.in_flight.values().any(|running| running.purpose.saves())
     }
 
     /// The names of the secrets that the state refers to: the shell keeps these, and may drop any other that is not on

@@ -388,16 +388,32 @@ fn a_call_that_rang_before_the_vault_was_read_is_judged_again_and_verified() {
 
 #[test]
 fn the_next_process_knows_what_this_one_knew() {
+    let next_of = |phone: &Phone| {
+        let contents = Contents { knowledge: phone.knowledge(), ..Phone::contents_of_alice() };
+        let mut next = Phone::new(contents);
+        next.event(Event::Started { seed: 2 });
+        next
+    };
     let mut phone = ringing();
     phone.gets(stop("c1", PushKind::Ended));
+    assert_eq!(next_of(&phone).gets(push("c1", 2)), silent(Silence::CallEnded));
+
     phone.hears(forwarding(4));
+    let mut next = next_of(&phone);
+    assert_eq!(next.gets(push("c2", 4)), silent(Silence::ForwardingActive));
+    next.gets(stop("c3", PushKind::Ended));
+    let mut third = next_of(&next);
+    assert_eq!(third.gets(push("c2", 4)), silent(Silence::ForwardingActive), "and passes it on");
+}
+
+#[test]
+fn the_next_process_knows_which_calls_are_over() {
+    let mut phone = ringing();
+    phone.gets(stop("c1", PushKind::Ended));
     let contents = Contents { knowledge: phone.knowledge(), ..Phone::contents_of_alice() };
     let mut next = Phone::new(contents);
     next.event(Event::Started { seed: 2 });
     assert_eq!(next.gets(push("c1", 2)), silent(Silence::CallEnded));
-    assert_eq!(next.gets(push("c2", 4)), silent(Silence::ForwardingActive));
-    next.gets(stop("c3", PushKind::Ended));
-    assert_eq!(next.knowledge().unwrap().routing.map(|routing| routing.forwarding_on), Some(true), "and passes it on");
 }
 
 #[test]

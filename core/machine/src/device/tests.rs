@@ -75,3 +75,22 @@ fn a_server_that_registers_and_lists_nobody_is_not_asked_in_a_circle() {
     phone.advance(20_000);
     assert!(phone.sent(register) > 1, "but it is asked again");
 }
+
+#[test]
+fn a_registration_that_waits_for_an_access_token_is_made_with_the_newest_push_token() {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    phone.event(Event::Foreground);
+    phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
+    phone.command(Command::SetPushToken { token: Some(SecretRef(6)) });
+    phone.answer(refresh, granted(2));
+    let tokens: Vec<_> = phone
+        .requests()
+        .into_iter()
+        .filter_map(|request| match request {
+            Request::Api { call: ApiCall::RegisterDevice { push_token, .. }, .. } => *push_token,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tokens, [SecretRef(6)]);
+}

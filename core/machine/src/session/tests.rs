@@ -1084,3 +1084,38 @@ proptest! {
         prop_assert_eq!(phone.replies.len(), phone.commands.len());
     }
 }
+
+#[test]
+fn a_phone_is_saved_when_the_vault_has_all_and_not_before() {
+    let mut phone = Phone::signed_in();
+    assert!(phone.state.is_saved());
+    phone.holds_storage = true;
+    phone.hears(crate::phone::state(2));
+    assert!(!phone.state.is_saved());
+    phone.release_storage();
+    assert!(phone.state.is_saved());
+
+    phone.taps(Availability::Automatic);
+    phone.answer(tap, Outcome::Unauthenticated);
+    phone.storage_fails = true;
+    phone.answer(refresh, granted(2));
+    assert!(!phone.state.is_saved(), "tokens in memory only");
+    phone.command(Command::SignOut);
+    assert!(!phone.state.is_saved(), "a sign-out that the vault has not heard of");
+    phone.storage_fails = false;
+    phone.advance(5_000);
+    assert!(phone.state.is_saved());
+}
+
+#[test]
+fn no_secret_that_the_state_refers_to_is_dropped() {
+    let mut phone = in_browser();
+    assert!([STATE, NONCE, VERIFIER].iter().all(|secret| phone.state.secrets().contains(secret)));
+    phone.comes_back_with(redirect());
+    phone.answer(exchange, login_granted(claims()));
+    phone.command(Command::SetPushToken { token: Some(SecretRef(9)) });
+    let secrets = phone.state.secrets();
+    assert!([SecretRef(1_001), SecretRef(2_001), SecretRef(9)].iter().all(|secret| secrets.contains(secret)));
+    phone.command(Command::SignOut);
+    assert!(!phone.state.secrets().contains(&SecretRef(1_001)));
+}
