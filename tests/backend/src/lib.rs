@@ -14,15 +14,15 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | [`aggregate`] | everything about one agent and all that can happen to it; pure |
+//! | `aggregate` | everything about one agent and all that can happen to it; pure |
 //! | `rings`, `rotation`, `shared_login`, `hours`, `limiter` | one rule each; pure |
-//! | [`house`] | the unit of work, sessions, tokens, the ticker: who is told of what, and when |
+//! | `house` | the unit of work, sessions, tokens, the ticker: who is told of what, and when |
 //! | `store` | SQLite; the only place with SQL |
 //! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
 //! | `upstream` | the issuer behind "Continue with Google" and SSO |
-//! | [`operator`] | what the lab and tests may do from outside |
+//! | `operator` | what the lab and tests may do from outside |
 //! | `identity`, `secret` | passwords, codes, keys, tokens |
-//! | [`clock`] | the one clock, which can be moved |
+//! | `clock` | the one clock, which can be moved |
 //!
 //! The contract is `CONTRACT.md` of the wire crate. What it leaves open is decided here:
 //! - A call that rings while forwarding is turned on, or comes while it is on, is `answered` by `forwarded`: the apps are
@@ -34,15 +34,15 @@
 //!   requests the same: a tap that met 412 is rebased under its old key.
 //! - A device that registers under a new session ends the old one: nobody holds its tokens any more.
 
-pub mod aggregate;
-pub mod clock;
+mod aggregate;
+mod clock;
 mod config;
-pub mod hours;
-pub mod house;
+mod hours;
+mod house;
 mod http;
 mod identity;
 mod limiter;
-pub mod operator;
+mod operator;
 mod rings;
 mod rotation;
 mod secret;

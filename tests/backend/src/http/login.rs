@@ -12,7 +12,7 @@ use hookswitch_wire::{AccountId, SignedOutReason};
 use minijinja::context;
 
 use super::{
-    ApiError, Shared, address,
+    ApiError, Shared, Stop, address,
     authorize::{again, back},
     body::{Fields, Form},
     caller::session_cookie,
@@ -79,30 +79,27 @@ impl Ticket {
         headers: &HeaderMap,
         query: Option<&str>,
         step: LoginStep,
-    ) -> Result<Self, Response> {
+    ) -> Result<Self, Stop> {
         let fields = Fields::parse(query.unwrap_or_default().as_bytes()).map_err(|_| unknown(house))?;
         let tx = fields.get("tx").ok_or_else(|| unknown(house))?.to_owned();
         let hash = secret::stored(&tx);
-        let row = house
-            .write(|unit| unit.tx.login(&hash))
-            .map_err(|error| ApiError::from(error).into_response())?
-            .ok_or_else(|| unknown(house))?;
+        let row = house.write(|unit| unit.tx.login(&hash))?.ok_or_else(|| unknown(house))?;
         let ticket = Self { tx, hash, binding: bound(house, headers, &row)?, row };
         ticket.usable(house, step)?;
         Ok(ticket)
     }
 
     /// Not expired, and not past this step.
-    pub(super) fn usable(&self, house: &Shared, step: LoginStep) -> Result<(), Response> {
+    pub(super) fn usable(&self, house: &Shared, step: LoginStep) -> Result<(), Stop> {
         let new_start = new_start(&self.row.purpose);
         let action = Some((new_start.as_str(), "Start again"));
         if self.row.expires_at <= house.now() {
             let text = "A sign-in has to be finished within ten minutes.";
-            return Err(house.pages.message(StatusCode::GONE, "This sign-in has expired", text, action));
+            return Err(house.pages.message(StatusCode::GONE, "This sign-in has expired", text, action).into());
         }
         if self.row.step != step {
             let text = "Each sign-in page works once.";
-            return Err(house.pages.message(StatusCode::GONE, "This page was used before", text, action));
+            return Err(house.pages.message(StatusCode::GONE, "This page was used before", text, action).into());
         }
         Ok(())
     }
@@ -111,13 +108,16 @@ impl Ticket {
         secret::derived("csrf of a login", &[&self.tx, &self.binding])
     }
 
-    fn check_csrf(&self, house: &Shared, fields: &Fields) -> Result<(), Response> {
+    fn check_csrf(&self, house: &Shared, fields: &Fields) -> Result<(), Stop> {
         if secret::same(fields.text("csrf"), &self.csrf()) {
             return Ok(());
         }
         let text = "The form did not come from our page, so nothing was done.";
         let action = new_start(&self.row.purpose);
-        Err(house.pages.message(StatusCode::FORBIDDEN, "That form is not ours", text, Some((&action, "Start again"))))
+        Err(house
+            .pages
+            .message(StatusCode::FORBIDDEN, "That form is not ours", text, Some((&action, "Start again")))
+            .into())
     }
 
     fn forms(&self) -> Forms<'_> {
@@ -151,19 +151,19 @@ impl Ticket {
 }
 
 /// The browser's login cookie, if it is the one that this login is bound to.
-pub(super) fn bound(house: &Shared, headers: &HeaderMap, row: &LoginRow) -> Result<String, Response> {
+pub(super) fn bound(house: &Shared, headers: &HeaderMap, row: &LoginRow) -> Result<String, Stop> {
     let binding = cookies::read(headers, &house.base_url, cookies::LOGIN).unwrap_or_default();
     if secret::same(&secret::stored(binding), &row.binding) {
         return Ok(binding.to_owned());
     }
     let text =
         "It was begun in another browser. If you did not begin it, somebody wants you to sign in for them: close it.";
-    Err(house.pages.message(StatusCode::FORBIDDEN, "This sign-in is not yours", text, None))
+    Err(house.pages.message(StatusCode::FORBIDDEN, "This sign-in is not yours", text, None).into())
 }
 
-fn unknown(house: &Shared) -> Response {
+fn unknown(house: &Shared) -> Stop {
     let text = "Go back to the app and sign in from there.";
-    house.pages.message(StatusCode::BAD_REQUEST, "There is no such sign-in", text, None)
+    house.pages.message(StatusCode::BAD_REQUEST, "There is no such sign-in", text, None).into()
 }
 
 fn new_start(purpose: &Purpose) -> String {
@@ -176,7 +176,7 @@ fn new_start(purpose: &Purpose) -> String {
 /// `GET /login`
 pub(super) async fn page(State(house): State<Shared>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     match Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password) {
-        Err(page) => page,
+        Err(page) => page.into_response(),
         Ok(ticket) => {
             let hint = match &ticket.row.purpose {
                 Purpose::App(request) => request.hint.clone(),
@@ -194,24 +194,24 @@ pub(super) async fn password(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
     Form(fields): Form,
-) -> Result<Response, Response> {
+) -> Result<Response, Stop> {
     let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password)?;
     ticket.check_csrf(&house, &fields)?;
     let (email, address) = (fields.text("email").trim().to_lowercase(), address(&peer));
     let keys = [format!("email {email}"), format!("address {address}")];
     if let Err(wait) = may_try(&house, &keys) {
         let error = "Too many attempts. Wait a few minutes, then try again.";
-        return Err(later(ticket.login_page(&house, StatusCode::TOO_MANY_REQUESTS, &email, Some(error)), wait));
+        return Err(later(ticket.login_page(&house, StatusCode::TOO_MANY_REQUESTS, &email, Some(error)), wait).into());
     }
-    let agent = house.write(|unit| unit.tx.agent_by_email(&email)).map_err(failed)?;
+    let agent = house.write(|unit| unit.tx.agent_by_email(&email))?;
     let known = check_password(&house, agent.as_ref(), fields.text("password")).await;
     match agent.filter(|_| known) {
-        Some(agent) => finish(&house, &headers, &ticket, &agent, &address).map_err(failed),
+        Some(agent) => Ok(finish(&house, &headers, &ticket, &agent, &address)?),
         None => {
             // Which of the two was wrong is nobody's business.
             let error = "E-mail or password is wrong.";
-            note_failure(&house, &keys, "password refused", None, &address).map_err(failed)?;
-            Err(ticket.login_page(&house, StatusCode::UNAUTHORIZED, &email, Some(error)))
+            note_failure(&house, &keys, "password refused", None, &address)?;
+            Err(ticket.login_page(&house, StatusCode::UNAUTHORIZED, &email, Some(error)).into())
         }
     }
 }
@@ -250,10 +250,6 @@ fn later(mut response: Response, wait: i64) -> Response {
     let seconds = wait.saturating_add(999) / 1_000;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
-}
-
-pub(super) fn failed(error: impl Into<ApiError>) -> Response {
-    error.into().into_response()
 }
 
 /// Somebody has proven who they are: gives what the login was for.
@@ -336,14 +332,14 @@ pub(super) async fn totp_page(State(house): State<Shared>, headers: HeaderMap, R
     let found = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Totp)
         .and_then(|ticket| agent_of(&house, &ticket).map(|agent| (ticket, agent)));
     match found {
-        Err(page) => page,
+        Err(page) => page.into_response(),
         Ok((ticket, agent)) => ticket.totp_page(&house, StatusCode::OK, &agent.email, None),
     }
 }
 
-fn agent_of(house: &Shared, ticket: &Ticket) -> Result<AgentRow, Response> {
+fn agent_of(house: &Shared, ticket: &Ticket) -> Result<AgentRow, Stop> {
     let account = ticket.row.account.as_ref().ok_or_else(|| unknown(house))?;
-    house.write(|unit| unit.tx.agent(account)).map_err(failed)?.ok_or_else(|| unknown(house))
+    house.write(|unit| unit.tx.agent(account))?.ok_or_else(|| unknown(house))
 }
 
 /// `POST /login/totp`
@@ -353,7 +349,7 @@ pub(super) async fn totp(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
     Form(fields): Form,
-) -> Result<Response, Response> {
+) -> Result<Response, Stop> {
     let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Totp)?;
     ticket.check_csrf(&house, &fields)?;
     let agent = agent_of(&house, &ticket)?;
@@ -361,25 +357,25 @@ pub(super) async fn totp(
     let keys = [format!("totp {}", agent.account), format!("address {address}")];
     if let Err(wait) = may_try(&house, &keys) {
         let error = "Too many attempts. Wait a few minutes, then try again.";
-        return Err(later(ticket.totp_page(&house, StatusCode::TOO_MANY_REQUESTS, &agent.email, Some(error)), wait));
+        return Err(
+            later(ticket.totp_page(&house, StatusCode::TOO_MANY_REQUESTS, &agent.email, Some(error)), wait).into()
+        );
     }
-    let accepted = house
-        .write(|unit| {
-            // Read again inside the transaction: a code works once, however many ask at the same moment.
-            let Some(now) = unit.tx.agent(&agent.account)? else { return Ok::<_, HouseError>(false) };
-            let step = now.totp_secret.as_deref().and_then(|key| totp_step(key, fields.text("code"), unit.now));
-            let Some(step) = step.filter(|step| *step > now.totp_step) else { return Ok(false) };
-            unit.tx.set_totp_step(&agent.account, step)?;
-            if let Some(session) = &ticket.row.session {
-                unit.tx.second_factor_done(session)?;
-            }
-            take_step(unit, &ticket, LoginStep::Totp, LoginStep::Done, None)
-        })
-        .map_err(failed)?;
+    let accepted = house.write(|unit| {
+        // Read again inside the transaction: a code works once, however many ask at the same moment.
+        let Some(now) = unit.tx.agent(&agent.account)? else { return Ok::<_, HouseError>(false) };
+        let step = now.totp_secret.as_deref().and_then(|key| totp_step(key, fields.text("code"), unit.now));
+        let Some(step) = step.filter(|step| *step > now.totp_step) else { return Ok(false) };
+        unit.tx.set_totp_step(&agent.account, step)?;
+        if let Some(session) = &ticket.row.session {
+            unit.tx.second_factor_done(session)?;
+        }
+        take_step(unit, &ticket, LoginStep::Totp, LoginStep::Done, None)
+    })?;
     if accepted {
         return Ok(redirect(StatusCode::SEE_OTHER, &new_start(&ticket.row.purpose)));
     }
-    note_failure(&house, &keys, "code refused", Some(&agent.account), &address).map_err(failed)?;
+    note_failure(&house, &keys, "code refused", Some(&agent.account), &address)?;
     let error = "That code is wrong, or it was used before. Wait for the next one.";
-    Err(ticket.totp_page(&house, StatusCode::UNAUTHORIZED, &agent.email, Some(error)))
+    Err(ticket.totp_page(&house, StatusCode::UNAUTHORIZED, &agent.email, Some(error)).into())
 }

@@ -30,7 +30,11 @@ use axum::{
     routing::{get, post, put},
 };
 
-use crate::{house::House, operator::RequestLog};
+use crate::{
+    house::{House, HouseError},
+    operator::RequestLog,
+    store::StoreError,
+};
 
 pub(crate) use assets::asset;
 pub(crate) use problem::ApiError;
@@ -122,6 +126,39 @@ async fn every_answer(State(house): State<Shared>, mut request: Request, next: N
     }
     house.log(RequestLog { at, method, path, status: response.status().as_u16(), who: label.take() });
     response
+}
+
+/// Ends a handler with this answer, typically a page that says why. Boxed, because every `Result` carries it.
+pub(crate) struct Stop(Box<Response>);
+
+impl From<Response> for Stop {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl From<ApiError> for Stop {
+    fn from(error: ApiError) -> Self {
+        error.into_response().into()
+    }
+}
+
+impl From<HouseError> for Stop {
+    fn from(error: HouseError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        ApiError::from(error).into()
+    }
+}
+
+impl IntoResponse for Stop {
+    fn into_response(self) -> Response {
+        *self.0
+    }
 }
 
 /// The network address of whoever asks.

@@ -14,9 +14,9 @@ use hookswitch_wire::{ServerMetadata, TokenAnswer};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 
 use super::{
-    Shared, address,
+    Shared, Stop, address,
     body::Fields,
-    login::{self, Ticket, bound, failed},
+    login::{self, Ticket, bound},
     redirect,
 };
 use crate::{house::HouseError, identity::IdClaims, secret, store::LoginStep, upstream};
@@ -114,12 +114,12 @@ pub(super) async fn start(
     headers: HeaderMap,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+) -> Result<Response, Stop> {
     let provider = provider(&house, &name)?;
     let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password)?;
     let metadata = discover(&house, provider).await.map_err(|why| distrusted(&house, provider, &why))?;
-    let state = secret::random().map_err(|error| failed(HouseError::from(error)))?;
-    house.write(|unit| unit.tx.set_login_upstream(&ticket.hash, Some(&secret::stored(&state)))).map_err(failed)?;
+    let state = secret::random().map_err(HouseError::from)?;
+    house.write(|unit| unit.tx.set_login_upstream(&ticket.hash, Some(&secret::stored(&state))))?;
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("response_type", "code")
@@ -140,7 +140,7 @@ pub(super) async fn callback(
     headers: HeaderMap,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+) -> Result<Response, Stop> {
     let provider = provider(&house, &name)?;
     let fields = Fields::parse(query.unwrap_or_default().as_bytes()).map_err(|_| forged(&house))?;
     let state = fields.get("state").ok_or_else(|| forged(&house))?;
@@ -152,8 +152,7 @@ pub(super) async fn callback(
                 unit.tx.set_login_upstream(hash, None)?;
             }
             Ok::<_, HouseError>(found)
-        })
-        .map_err(failed)?
+        })?
         .ok_or_else(|| forged(&house))?;
     let ticket = Ticket { tx: String::new(), hash, binding: bound(&house, &headers, &row)?, row };
     ticket.usable(&house, LoginStep::Password)?;
@@ -162,13 +161,13 @@ pub(super) async fn callback(
     }
     if fields.get("error").is_some() {
         let text = "Nothing was changed. Go back and sign in another way, or try again.";
-        return Err(house.pages.message(StatusCode::OK, "You did not sign in", text, None));
+        return Err(house.pages.message(StatusCode::OK, "You did not sign in", text, None).into());
     }
     let code = fields.get("code").ok_or_else(|| forged(&house))?;
     let claims = exchange(&house, provider, code, state, &ticket.binding)
         .await
         .map_err(|why| distrusted(&house, provider, &why))?;
-    let agent = house.write(|unit| unit.tx.agent_by_email(&claims.email)).map_err(failed)?;
+    let agent = house.write(|unit| unit.tx.agent_by_email(&claims.email))?;
     let agent = agent.filter(|agent| match provider {
         Provider::Google => agent.google,
         Provider::Sso => agent.sso,
@@ -179,9 +178,9 @@ pub(super) async fn callback(
             provider.title(),
             claims.email
         );
-        return Err(house.pages.message(StatusCode::FORBIDDEN, "No account for you here", &text, None));
+        return Err(house.pages.message(StatusCode::FORBIDDEN, "No account for you here", &text, None).into());
     };
-    login::finish(&house, &headers, &ticket, &agent, &address(&peer)).map_err(failed)
+    Ok(login::finish(&house, &headers, &ticket, &agent, &address(&peer))?)
 }
 
 /// Exchanges the code and believes the ID token only after every check.
@@ -234,20 +233,20 @@ fn verify(id_token: &str, keys: &JwkSet, issuer: &str, nonce: &str, now: i64) ->
     if claims.email_verified { Ok(claims) } else { Err(Distrust::Unverified) }
 }
 
-fn provider(house: &Shared, name: &str) -> Result<Provider, Response> {
+fn provider(house: &Shared, name: &str) -> Result<Provider, Stop> {
     let text = "There is no page at this address.";
-    Provider::parse(name).ok_or_else(|| house.pages.message(StatusCode::NOT_FOUND, "Nothing here", text, None))
+    Provider::parse(name).ok_or_else(|| house.pages.message(StatusCode::NOT_FOUND, "Nothing here", text, None).into())
 }
 
-fn forged(house: &Shared) -> Response {
+fn forged(house: &Shared) -> Stop {
     let text = "The answer does not belong to a sign-in that you began here. Go back and sign in again.";
-    house.pages.message(StatusCode::BAD_REQUEST, "That sign-in is not ours", text, None)
+    house.pages.message(StatusCode::BAD_REQUEST, "That sign-in is not ours", text, None).into()
 }
 
-fn distrusted(house: &Shared, provider: Provider, why: &Distrust) -> Response {
+fn distrusted(house: &Shared, provider: Provider, why: &Distrust) -> Stop {
     tracing::warn!(provider = provider.name(), %why, "an upstream sign-in failed");
     let text = format!("{} did not confirm who you are: {why}. Try again, or sign in another way.", provider.title());
-    house.pages.message(StatusCode::BAD_GATEWAY, "That did not work", &text, None)
+    house.pages.message(StatusCode::BAD_GATEWAY, "That did not work", &text, None).into()
 }
 
 #[cfg(test)]

@@ -167,7 +167,7 @@ async fn a_repeated_command_changes_nothing_and_gets_its_answer_again() {
     };
     let lunch = || json!({ "availability": { "kind": "unavailable", "reason": "out_for_lunch" } });
     let first: Snapshot = read(send(lunch()).await.unwrap()).await;
-    phone.set_availability(json!({ "kind": "available" }), "another tap").await;
+    phone.set_availability(json!({ "kind": "available" }), "another-tap").await;
     let response = send(lunch()).await.unwrap();
     assert_eq!(response.headers()["etag"].to_str().unwrap(), first.version.etag());
     assert_eq!(read::<Snapshot>(response).await, first);

@@ -56,7 +56,7 @@ async fn no_token_no_cookie_and_no_password_is_in_the_database() {
         ("code", code),
         ("csrf", csrf),
     ];
-    secrets.extend(browser.cookies.iter().map(|(_, value)| ("cookie", value.clone())));
+    secrets.extend(browser.cookies.values().map(|value| ("cookie", value.clone())));
     assert_eq!(page.status, 200);
     let mut bytes = Vec::new();
     for entry in std::fs::read_dir(folder.path()).unwrap() {

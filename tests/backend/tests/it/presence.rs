@@ -85,7 +85,7 @@ async fn automatic_availability_follows_the_agents_working_day_by_itself() {
         .await;
     clock.jump(9 * 3_600_000);
     events
-        .state(|snapshot| snapshot.version > early.version && snapshot.presence.effective == Effective::DoNotDisturb)
+        .state(|snapshot| snapshot.version > morning.version && snapshot.presence.effective == Effective::DoNotDisturb)
         .await;
 }
 
