@@ -890,7 +890,7 @@ impl Step<'_> {
     pub(crate) fn reread(&mut self, outcome: Outcome) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         match outcome {
-            Outcome::Reread { tokens: Some(tokens) } if tokens.generation >= session.tokens.generation => {
+            Outcome::Reread { tokens: Some(tokens) } if tokens.generation > session.tokens.generation => {
                 self.adopt_stored(tokens);
             }
             Outcome::Reread { tokens: Some(_) } => {
