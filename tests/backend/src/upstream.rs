@@ -151,10 +151,8 @@ async fn authorize(
     let (true, true, Ok(tx), Ok(fresh)) = (known, proper, secret::random(), secret::random()) else {
         return upstream.refuse("The service that sent you here is not known, or asked for something odd.");
     };
-    let binding = match cookies::read(&headers, "", cookies::UPSTREAM) {
-        Some(binding) if binding.len() == 43 => binding.to_owned(),
-        _ => fresh,
-    };
+    let known = cookies::read(&headers, "", cookies::UPSTREAM).filter(|binding| binding.len() == 43);
+    let binding = known.map_or(fresh, str::to_owned);
     let login = Login {
         tenant,
         redirect_uri: redirect_uri.to_owned(),
@@ -166,7 +164,18 @@ async fn authorize(
     upstream.under_way().logins.insert(key(&tx, &binding), login);
     let mut response = redirect(StatusCode::FOUND, &format!("/{}/login?tx={tx}", tenant.name));
     response.headers_mut().extend(cookies::set("", cookies::UPSTREAM, &binding, 3_600));
+    if known.is_none() {
+        let own = cookies::of_login(cookies::UPSTREAM, &secret::stored(&tx));
+        response.headers_mut().extend(cookies::set("", &own, &binding, LOGIN_LIFE / 1_000));
+    }
     response
+}
+
+/// The cookie that binds this login to its browser, as far as that can be told without the login.
+fn binding<'h>(headers: &'h HeaderMap, tx: &str) -> &'h str {
+    let own = cookies::of_login(cookies::UPSTREAM, &secret::stored(tx));
+    let own = cookies::read(headers, "", &own);
+    own.or_else(|| cookies::read(headers, "", cookies::UPSTREAM)).unwrap_or_default()
 }
 
 /// A login is found only together with the cookie of the browser that began it.
@@ -196,8 +205,8 @@ async fn page(
 ) -> Response {
     let fields = Fields::parse(query.unwrap_or_default().as_bytes()).ok();
     let (Some(tenant), Some(fields)) = (tenant(&name), fields) else { return upstream.refuse("It is malformed.") };
-    let binding = cookies::read(&headers, "", cookies::UPSTREAM).unwrap_or_default();
     let tx = fields.text("tx");
+    let binding = binding(&headers, tx);
     if !upstream.under_way().logins.contains_key(&key(tx, binding)) {
         return upstream.refuse("It has expired, or it was begun in another browser.");
     }
@@ -212,8 +221,8 @@ async fn password(
     Form(fields): Form,
 ) -> Response {
     let Some(tenant) = tenant(&name) else { return upstream.refuse("It is malformed.") };
-    let binding = cookies::read(&headers, "", cookies::UPSTREAM).unwrap_or_default();
     let (tx, email) = (fields.text("tx"), fields.text("email").trim().to_lowercase());
+    let binding = binding(&headers, tx);
     if !secret::same(fields.text("csrf"), &csrf(tx, binding)) {
         return upstream.refuse("The form did not come from this page.");
     }

@@ -2,10 +2,17 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-/// Binds a login to the browser that began it; worth nothing else.
+/// Binds logins to the browser that began them; worth nothing else. One for all logins of a browser.
 pub(crate) const LOGIN: &str = "hookswitch_login";
 /// The same at the upstream issuer. (Cookies know no ports, so the names differ.)
 pub(crate) const UPSTREAM: &str = "hookswitch_upstream";
+
+/// The same as `name`, for one login. Windows that open at the same moment, before any cookie came back, are each given a
+/// cookie of that name, of which the browser keeps the last: this one stays with its login.
+pub(crate) fn of_login(name: &str, hash: &str) -> String {
+    let short: String = hash.chars().take(16).collect();
+    format!("{name}_{short}")
+}
 
 fn full_name(base_url: &str, name: &str) -> String {
     if base_url.starts_with("https:") { format!("__Host-{name}") } else { name.to_owned() }

@@ -15,7 +15,7 @@ use super::{
     ApiError, Shared, Stop, address,
     authorize::{again, back},
     body::{Fields, Form},
-    caller::session_cookie,
+    caller::{by_cookie, session_cookie},
     cookies,
     pages::Forms,
     redirect,
@@ -42,10 +42,12 @@ pub(super) struct Begin {
 /// Begins a login and sends the browser to its page.
 pub(super) fn begin(house: &Shared, headers: &HeaderMap, begin: Begin) -> Result<Response, ApiError> {
     let tx = secret::random().map_err(HouseError::from)?;
-    let binding = match cookies::read(headers, &house.base_url, cookies::LOGIN) {
-        // One for all logins of a browser, so that two tabs do not undo each other.
-        Some(binding) if binding.len() == 43 => binding.to_owned(),
-        _ => secret::random().map_err(HouseError::from)?,
+    let hash = secret::stored(&tx);
+    // One for all logins of a browser, so that two tabs do not undo each other.
+    let known = cookies::read(headers, &house.base_url, cookies::LOGIN).filter(|binding| binding.len() == 43);
+    let binding = match known {
+        Some(binding) => binding.to_owned(),
+        None => secret::random().map_err(HouseError::from)?,
     };
     let page = if begin.step == LoginStep::Totp { "/login/totp" } else { "/login" };
     house.write(|unit| {
@@ -57,10 +59,16 @@ pub(super) fn begin(house: &Shared, headers: &HeaderMap, begin: Begin) -> Result
             session: begin.session,
             expires_at: unit.now + LIFE,
         };
-        unit.tx.insert_login(&secret::stored(&tx), &row, unit.now)
+        unit.tx.insert_login(&hash, &row, unit.now)
     })?;
     let mut response = redirect(StatusCode::FOUND, &format!("{page}?tx={tx}"));
-    response.headers_mut().extend(cookies::set(&house.base_url, cookies::LOGIN, &binding, 3_600));
+    let set = response.headers_mut();
+    set.extend(cookies::set(&house.base_url, cookies::LOGIN, &binding, 3_600));
+    if known.is_none() {
+        // The next window may be on its way without a cookie, too, and replace this one.
+        let own = cookies::of_login(cookies::LOGIN, &hash);
+        set.extend(cookies::set(&house.base_url, &own, &binding, LIFE / 1_000));
+    }
     Ok(response)
 }
 
@@ -84,7 +92,8 @@ impl Ticket {
         let tx = fields.get("tx").ok_or_else(|| unknown(house))?.to_owned();
         let hash = secret::stored(&tx);
         let row = house.write(|unit| unit.tx.login(&hash))?.ok_or_else(|| unknown(house))?;
-        let ticket = Self { tx, hash, binding: bound(house, headers, &row)?, row };
+        let binding = bound(house, headers, &hash, &row)?;
+        let ticket = Self { tx, hash, binding, row };
         ticket.usable(house, step)?;
         Ok(ticket)
     }
@@ -150,23 +159,30 @@ impl Ticket {
     }
 }
 
-/// The browser's login cookie, if it is the one that this login is bound to.
-pub(super) fn bound(house: &Shared, headers: &HeaderMap, row: &LoginRow) -> Result<String, Stop> {
-    let binding = cookies::read(headers, &house.base_url, cookies::LOGIN).unwrap_or_default();
-    if secret::same(&secret::stored(binding), &row.binding) {
-        return Ok(binding.to_owned());
-    }
-    let text =
-        "It was begun in another browser. If you did not begin it, somebody wants you to sign in for them: close it.";
-    Err(house.pages.message(StatusCode::FORBIDDEN, "This sign-in is not yours", text, None).into())
+/// The login cookie that this login is bound to, if this browser has it.
+pub(super) fn bound(house: &Shared, headers: &HeaderMap, hash: &str, row: &LoginRow) -> Result<String, Stop> {
+    let own = cookies::of_login(cookies::LOGIN, hash);
+    let held =
+        [own.as_str(), cookies::LOGIN].into_iter().filter_map(|name| cookies::read(headers, &house.base_url, name));
+    let binding = held.into_iter().find(|binding| secret::same(&secret::stored(binding), &row.binding));
+    binding.map(str::to_owned).ok_or_else(|| {
+        let text = "It was begun in another browser, or long ago. Start again to sign in here. If you did not begin it, \
+                    somebody may want you to sign in for them: close it.";
+        // No more than a link to that page is: what it leads to is bound to this browser.
+        let action = new_start(&row.purpose);
+        let action = Some((action.as_str(), "Start again"));
+        house.pages.message(StatusCode::FORBIDDEN, "This sign-in is not yours", text, action).into()
+    })
 }
 
 fn unknown(house: &Shared) -> Stop {
-    let text = "Go back to the app and sign in from there.";
-    house.pages.message(StatusCode::BAD_REQUEST, "There is no such sign-in", text, None).into()
+    let text = "If an app sent you here, go back to it and sign in from there.";
+    let action = Some(("/", "Start again"));
+    house.pages.message(StatusCode::BAD_REQUEST, "There is no such sign-in", text, action).into()
 }
 
-fn new_start(purpose: &Purpose) -> String {
+/// Where a login begins anew.
+pub(super) fn new_start(purpose: &Purpose) -> String {
     match purpose {
         Purpose::App(request) => again(request),
         Purpose::Page { path, .. } => path.clone(),
@@ -174,17 +190,24 @@ fn new_start(purpose: &Purpose) -> String {
 }
 
 /// `GET /login`
-pub(super) async fn page(State(house): State<Shared>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
-    match Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password) {
-        Err(page) => page.into_response(),
-        Ok(ticket) => {
-            let hint = match &ticket.row.purpose {
-                Purpose::App(request) => request.hint.clone(),
-                Purpose::Page { .. } => String::new(),
-            };
-            ticket.login_page(&house, StatusCode::OK, &hint, None)
+pub(super) async fn page(
+    State(house): State<Shared>,
+    peer: ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Stop> {
+    let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password)?;
+    let hint = match &ticket.row.purpose {
+        Purpose::App(request) => request.hint.as_str(),
+        Purpose::Page { group, path, .. } => {
+            // Signed in by another window in the meantime: once is enough.
+            if by_cookie(&house, &headers, *group, &address(&peer))?.is_some() {
+                return Ok(redirect(StatusCode::FOUND, path));
+            }
+            ""
         }
-    }
+    };
+    Ok(ticket.login_page(&house, StatusCode::OK, hint, None))
 }
 
 /// `POST /login`

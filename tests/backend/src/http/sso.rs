@@ -16,7 +16,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use super::{
     Shared, Stop, address,
     body::Fields,
-    login::{self, Ticket, bound},
+    login::{self, Ticket, bound, new_start},
     redirect,
 };
 use crate::{house::HouseError, identity::IdClaims, secret, store::LoginStep, upstream};
@@ -117,7 +117,7 @@ pub(super) async fn start(
 ) -> Result<Response, Stop> {
     let provider = provider(&house, &name)?;
     let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password)?;
-    let metadata = discover(&house, provider).await.map_err(|why| distrusted(&house, provider, &why))?;
+    let metadata = discover(&house, provider).await.map_err(|why| distrusted(&house, provider, &ticket, &why))?;
     let state = secret::random().map_err(HouseError::from)?;
     house.write(|unit| unit.tx.set_login_upstream(&ticket.hash, Some(&secret::stored(&state))))?;
     let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -154,19 +154,22 @@ pub(super) async fn callback(
             Ok::<_, HouseError>(found)
         })?
         .ok_or_else(|| forged(&house))?;
-    let ticket = Ticket { tx: String::new(), hash, binding: bound(&house, &headers, &row)?, row };
+    let binding = bound(&house, &headers, &hash, &row)?;
+    let ticket = Ticket { tx: String::new(), hash, binding, row };
     ticket.usable(&house, LoginStep::Password)?;
     if fields.get("iss") != Some(provider.issuer(&house).as_str()) {
         return Err(forged(&house));
     }
     if fields.get("error").is_some() {
         let text = "Nothing was changed. Go back and sign in another way, or try again.";
-        return Err(house.pages.message(StatusCode::OK, "You did not sign in", text, None).into());
+        let action = new_start(&ticket.row.purpose);
+        let action = Some((action.as_str(), "Start again"));
+        return Err(house.pages.message(StatusCode::OK, "You did not sign in", text, action).into());
     }
     let code = fields.get("code").ok_or_else(|| forged(&house))?;
     let claims = exchange(&house, provider, code, state, &ticket.binding)
         .await
-        .map_err(|why| distrusted(&house, provider, &why))?;
+        .map_err(|why| distrusted(&house, provider, &ticket, &why))?;
     let agent = house.write(|unit| unit.tx.agent_by_email(&claims.email))?;
     let agent = agent.filter(|agent| match provider {
         Provider::Google => agent.google,
@@ -178,7 +181,9 @@ pub(super) async fn callback(
             provider.title(),
             claims.email
         );
-        return Err(house.pages.message(StatusCode::FORBIDDEN, "No account for you here", &text, None).into());
+        let action = new_start(&ticket.row.purpose);
+        let action = Some((action.as_str(), "Sign in another way"));
+        return Err(house.pages.message(StatusCode::FORBIDDEN, "No account for you here", &text, action).into());
     };
     Ok(login::finish(&house, &headers, &ticket, &agent, &address(&peer))?)
 }
@@ -240,13 +245,16 @@ fn provider(house: &Shared, name: &str) -> Result<Provider, Stop> {
 
 fn forged(house: &Shared) -> Stop {
     let text = "The answer does not belong to a sign-in that you began here. Go back and sign in again.";
-    house.pages.message(StatusCode::BAD_REQUEST, "That sign-in is not ours", text, None).into()
+    let action = Some(("/", "Start again"));
+    house.pages.message(StatusCode::BAD_REQUEST, "That sign-in is not ours", text, action).into()
 }
 
-fn distrusted(house: &Shared, provider: Provider, why: &Distrust) -> Stop {
+fn distrusted(house: &Shared, provider: Provider, ticket: &Ticket, why: &Distrust) -> Stop {
     tracing::warn!(provider = provider.name(), %why, "an upstream sign-in failed");
     let text = format!("{} did not confirm who you are: {why}. Try again, or sign in another way.", provider.title());
-    house.pages.message(StatusCode::BAD_GATEWAY, "That did not work", &text, None).into()
+    let action = new_start(&ticket.row.purpose);
+    let action = Some((action.as_str(), "Start again"));
+    house.pages.message(StatusCode::BAD_GATEWAY, "That did not work", &text, action).into()
 }
 
 #[cfg(test)]

@@ -88,6 +88,101 @@ async fn a_login_page_works_only_in_the_browser_that_began_it() {
     assert_eq!(victim.sign_in(&page, ALICE, DEMO_PASSWORD).await.status, 403);
 }
 
+/// Asks for several pages before any answer has set a cookie, as a browser that restores its windows does; then takes
+/// the answers' cookies in their order.
+async fn open_at_once(browser: &mut Browser, paths: &[&str]) -> Vec<Page> {
+    let requests: Vec<_> = paths.iter().map(|path| browser.request(reqwest::Method::GET, path)).collect();
+    let mut redirects = Vec::new();
+    for request in requests {
+        redirects.push(browser.send(request).await);
+    }
+    let mut pages = Vec::new();
+    for redirect in redirects {
+        pages.push(browser.follow(redirect).await);
+    }
+    pages
+}
+
+#[tokio::test]
+async fn pages_that_open_at_the_same_moment_all_lead_to_a_sign_in() {
+    let backend = backend().await;
+    let paths = ["/app/web", "/app/dashboard", "/app/cti/zendesk", "/app/desktop", &authorize_url(&[])];
+    for chosen in 0..paths.len() {
+        let mut browser = Browser::new(&backend);
+        let pages = open_at_once(&mut browser, &paths).await;
+        for (page, path) in pages.iter().zip(paths) {
+            assert_eq!((page.status, page.body.contains("login-page")), (200, true), "{path}");
+        }
+        let entered = browser.sign_in(&pages[chosen], ADAM, DEMO_PASSWORD).await;
+        assert!(entered.status == 200 || entered.location.is_some_and(|to| to.starts_with(REDIRECT)), "{chosen}");
+    }
+}
+
+#[tokio::test]
+async fn the_login_cookie_of_a_browser_is_shared_by_its_logins() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    browser.open("/app/web").await;
+    let first = browser.cookies.clone();
+    browser.open("/app/dashboard").await;
+    browser.open(&authorize_url(&[])).await;
+    assert_eq!(browser.cookies, first, "and no cookie is added");
+}
+
+#[tokio::test]
+async fn windows_that_waited_for_a_sign_in_go_on_by_themselves_after_it() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let pages = open_at_once(&mut browser, &["/app/web", "/app/cti/hubspot", "/app/desktop"]).await;
+    browser.sign_in(&pages[0], ADAM, DEMO_PASSWORD).await;
+    let widget = browser.open(&pages[1].url).await;
+    assert!(widget.status == 200 && widget.url.ends_with("/app/cti/hubspot"), "{}", widget.url);
+    let desktop = browser.open(&pages[2].url).await;
+    assert!(desktop.body.contains("login-page"), "the desktop signs in on its own");
+    assert_eq!(backend.operator().sessions(ADAM).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_sign_in_of_another_browser_offers_one_of_our_own() {
+    let backend = backend().await;
+    for start in ["/app/cti/zendesk", &authorize_url(&[("login_hint", Some(ALICE))])] {
+        let (mut victim, mut attacker) = (Browser::new(&backend), Browser::new(&backend));
+        let theirs = attacker.open(start).await;
+        let refused = victim.get(&theirs.url).await;
+        assert_eq!(refused.status, 403);
+        assert!(refused.body.contains("Start again"), "{}", refused.body);
+        let ours = victim.open(&refused.action()).await;
+        assert!(ours.status == 200 && ours.url != theirs.url, "{}", ours.url);
+        victim.sign_in(&ours, ALICE, DEMO_PASSWORD).await;
+        // What the victim did is of no use to who sent the link.
+        assert!(!attacker.signed_in("web").await);
+        assert_eq!(victim.get(&theirs.url).await.status, 403);
+    }
+}
+
+#[tokio::test]
+async fn every_page_that_stops_a_sign_in_leads_on() {
+    let backend = backend().await;
+    let mut browser = Browser::new(&backend);
+    let used = browser.open("/app/cti/zendesk").await;
+    browser.sign_in(&used, ALICE, DEMO_PASSWORD).await;
+    let unused = browser.open("/app/desktop").await;
+    let forged = browser.post(&unused.url, &[("csrf", "forged")]).await;
+    backend.operator().clock().jump(10 * 60_000);
+    let stops = [
+        (410, browser.get(&used.url).await),
+        (410, browser.get(&unused.url).await),
+        (403, forged),
+        (400, browser.get("/login?tx=nothing").await),
+        (400, browser.get("/login/google/callback?state=forged&code=x").await),
+    ];
+    for (status, stop) in stops {
+        assert_eq!(stop.status, status, "{}", stop.body);
+        let next = browser.open(&stop.action()).await;
+        assert_eq!(next.status, 200, "{}", next.url);
+    }
+}
+
 #[tokio::test]
 async fn a_form_without_its_csrf_token_does_nothing() {
     let backend = backend().await;

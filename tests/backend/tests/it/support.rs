@@ -62,6 +62,14 @@ impl Page {
         let rest = self.body.split(&marker).nth(1).unwrap_or_else(|| panic!("no {name} in {}", self.body));
         rest.split('"').next().unwrap().to_owned()
     }
+
+    /// Where the one button of a message leads.
+    pub(crate) fn action(&self) -> String {
+        let before = self.body.split("data-testid=\"message-action\"").next().unwrap();
+        assert_ne!(before.len(), self.body.len(), "no way on: {}", self.body);
+        let href = before.rsplit("href=\"").next().unwrap().split('"').next().unwrap();
+        href.replace("&amp;", "&").replace("&#x2f;", "/")
+    }
 }
 
 /// A browser: it keeps cookies and goes only where it is told.
