@@ -51,10 +51,8 @@ pub(crate) async fn exchange(
         (None, Err(HttpFault(cause))) => Outcome::Unreachable { cause },
     };
     // A portal's clock is not the server's.
-    let server_time = match &outcome {
-        Outcome::Unintelligible { .. } | Outcome::Unreachable { .. } => None,
-        _ => server_time(&head),
-    };
+    let from_the_server = !matches!(outcome, Outcome::Unintelligible { .. } | Outcome::Unreachable { .. });
+    let server_time = from_the_server.then(|| server_time(&head)).flatten();
     Answer { server_time, outcome }
 }
 

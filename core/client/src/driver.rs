@@ -2,8 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use hookswitch_machine::{Effect, EffectId, Event, Mono, Outcome, Request, StreamNews, Timer};
-use secrecy::SecretString;
+use hookswitch_machine::{ApiCall, Effect, EffectId, Event, Mono, Outcome, Request, StreamNews, Timer};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -109,6 +108,11 @@ fn unusable(cause: &str) -> Outcome {
     Outcome::Unreachable { cause: cause.to_owned() }
 }
 
+/// The secret behind a name is gone: nothing can be sent with it.
+fn forgotten() -> Answer {
+    Answer::without_time(unusable("a secret is not known any more"))
+}
+
 impl Tools {
     async fn send(&self, request: Request) -> Answer {
         let http = &*self.ports.http;
@@ -123,35 +127,32 @@ impl Tools {
                 }
             }
             Request::ExchangeCode { token_endpoint, code, verifier, redirect_uri } => {
-                let (code, verifier) = match (self.secret(code), self.secret(verifier)) {
-                    (Ok(code), Ok(verifier)) => (code, verifier),
-                    (Err(answer), _) | (_, Err(answer)) => return answer,
+                let (Some(code), Some(verifier)) = (self.secrets.get(code), self.secrets.get(verifier)) else {
+                    return forgotten();
                 };
                 let request = TokenRequest::Code { code, verifier, redirect_uri };
                 self.ask_for_tokens(token_endpoint, request).await
             }
-            Request::Refresh { token_endpoint, refresh } => match self.secret(refresh) {
-                Ok(refresh) => {
-                    let request = TokenRequest::Refresh { refresh };
-                    self.ask_for_tokens(token_endpoint, request).await
-                }
-                Err(answer) => answer,
-            },
+            Request::Refresh { token_endpoint, refresh } => {
+                let Some(refresh) = self.secrets.get(refresh) else { return forgotten() };
+                self.ask_for_tokens(token_endpoint, TokenRequest::Refresh { refresh }).await
+            }
             Request::Revoke { revocation_endpoint, revocation } => match self.store.revocation(revocation).await {
                 Some(token) => token::revoke(http, &revocation_endpoint, client_id, &token).await,
                 // It does not open any more: there is nothing that could be revoked with it.
                 None => Answer::without_time(Outcome::Done),
             },
             Request::Api { access, call } => {
-                let access = match self.secret(access) {
-                    Ok(access) => access,
-                    Err(answer) => return answer,
-                };
+                let Some(access) = self.secrets.get(access) else { return forgotten() };
                 let push_token = match &call {
-                    hookswitch_machine::ApiCall::RegisterDevice { push_token, .. } => {
-                        push_token.and_then(|name| self.secrets.get(name))
-                    }
-                    _ => None,
+                    ApiCall::RegisterDevice { push_token, .. } => push_token.and_then(|name| self.secrets.get(name)),
+                    ApiCall::FetchState
+                    | ApiCall::SetAvailability { .. }
+                    | ApiCall::SetForwarding { .. }
+                    | ApiCall::Answer { .. }
+                    | ApiCall::Decline { .. }
+                    | ApiCall::HangUp { .. }
+                    | ApiCall::RenewLease { .. } => None,
                 };
                 let device = self.store.device();
                 let draft = request::draft(&call, &device, &self.config.device, push_token.as_ref());
@@ -166,9 +167,5 @@ impl Tools {
     async fn ask_for_tokens(&self, token_endpoint: String, request: TokenRequest) -> Answer {
         let (http, secrets) = (Arc::clone(&self.ports.http), Arc::clone(&self.secrets));
         token::request(http, token_endpoint, self.config.client_id.clone(), request, secrets).await
-    }
-
-    fn secret(&self, name: hookswitch_machine::SecretRef) -> Result<SecretString, Answer> {
-        self.secrets.get(name).ok_or_else(|| Answer::without_time(unusable("a secret is not known any more")))
     }
 }

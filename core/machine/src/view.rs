@@ -125,6 +125,8 @@ pub struct CallView {
     pub from_name: Option<String>,
     /// Since when this phone has it, by the best guess of the server's clock.
     pub since: UnixMillis,
+    /// When it stops ringing by itself, by the server's clock; `None` for a call that no push announced.
+    pub expires_at: Option<UnixMillis>,
 }
 
 impl State {
@@ -173,6 +175,7 @@ impl State {
                 from: call.push.as_ref().and_then(|push| push.from.clone()),
                 from_name: call.push.as_ref().and_then(|push| push.from_name.clone()),
                 since: call.since,
+                expires_at: call.push.as_ref().map(|push| push.expires_at),
             })
         };
         View {

@@ -688,7 +688,7 @@ function renderAccounts(accounts) {
   (item, account) => {
     const [name, email, password, code] = item.children;
     text(name.firstChild, account.name);
-    text(name.lastChild, account.role);
+    text(name.lastChild, account.sign_in_with ? `${account.role}, with ${account.sign_in_with}` : account.role);
     fillCopy(email, account.email, `the e-mail of ${account.name}`);
     fillCopy(password, shared ? null : account.password, `the password of ${account.name}`);
     fillCopy(code, account.totp_code, `the code of ${account.name}`);

@@ -2,7 +2,7 @@
 //! service, a call UI, a system browser.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -41,7 +41,7 @@ pub(crate) const APP_REDIRECT: &str = "dev.hookswitch.agent:/callback";
 /// A phone.
 pub(crate) struct Phone {
     pub(crate) key: &'static str,
-    pub(crate) name: String,
+    pub(crate) name: &'static str,
     pub(crate) platform: Platform,
     pub(crate) cable: Cable,
     pub(crate) clock: PhoneClock,
@@ -66,11 +66,10 @@ struct Inner {
 }
 
 impl Phone {
+    /// `key` names the phone in scenarios and its folder in `folder`.
     pub(crate) fn new(
-        key: &'static str,
-        name: &str,
-        platform: Platform,
-        folder: PathBuf,
+        (key, name, platform): (&'static str, &'static str, Platform),
+        folder: &Path,
         issuer: &str,
         clock: PhoneClock,
         network: Arc<dyn Http>,
@@ -79,11 +78,11 @@ impl Phone {
         let (log, sent) = mpsc::unbounded_channel();
         let phone = Arc::new(Self {
             key,
-            name: name.to_owned(),
+            name,
             platform,
             cable: Cable::new(network, log),
             clock,
-            folder,
+            folder: folder.join(key),
             issuer: issuer.to_owned(),
             timeline: Arc::clone(&timeline),
             inner: Mutex::default(),
@@ -150,7 +149,7 @@ impl Phone {
             client_id: "hookswitch-mobile".into(),
             redirect_uris: vec![APP_REDIRECT.into(), format!("http://127.0.0.1/phones/{}/callback", self.key)],
             device: DeviceDescription {
-                name: self.name.clone(),
+                name: self.name.to_owned(),
                 platform: self.platform,
                 app_version: env!("CARGO_PKG_VERSION").into(),
             },

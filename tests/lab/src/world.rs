@@ -61,13 +61,12 @@ impl World {
         let timeline = Arc::new(Timeline::new(clock.clone()));
         let network: Arc<dyn Http> = Arc::new(Network::new().map_err(|failure| failure.to_string())?);
         let began = clock.now() - 1_000;
-        let phone = |key: &'static str, name: &str, platform| {
+        let phone = |model| {
             let clock = PhoneClock::new(clock.clone(), began);
-            let (network, timeline) = (Arc::clone(&network), Arc::clone(&timeline));
-            Phone::new(key, name, platform, folder.join(key), &base, clock, network, timeline)
+            Phone::new(model, &folder, &base, clock, Arc::clone(&network), Arc::clone(&timeline))
         };
         let phones =
-            vec![phone("iphone", "iPhone", Platform::Ios), phone("android", "Android phone", Platform::Android)];
+            vec![phone(("iphone", "iPhone", Platform::Ios)), phone(("android", "Android phone", Platform::Android))];
         let browser = || Browser::new(&base, backend.upstream_url());
         let world = Arc::new(Self {
             operator,

@@ -309,18 +309,16 @@ impl Vault {
     }
 
     fn quarantine_session(&mut self, fault: Fault) -> Result<Option<(Identified, TokenSet)>, Fault> {
-        match fault {
-            Fault::Corrupt => {
-                let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                transaction.execute_batch(
-                    "INSERT INTO quarantine (place, value, why) SELECT 'session', tokens, 'does not open' FROM session;
-                     DELETE FROM session; DELETE FROM refresh;",
-                )?;
-                transaction.commit()?;
-                Ok(None)
-            }
-            other => Err(other),
+        if !matches!(fault, Fault::Corrupt) {
+            return Err(fault);
         }
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(
+            "INSERT INTO quarantine (place, value, why) SELECT 'session', tokens, 'does not open' FROM session;
+             DELETE FROM session; DELETE FROM refresh;",
+        )?;
+        transaction.commit()?;
+        Ok(None)
     }
 
     fn stored_tokens(&mut self) -> Result<Option<TokenSet>, Fault> {

@@ -41,13 +41,11 @@ async fn read_until_closed(http: &dyn Http, request: HttpRequest, tell: &mut imp
         .is_some_and(|value| value.starts_with("text/event-stream"));
     if !head.status.is_success() || !is_stream {
         return match answer::read_body(response.body, answer::BODY).await {
-            Ok(body) => match answer::api(&head, &body) {
-                // A state is an answer to another question.
-                Outcome::State { .. } | Outcome::Done => {
-                    Outcome::Unintelligible { status: head.status.as_u16(), cause: "not an event stream".into() }
-                }
-                outcome => outcome,
-            },
+            // What would be a good answer to another question is none to this one.
+            Ok(_) if head.status.is_success() => {
+                Outcome::Unintelligible { status: head.status.as_u16(), cause: "not an event stream".into() }
+            }
+            Ok(body) => answer::api(&head, &body),
             Err(HttpFault(cause)) => Outcome::Unreachable { cause },
         };
     }

@@ -320,13 +320,11 @@ impl Player {
     }
 
     async fn back_to_app(&self, on: &str, page: Page) -> Result {
-        match page {
-            Page::App { redirect } => {
-                self.phone(on)?.finish_login(&redirect).await.map_err(text)?;
-                self.registered(on).await
-            }
-            page => Err(page.complaint().unwrap_or_else(|| format!("the browser stands on {}", page.name()))),
-        }
+        let Page::App { redirect } = page else {
+            return Err(page.complaint().unwrap_or_else(|| format!("the browser stands on {}", page.name())));
+        };
+        self.phone(on)?.finish_login(&redirect).await.map_err(text)?;
+        self.registered(on).await
     }
 
     /// Signed in means that calls can reach the phone: the server lists it with its push token.

@@ -10,7 +10,7 @@ use hookswitch::{
         Availability, Call, CallState, CannotRing, Effective, PhoneNumber, Platform, Role, Surface, UnavailableReason,
     },
 };
-use hookswitch_backend::{CallReport, RingOutcome};
+use hookswitch_backend::{AgentSeed, CallReport, RingOutcome, SessionReport};
 use serde::Serialize;
 
 use super::Lab;
@@ -34,6 +34,8 @@ struct AccountView {
     password: String,
     name: String,
     role: Role,
+    /// Where the password is asked for, when it is not Hookswitch itself.
+    sign_in_with: Option<&'static str>,
     totp_code: Option<String>,
 }
 
@@ -45,7 +47,7 @@ struct SwitchesView {
 #[derive(Serialize)]
 struct PhoneView {
     key: &'static str,
-    name: String,
+    name: &'static str,
     platform: Platform,
     power: &'static str,
     network: &'static str,
@@ -111,6 +113,7 @@ struct RingingRow {
     from: Option<PhoneNumber>,
     from_name: Option<String>,
     since: i64,
+    expires_at: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -157,6 +160,11 @@ pub(super) fn view(lab: &Lab) -> View {
                     password: agent.password.clone(),
                     name: agent.name.clone(),
                     role: agent.role,
+                    sign_in_with: match agent {
+                        AgentSeed { password_login: true, .. } => None,
+                        AgentSeed { google: true, .. } => Some("Google"),
+                        AgentSeed { .. } => Some("SSO"),
+                    },
                     totp_code: match agent.totp_secret {
                         Some(_) => Some(world.operator.totp_code(&agent.email)?),
                         None => None,
@@ -192,7 +200,7 @@ fn phone_view(phone: &Phone) -> PhoneView {
     };
     PhoneView {
         key: phone.key,
-        name: phone.name.clone(),
+        name: phone.name,
         platform: phone.platform,
         power: if phone.is_on() { "on" } else { "off" },
         network: if phone.cable.is_up() { "up" } else { "down" },
@@ -282,6 +290,7 @@ fn ringing_row(call: &CallView) -> RingingRow {
         from: call.from.clone(),
         from_name: call.from_name.clone(),
         since: call.since,
+        expires_at: call.expires_at,
     }
 }
 
@@ -341,14 +350,21 @@ fn inputs(decision: &Decision) -> Vec<(&'static str, String)> {
 
 /// The calls of everybody, newest first.
 fn calls(world: &World) -> Vec<CallRow> {
-    let reports = world.agents.iter().filter_map(|agent| world.operator.calls(&agent.email).ok()).flatten();
-    let mut rows: Vec<CallRow> = reports.map(|report| call_row(world, report)).collect();
+    let mut rows: Vec<CallRow> = Vec::new();
+    for AgentSeed { email, .. } in &world.agents {
+        let reports = world.operator.calls(email).unwrap_or_default();
+        if reports.is_empty() {
+            continue;
+        }
+        let sessions = world.operator.sessions(email).unwrap_or_default();
+        rows.extend(reports.into_iter().map(|report| call_row(world, report, &sessions)));
+    }
     rows.sort_by_key(|row| std::cmp::Reverse(row.at));
     rows.truncate(20);
     rows
 }
 
-fn call_row(world: &World, report: CallReport) -> CallRow {
+fn call_row(world: &World, report: CallReport, sessions: &[SessionReport]) -> CallRow {
     let Call { call_id, from, from_name, state, started_at, .. } = report.call;
     let place = |surface: &Surface| match surface {
         Surface::Web => "web".to_owned(),
@@ -392,9 +408,12 @@ fn call_row(world: &World, report: CallReport) -> CallRow {
         Some(number) => {
             devices.push(DeviceRow { key: "forwarded".into(), outcome: "rings", reason: Some(number.to_string()) })
         }
+        // The desks ring where somebody is signed in.
         None if report.agent_was.is_none() => {
-            for key in ["web", "desktop"] {
-                devices.push(DeviceRow { key: key.into(), outcome: "rings", reason: None });
+            for (key, kind) in [("web", "browser"), ("desktop", "desktop")] {
+                if sessions.iter().any(|session| session.kind == kind && session.created_at <= started_at) {
+                    devices.push(DeviceRow { key: key.into(), outcome: "rings", reason: None });
+                }
             }
         }
         None => {}
