@@ -266,6 +266,8 @@ impl Aggregate {
                 self.devices.retain(|device| device.session != session);
                 Ok(Vec::new())
             }
+            // A call comes once, however often it is said.
+            Command::Incoming { call_id, .. } if self.tracked(&call_id).is_ok() => Ok(Vec::new()),
             Command::Incoming { call_id, from, from_name } => {
                 let call = Call {
                     call_id,

@@ -98,6 +98,9 @@ pub(crate) struct IdClaims {
     pub(crate) sub: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) nonce: Option<String>,
+    /// The session at the issuer (OpenID Connect Back-Channel Logout 1.0, section 2.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sid: Option<String>,
     pub(crate) email: String,
     #[serde(default)]
     pub(crate) email_verified: bool,

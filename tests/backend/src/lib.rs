@@ -20,6 +20,8 @@
 //! | `store` | SQLite; the only place with SQL |
 //! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
 //! | `upstream` | the issuer behind "Continue with Google" and SSO |
+//! | `faults` | what goes wrong on order: where, what, how often |
+//! | `refreshes` | what became of each refresh: a record to prove things by |
 //! | `operator` | what the lab and tests may do from outside |
 //! | `identity`, `secret` | passwords, codes, keys, tokens |
 //! | `clock` | the one clock, which can be moved |
@@ -37,12 +39,14 @@
 mod aggregate;
 mod clock;
 mod config;
+mod faults;
 mod hours;
 mod house;
 mod http;
 mod identity;
 mod limiter;
 mod operator;
+mod refreshes;
 mod rings;
 mod rotation;
 mod secret;
@@ -58,10 +62,13 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub use aggregate::{DeviceRing, Refusal, RingOutcome};
 pub use clock::Clock;
 pub use config::{Config, Database, PasswordCost};
+pub use faults::{Fault, FaultPlan, FaultReport, Point};
 pub use hours::WorkingHours;
 pub use house::HouseError;
 pub use operator::{AgentSeed, CallReport, Counts, DEMO_PASSWORD, Operator, OutboxEntry, RequestLog, SessionReport};
+pub use refreshes::{FamilyReport, RefreshRecord, RefusedRefresh};
 pub use rotation::RotationProfile;
+pub use secret::stored as token_fingerprint;
 pub use store::StoreError;
 
 use house::{House, Parts};

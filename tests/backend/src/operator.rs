@@ -19,9 +19,12 @@ use tokio::sync::broadcast;
 use crate::{
     aggregate::{Aggregate, Command, DeviceRing, Refusal, TrackedCall},
     clock::Clock,
+    faults::{FaultPlan, FaultReport},
     hours::WorkingHours,
     house::{House, HouseError},
     identity::{hash_password, totp_code},
+    refreshes::{FamilyReport, RefreshRecord},
+    rotation::RotationProfile,
     secret,
     store::{AgentRow, UpstreamUser},
     upstream,
@@ -158,7 +161,7 @@ pub struct RequestLog {
     pub method: String,
     /// Without the query.
     pub path: String,
-    /// The status of the answer.
+    /// The status of the answer; 0: none, because a fault cut the connection.
     pub status: u16,
     /// `web`, `dashboard`, `cti-…`, `desktop`, `phone DEVICE`, or nothing.
     pub who: String,
@@ -496,6 +499,63 @@ impl Operator {
     /// What was asked so far.
     pub fn counts(&self) -> Counts {
         self.house.counters.read()
+    }
+
+    /// Orders a fault; its number.
+    pub fn inject(&self, plan: FaultPlan) -> u64 {
+        self.house.faults.order(plan)
+    }
+
+    /// All faults that were ordered and not cleared, in their order, with how often each was applied.
+    pub fn faults(&self) -> Vec<FaultReport> {
+        self.house.faults.reports()
+    }
+
+    /// Takes a fault back; what it did until now.
+    pub fn clear_fault(&self, id: u64) -> Option<FaultReport> {
+        self.house.faults.clear(id)
+    }
+
+    /// Takes all faults back; what they did until now.
+    pub fn clear_faults(&self) -> Vec<FaultReport> {
+        self.house.faults.clear_all()
+    }
+
+    /// What happens to refresh tokens.
+    pub fn rotation(&self) -> RotationProfile {
+        self.house.rotation()
+    }
+
+    /// Changes what happens to refresh tokens, from now on and for all sessions.
+    pub fn set_rotation(&self, profile: RotationProfile) {
+        self.house.set_rotation(profile);
+    }
+
+    /// What became of each refresh of the agent's phones.
+    pub fn refresh_record(&self, email: &str) -> Result<RefreshRecord, HouseError> {
+        let agent = self.agent(email)?;
+        self.house.write(|unit| {
+            let mut families = Vec::new();
+            for session in unit.tx.mobile_sessions(&agent.account)? {
+                let tally = self.house.refreshes.tally(Some(&session.id));
+                families.push(FamilyReport {
+                    device: agent.aggregate.device_of(&session.id).map(|device| device.id.clone()),
+                    live: session.lives(unit.now),
+                    ended: session.ended,
+                    generation: session.generation,
+                    current: unit.tx.refresh_tokens_of(&session.id, session.generation)?,
+                    session: session.id,
+                    received: tally.received,
+                    received_by_generation: tally.by_generation,
+                    granted: tally.granted,
+                    retried: tally.retried,
+                    refused: tally.refused,
+                    refusals: tally.refusals.into(),
+                });
+            }
+            let unknown = self.house.refreshes.tally(None).refusals.into();
+            Ok(RefreshRecord { families, unknown })
+        })
     }
 
     /// How many refreshes the agent's phones have asked for.

@@ -18,8 +18,9 @@ pub(crate) fn name(prefix: &str) -> Result<String, getrandom::Error> {
     Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
-/// What is stored of a secret. A plain hash will do: the secrets are too long to guess.
-pub(crate) fn stored(secret: &str) -> String {
+/// What is stored of a secret: its SHA-256 in base64url without padding. A plain hash will do: the secrets are too long to
+/// guess. The record of refreshes names tokens by it.
+pub fn stored(secret: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(secret.as_bytes()))
 }
 

@@ -283,6 +283,7 @@ async fn token(State(upstream): Here, Path(name): Path<String>, request: Request
         iss: issuer,
         aud: UPSTREAM_CLIENT.to_owned(),
         nonce: Some(login.nonce),
+        sid: None,
         email: user.email,
         email_verified: user.email_verified,
         name: user.name,

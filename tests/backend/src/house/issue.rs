@@ -5,6 +5,7 @@ use hookswitch_wire::{AccountId, SignedOutReason};
 use super::{House, HouseError, Unit};
 use crate::{
     clock::millis,
+    refreshes::{Outcome, Presented},
     rotation::{Verdict, judge},
     secret,
     store::{CodeRequest, CodeRow, RefreshRow, SessionKind, StoreError},
@@ -25,8 +26,10 @@ pub(crate) struct CodeExchange<'a> {
 /// Tokens that were granted. Secrets: no `Debug`.
 pub(crate) struct Grant {
     pub(crate) account: AccountId,
+    pub(crate) session: String,
     pub(crate) access: String,
-    pub(crate) refresh: String,
+    /// `None`: the old one stays good.
+    pub(crate) refresh: Option<String>,
     /// What an ID token repeats; only when a code was exchanged.
     pub(crate) request: Option<CodeRequest>,
 }
@@ -57,10 +60,36 @@ impl House {
         judged.map_err(GrantError::InvalidGrant)
     }
 
+    /// A refresh token reached the server, whatever becomes of the request.
+    pub(crate) fn refresh_came(&self, token: &str) -> Result<(), HouseError> {
+        self.counters.refresh();
+        let hash = secret::stored(token);
+        let known = self.write(|unit| {
+            let Some(row) = unit.tx.refresh_token(&hash)? else { return Ok::<_, HouseError>(None) };
+            let account = unit.tx.session(&row.session)?.map(|session| session.account);
+            Ok(Some((Presented { session: row.session, generation: row.generation }, account)))
+        })?;
+        if let Some((presented, account)) = known {
+            self.refreshes.received(&presented);
+            if let Some(account) = account {
+                self.counters.refreshed(&account);
+            }
+        }
+        Ok(())
+    }
+
     /// Uses a refresh token (RFC 6749, section 6).
     pub(crate) fn refresh(&self, token: &str, address: &str) -> Result<Grant, GrantError> {
-        let judged = self.write(|unit| unit.refresh(token, address))?;
-        judged.map_err(GrantError::InvalidGrant)
+        let hash = secret::stored(token);
+        let mut presented = None;
+        let judged = self.write(|unit| unit.refresh(&hash, address, &mut presented))?;
+        let outcome = match &judged {
+            Ok((Verdict::Retry, _)) => Outcome::Retried,
+            Ok((Verdict::Rotate | Verdict::Keep | Verdict::Reuse, _)) => Outcome::Granted,
+            Err(why) => Outcome::Refused(why),
+        };
+        self.refreshes.decided(presented.as_ref(), &hash, outcome, self.now());
+        judged.map(|(_, grant)| grant).map_err(GrantError::InvalidGrant)
     }
 
     /// Revokes a token (RFC 7009). What is no token is revoked already.
@@ -107,31 +136,49 @@ impl Unit<'_> {
         self.grant(code.account, &session, 0, Some(code.request)).map(Ok)
     }
 
-    fn refresh(&mut self, token: &str, address: &str) -> Result<Judged, HouseError> {
-        let Some(row) = self.tx.refresh_token(&secret::stored(token))? else {
-            return Ok(Err("unknown refresh token"));
-        };
+    fn refresh(
+        &mut self,
+        hash: &str,
+        address: &str,
+        presented: &mut Option<Presented>,
+    ) -> Result<Result<(Verdict, Grant), &'static str>, HouseError> {
+        let Some(row) = self.tx.refresh_token(hash)? else { return Ok(Err("unknown refresh token")) };
+        *presented = Some(Presented { session: row.session.clone(), generation: row.generation });
         let Some(session) = self.tx.session(&row.session)? else { return Ok(Err("the session is over")) };
-        self.house().counters.refreshed(&session.account);
         if !session.lives(self.now) || row.expires_at <= self.now {
             return Ok(Err("the session is over"));
         }
-        let profile = self.house().config.refresh;
-        match judge(profile, row.generation, session.generation, session.rotated_at, self.now) {
+        let profile = self.house().rotation();
+        let verdict = judge(profile, row.generation, session.generation, session.rotated_at, self.now);
+        let expires_at = self.house().session_end(session.kind, self.now);
+        let grant = match verdict {
             Verdict::Rotate => {
                 let next = session.generation.saturating_add(1);
                 self.tx.set_generation(&session.id, next, self.now)?;
-                let expires_at = self.house().session_end(session.kind, self.now);
                 self.tx.touch_session(&session.id, address, self.now, expires_at)?;
-                self.grant(session.account, &session.id, next, None).map(Ok)
+                self.grant(session.account, &session.id, next, None)?
             }
-            Verdict::Retry => self.grant(session.account, &session.id, session.generation, None).map(Ok),
+            Verdict::Retry => self.grant(session.account, &session.id, session.generation, None)?,
+            Verdict::Keep => {
+                self.tx.touch_session(&session.id, address, self.now, expires_at)?;
+                self.tx.prolong_refresh_token(hash, expires_at)?;
+                let access = self.access_token(&session.id)?;
+                Grant { account: session.account, session: session.id, access, refresh: None, request: None }
+            }
             Verdict::Reuse => {
                 self.tx.audit("refresh token reused", Some(&session.account), address, self.now)?;
                 self.end_session(&session.id, SignedOutReason::Revoked)?;
-                Ok(Err("the refresh token was used before: the session is over"))
+                return Ok(Err("the refresh token was used before: the session is over"));
             }
-        }
+        };
+        Ok(Ok((verdict, grant)))
+    }
+
+    fn access_token(&self, session: &str) -> Result<String, HouseError> {
+        let access = secret::random()?;
+        let access_end = self.now.saturating_add(millis(self.house().config.access_token_life));
+        self.tx.insert_access_token(&secret::stored(&access), session, self.now, access_end)?;
+        Ok(access)
     }
 
     fn grant(
@@ -141,12 +188,10 @@ impl Unit<'_> {
         generation: u64,
         request: Option<CodeRequest>,
     ) -> Result<Grant, HouseError> {
-        let (access, refresh) = (secret::random()?, secret::random()?);
-        let access_end = self.now.saturating_add(millis(self.house().config.access_token_life));
-        self.tx.insert_access_token(&secret::stored(&access), session, self.now, access_end)?;
+        let (access, refresh) = (self.access_token(session)?, secret::random()?);
         let expires_at = self.house().session_end(SessionKind::Mobile, self.now);
         let row = RefreshRow { session: session.to_owned(), generation, expires_at };
         self.tx.insert_refresh_token(&secret::stored(&refresh), &row)?;
-        Ok(Grant { account, access, refresh, request })
+        Ok(Grant { account, session: session.to_owned(), access, refresh: Some(refresh), request })
     }
 }

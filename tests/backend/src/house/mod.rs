@@ -23,10 +23,13 @@ use crate::{
     aggregate::{Aggregate, Command, Context, Push, Refusal},
     clock::Clock,
     config::Config,
+    faults::Faults,
     http::pages::Pages,
     identity::Keys,
     limiter::Limiter,
     operator::{Counters, OutboxEntry, RequestLog},
+    refreshes::Refreshes,
+    rotation::RotationProfile,
     shared_login::{Seen, is_shared},
     store::{AgentRow, Answer, SessionKind, Store, StoreError, Tx},
 };
@@ -78,11 +81,14 @@ pub(crate) struct House {
     pub(crate) client: reqwest::Client,
     pub(crate) bus: Bus,
     pub(crate) counters: Counters,
+    pub(crate) refreshes: Refreshes,
+    pub(crate) faults: Faults,
     pub(crate) old_server: AtomicBool,
     /// What is compared with when there is no such agent, so that the time tells nothing.
     pub(crate) no_password: String,
     store: Store,
     passwords: Mutex<Limiter>,
+    rotation: Mutex<RotationProfile>,
     deadlines: ticker::Deadlines,
 }
 
@@ -104,6 +110,7 @@ impl House {
         let Parts { config, base_url, upstream_url, pages, client, store, keys, upstream_keys, no_password } = parts;
         Self {
             clock: config.clock.clone(),
+            rotation: Mutex::new(config.refresh),
             config,
             base_url,
             upstream_url,
@@ -113,6 +120,8 @@ impl House {
             client,
             bus: Bus::default(),
             counters: Counters::default(),
+            refreshes: Refreshes::default(),
+            faults: Faults::default(),
             old_server: AtomicBool::new(false),
             no_password,
             store,
@@ -124,6 +133,15 @@ impl House {
     /// Failures to sign in.
     pub(crate) fn failures(&self) -> MutexGuard<'_, Limiter> {
         self.passwords.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happens to refresh tokens from now on.
+    pub(crate) fn rotation(&self) -> RotationProfile {
+        *self.rotation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_rotation(&self, profile: RotationProfile) {
+        *self.rotation.lock().unwrap_or_else(PoisonError::into_inner) = profile;
     }
 
     pub(crate) fn now(&self) -> UnixMillis {

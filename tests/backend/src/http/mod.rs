@@ -7,6 +7,7 @@ mod authorize;
 pub(crate) mod body;
 mod caller;
 pub(crate) mod cookies;
+mod faults;
 mod login;
 mod operator;
 pub(crate) mod pages;
@@ -85,6 +86,7 @@ pub(crate) fn router(house: Shared) -> Router {
     }
     all.fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(middleware::from_fn_with_state(Arc::clone(&house), faults::inject))
         .layer(middleware::from_fn_with_state(Arc::clone(&house), every_answer))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(house)
@@ -124,7 +126,9 @@ async fn every_answer(State(house): State<Shared>, mut request: Request, next: N
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }
-    house.log(RequestLog { at, method, path, status: response.status().as_u16(), who: label.take() });
+    let lost = response.extensions().get::<faults::Lost>().is_some();
+    let status = if lost { 0 } else { response.status().as_u16() };
+    house.log(RequestLog { at, method, path, status, who: label.take() });
     response
 }
 

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     extract::{FromRequestParts, Path, State},
     http::{StatusCode, request::Parts},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use hookswitch_wire::{AccountId, CallId, DeviceId, PhoneNumber, SignedOutReason, Snapshot};
 use secrecy::ExposeSecret;
@@ -19,7 +19,10 @@ use super::{
     text,
 };
 use crate::{
+    faults::{FaultPlan, FaultReport},
     operator::{AgentSeed, CallReport, Counts, Operator, OutboxEntry, SessionReport},
+    refreshes::RefreshRecord,
+    rotation::RotationProfile,
     secret,
 };
 
@@ -69,6 +72,10 @@ pub(super) fn router() -> Router<Shared> {
         .route("/operator/sessions", get(sessions))
         .route("/operator/restore", post(restore))
         .route("/operator/counts", get(counts))
+        .route("/operator/rotation", get(rotation).put(set_rotation))
+        .route("/operator/refreshes", get(refreshes))
+        .route("/operator/faults", get(faults).post(inject).delete(clear_faults))
+        .route("/operator/faults/{id}", delete(clear_fault))
         .route("/operator/clock", get(clock).post(jump))
 }
 
@@ -163,6 +170,36 @@ async fn restore(operator: Keyholder) -> Result<StatusCode, ApiError> {
 
 async fn counts(operator: Keyholder) -> Answer<Counts> {
     Ok(Json(operator.0.counts()))
+}
+
+async fn inject(operator: Keyholder, JsonBody(plan): JsonBody<FaultPlan>) -> Answer<Value> {
+    Ok(Json(json!({ "id": operator.0.inject(plan) })))
+}
+
+async fn faults(operator: Keyholder) -> Answer<Vec<FaultReport>> {
+    Ok(Json(operator.0.faults()))
+}
+
+async fn clear_faults(operator: Keyholder) -> Answer<Vec<FaultReport>> {
+    Ok(Json(operator.0.clear_faults()))
+}
+
+async fn clear_fault(operator: Keyholder, Path(id): Path<String>) -> Answer<FaultReport> {
+    let report = id.parse().ok().and_then(|id| operator.0.clear_fault(id));
+    Ok(Json(report.ok_or_else(|| ApiError::not_found("There is no such fault."))?))
+}
+
+async fn rotation(operator: Keyholder) -> Answer<RotationProfile> {
+    Ok(Json(operator.0.rotation()))
+}
+
+async fn set_rotation(operator: Keyholder, JsonBody(profile): JsonBody<RotationProfile>) -> StatusCode {
+    operator.0.set_rotation(profile);
+    StatusCode::NO_CONTENT
+}
+
+async fn refreshes(operator: Keyholder, Asked(query): Asked) -> Answer<RefreshRecord> {
+    Ok(Json(operator.0.refresh_record(query.text("email"))?))
 }
 
 async fn clock(State(house): State<Shared>, _: Keyholder) -> Answer<Value> {

@@ -270,6 +270,7 @@ mod tests {
             aud: CLIENT.to_owned(),
             sub: "1".to_owned(),
             nonce: Some("n".to_owned()),
+            sid: None,
             email: "alice@acme.example".to_owned(),
             email_verified: true,
             name: "Alice".to_owned(),

@@ -100,13 +100,14 @@ pub(crate) fn no_store() -> HeaderMap {
     headers
 }
 
+pub(super) fn too_large() -> OauthError {
+    OauthError { status: StatusCode::PAYLOAD_TOO_LARGE, ..OauthError::invalid_request("the body is too large") }
+}
+
 /// The form of an OAuth endpoint.
 pub(crate) async fn form(request: Request) -> Result<Fields, OauthError> {
     let (parts, body) = request.into_parts();
-    let bytes = bytes(body).await.map_err(|_: ApiError| OauthError {
-        status: StatusCode::PAYLOAD_TOO_LARGE,
-        ..OauthError::invalid_request("the body is too large")
-    })?;
+    let bytes = bytes(body).await.map_err(|_: ApiError| too_large())?;
     if !is_media_type(&parts.headers, "application/x-www-form-urlencoded") {
         return Err(OauthError::invalid_request("send application/x-www-form-urlencoded"));
     }
@@ -132,7 +133,6 @@ pub(super) async fn token(
     peer: ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, OauthError> {
-    house.counters.token();
     let fields = form(request).await?;
     let grant = match required(&fields, "grant_type")? {
         "authorization_code" => {
@@ -148,7 +148,6 @@ pub(super) async fn token(
         "refresh_token" => {
             known_client(&fields)?;
             let token = required(&fields, "refresh_token")?;
-            house.counters.refresh();
             house.refresh(token, &address(&peer))
         }
         _ => return Err(OauthError::new("unsupported_grant_type", "authorization_code and refresh_token are")),
@@ -163,7 +162,7 @@ pub(super) async fn token(
 }
 
 fn answer(house: &Shared, grant: Grant) -> Result<TokenAnswer, OauthError> {
-    let Grant { account, access, refresh, request } = grant;
+    let Grant { account, access, refresh, request, session } = grant;
     let scope = request.as_ref().map(|request| request.scope.clone());
     let id_token = match request {
         None => None,
@@ -179,6 +178,7 @@ fn answer(house: &Shared, grant: Grant) -> Result<TokenAnswer, OauthError> {
                 aud: request.client,
                 sub: account.0,
                 nonce: request.nonce,
+                sid: Some(session),
                 email: agent.email,
                 email_verified: true,
                 name: agent.name,
@@ -192,7 +192,7 @@ fn answer(house: &Shared, grant: Grant) -> Result<TokenAnswer, OauthError> {
         access_token: access,
         token_type: "Bearer".to_owned(),
         expires_in: Some(house.config.access_token_life.as_secs()),
-        refresh_token: Some(refresh),
+        refresh_token: refresh,
         id_token,
         scope,
     })

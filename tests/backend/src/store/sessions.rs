@@ -141,6 +141,15 @@ impl Tx<'_> {
         Ok(sessions.collect::<rusqlite::Result<_>>()?)
     }
 
+    /// All phones that the agent ever signed in on, oldest first.
+    pub(crate) fn mobile_sessions(&self, account: &AccountId) -> Result<Vec<SessionRow>> {
+        let mut statement = self.0.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM sessions WHERE account = ?1 AND kind = ?2 ORDER BY created_at, rowid"
+        ))?;
+        let sessions = statement.query_map(params![account.as_str(), SessionKind::Mobile.name()], session)?;
+        Ok(sessions.collect::<rusqlite::Result<_>>()?)
+    }
+
     pub(crate) fn touch_session(&self, id: &str, address: &str, now: UnixMillis, expires_at: UnixMillis) -> Result<()> {
         let mut statement =
             self.0.prepare_cached("UPDATE sessions SET last_seen = ?3, address = ?2, expires_at = ?4 WHERE id = ?1")?;
@@ -212,6 +221,20 @@ impl Tx<'_> {
         let token =
             |row: &Row<'_>| Ok(RefreshRow { session: row.get(0)?, generation: row.get(1)?, expires_at: row.get(2)? });
         Ok(statement.query_row([hash], token).optional()?)
+    }
+
+    pub(crate) fn prolong_refresh_token(&self, hash: &str, expires_at: UnixMillis) -> Result<()> {
+        self.0.execute("UPDATE refresh_tokens SET expires_at = ?2 WHERE hash = ?1", params![hash, expires_at])?;
+        Ok(())
+    }
+
+    /// The hashes of the tokens of a generation, oldest first.
+    pub(crate) fn refresh_tokens_of(&self, session: &str, generation: u64) -> Result<Vec<String>> {
+        let mut statement = self
+            .0
+            .prepare_cached("SELECT hash FROM refresh_tokens WHERE session = ?1 AND generation = ?2 ORDER BY rowid")?;
+        let hashes = statement.query_map(params![session, generation], |row| row.get(0))?;
+        Ok(hashes.collect::<rusqlite::Result<_>>()?)
     }
 
     pub(crate) fn set_generation(&self, session: &str, generation: u64, now: UnixMillis) -> Result<()> {

@@ -9,9 +9,13 @@ mod commands;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod login;
 #[cfg(test)]
 mod presence;
+#[cfg(test)]
+mod refreshes;
 #[cfg(test)]
 mod sso;
 #[cfg(test)]
