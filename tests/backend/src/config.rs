@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{Clock, RotationProfile};
+use crate::{Clock, LogoutClient, RotationProfile};
 
 /// How a backend is set up. The default is what the lab and the tests want: all in memory, on a free port of loopback.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Config {
     pub browser_session_life: Duration,
     /// What happens to a refresh token that is used twice.
     pub refresh: RotationProfile,
+    /// Who is told when a session ends (OpenID Connect Back-Channel Logout 1.0).
+    pub logout_clients: Vec<LogoutClient>,
     /// How much work a password is.
     pub password_cost: PasswordCost,
     /// Opens `/operator/*` to who sends it as a bearer token; `None`: closed.
@@ -50,6 +52,7 @@ impl Default for Config {
             refresh_token_life: Duration::from_secs(90 * 24 * 3_600),
             browser_session_life: Duration::from_secs(30 * 24 * 3_600),
             refresh: RotationProfile::default(),
+            logout_clients: Vec::new(),
             password_cost: PasswordCost::default(),
             operator_key: None,
         }

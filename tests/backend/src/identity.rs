@@ -85,7 +85,13 @@ impl Keys {
     }
 
     pub(crate) fn sign(&self, claims: &IdClaims) -> Result<String, HouseError> {
-        let header = Header { kid: Some(self.kid.clone()), ..Header::new(JwsAlgorithm::ES256) };
+        self.sign_as("JWT", claims)
+    }
+
+    /// Signs a token of another type.
+    pub(crate) fn sign_as(&self, typ: &str, claims: &impl Serialize) -> Result<String, HouseError> {
+        let header =
+            Header { typ: Some(typ.to_owned()), kid: Some(self.kid.clone()), ..Header::new(JwsAlgorithm::ES256) };
         jsonwebtoken::encode(&header, claims, &self.key).map_err(crypto)
     }
 }

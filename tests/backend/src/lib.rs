@@ -15,7 +15,7 @@
 //! | where | what |
 //! |---|---|
 //! | `aggregate` | everything about one agent and all that can happen to it; pure |
-//! | `rings`, `rotation`, `shared_login`, `hours`, `limiter` | one rule each; pure |
+//! | `rings`, `rotation`, `shared_login`, `hours`, `limiter`, `logout` | one rule each; pure |
 //! | `house` | the unit of work, sessions, tokens, the ticker: who is told of what, and when |
 //! | `store` | SQLite; the only place with SQL |
 //! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
@@ -45,6 +45,7 @@ mod house;
 mod http;
 mod identity;
 mod limiter;
+mod logout;
 mod operator;
 mod refreshes;
 mod rings;
@@ -65,6 +66,7 @@ pub use config::{Config, Database, PasswordCost};
 pub use faults::{Fault, FaultPlan, FaultReport, Point};
 pub use hours::WorkingHours;
 pub use house::HouseError;
+pub use logout::LogoutClient;
 pub use operator::{AgentSeed, CallReport, Counts, DEMO_PASSWORD, Operator, OutboxEntry, RequestLog, SessionReport};
 pub use refreshes::{FamilyReport, RefreshRecord, RefusedRefresh};
 pub use rotation::RotationProfile;
@@ -135,6 +137,9 @@ impl Backend {
             store,
             config,
         }));
+        for client in house.config.logout_clients.clone() {
+            house.register_logout_client(client)?;
+        }
         house.write(|unit| {
             // Time went by while nobody ran.
             for account in unit.tx.accounts()? {
@@ -142,11 +147,12 @@ impl Backend {
             }
             Ok::<_, HouseError>(())
         })?;
-        let ticker = Arc::clone(&house);
+        let (ticker, postman) = (Arc::clone(&house), Arc::clone(&house));
         let tasks = vec![
             serve(&house, listener, http::router(Arc::clone(&house))),
             serve(&house, upstream_listener, upstream::router(Arc::clone(&house))),
             tokio::spawn(async move { house::run_ticker(&ticker).await }),
+            tokio::spawn(async move { house::run_logouts(&postman).await }),
         ];
         Ok(Self { house, tasks })
     }

@@ -23,6 +23,7 @@ use crate::{
     hours::WorkingHours,
     house::{House, HouseError},
     identity::{hash_password, totp_code},
+    logout::LogoutClient,
     refreshes::{FamilyReport, RefreshRecord},
     rotation::RotationProfile,
     secret,
@@ -444,6 +445,28 @@ impl Operator {
     /// Ends one session.
     pub fn revoke_session(&self, id: &str, reason: SignedOutReason) -> Result<(), HouseError> {
         self.house.write(|unit| unit.end_session(id, reason))
+    }
+
+    /// Who is told when a session ends.
+    pub fn logout_clients(&self) -> Vec<LogoutClient> {
+        self.house.logout_clients()
+    }
+
+    /// From now on, this client is told when a session ends. An address that is not safe is [`HouseError::Invalid`].
+    pub fn register_logout_client(&self, client: LogoutClient) -> Result<(), HouseError> {
+        self.house.register_logout_client(client)
+    }
+
+    /// A person signs out at an upstream issuer ("google" or "acme"), which tells us over the back channel; how many
+    /// sessions they had there.
+    pub fn sign_out_upstream(&self, tenant: &str, email: &str) -> Result<usize, HouseError> {
+        let tenant = upstream::tenant(tenant).ok_or(HouseError::Invalid("tenant"))?;
+        self.house.sign_out_upstream(tenant, &email.trim().to_lowercase())
+    }
+
+    /// Plays an upstream issuer that says anything: a token of this type with these claims and its signature.
+    pub fn sign_as_upstream(&self, typ: &str, claims: &serde_json::Value) -> Result<String, HouseError> {
+        self.house.upstream_keys.sign_as(typ, claims)
     }
 
     /// What the agent's apps see.

@@ -19,6 +19,7 @@ use minijinja::context;
 use serde_json::json;
 
 use crate::{
+    house::{House, HouseError},
     http::{
         OauthError, Shared, UPSTREAM_CLIENT, address, asset,
         body::{Fields, Form},
@@ -83,7 +84,7 @@ impl Upstream {
     }
 
     fn issuer(&self, tenant: &Tenant) -> String {
-        format!("{}/{}", self.house.upstream_url, tenant.name)
+        issuer(&self.house, tenant)
     }
 
     fn refuse(&self, text: &str) -> Response {
@@ -91,7 +92,17 @@ impl Upstream {
     }
 }
 
-fn tenant(name: &str) -> Option<&'static Tenant> {
+/// Its issuer identifier.
+pub(crate) fn issuer(house: &House, tenant: &Tenant) -> String {
+    format!("{}/{}", house.upstream_url, tenant.name)
+}
+
+/// How an issuer names a person.
+pub(crate) fn subject(issuer: &str, email: &str) -> String {
+    secret::derived("upstream sub", &[issuer, email])
+}
+
+pub(crate) fn tenant(name: &str) -> Option<&'static Tenant> {
     [&GOOGLE, &ACME].into_iter().find(|tenant| tenant.name == name)
 }
 
@@ -125,6 +136,8 @@ async fn metadata(State(upstream): Here, Path(name): Path<String>) -> Response {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "token_endpoint_auth_methods_supported": ["none"],
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
     }))
     .into_response()
 }
@@ -274,16 +287,19 @@ async fn token(State(upstream): Here, Path(name): Path<String>, request: Request
     }
     let house = &upstream.house;
     let user = house
-        .write(|unit| Ok::<_, crate::house::HouseError>(unit.tx.upstream_user(login.tenant.name, &email)?))?
+        .write(|unit| Ok::<_, HouseError>(unit.tx.upstream_user(login.tenant.name, &email)?))?
         .ok_or_else(|| OauthError::new("invalid_grant", "the user is gone"))?;
+    let sid = secret::name("upstream-").map_err(HouseError::from)?;
+    house
+        .write(|unit| Ok::<_, HouseError>(unit.tx.insert_upstream_sign_in(login.tenant.name, &user.email, &sid)?))?;
     let iat = house.now() / 1_000;
     let issuer = upstream.issuer(login.tenant);
     let claims = IdClaims {
-        sub: secret::derived("upstream sub", &[&issuer, &user.email]),
+        sub: subject(&issuer, &user.email),
         iss: issuer,
         aud: UPSTREAM_CLIENT.to_owned(),
         nonce: Some(login.nonce),
-        sid: None,
+        sid: Some(sid),
         email: user.email,
         email_verified: user.email_verified,
         name: user.name,
@@ -291,7 +307,7 @@ async fn token(State(upstream): Here, Path(name): Path<String>, request: Request
         exp: iat + 300,
     };
     let answer = TokenAnswer {
-        access_token: secret::random().map_err(crate::house::HouseError::from)?,
+        access_token: secret::random().map_err(HouseError::from)?,
         token_type: "Bearer".to_owned(),
         expires_in: Some(300),
         refresh_token: None,

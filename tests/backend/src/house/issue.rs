@@ -8,7 +8,7 @@ use crate::{
     refreshes::{Outcome, Presented},
     rotation::{Verdict, judge},
     secret,
-    store::{CodeRequest, CodeRow, RefreshRow, SessionKind, StoreError},
+    store::{CodeRequest, CodeRow, RefreshRow, SessionKind, StoreError, UpstreamSession},
 };
 
 /// Life of a code.
@@ -106,9 +106,20 @@ impl House {
 
 impl Unit<'_> {
     /// A code for an app. It works once, within a minute.
-    pub(crate) fn issue_code(&mut self, account: &AccountId, request: CodeRequest) -> Result<String, HouseError> {
+    pub(crate) fn issue_code(
+        &mut self,
+        account: &AccountId,
+        request: CodeRequest,
+        upstream: Option<&UpstreamSession>,
+    ) -> Result<String, HouseError> {
         let code = secret::random()?;
-        let row = CodeRow { account: account.clone(), request, expires_at: self.now + CODE_LIFE, session: None };
+        let row = CodeRow {
+            account: account.clone(),
+            request,
+            expires_at: self.now + CODE_LIFE,
+            session: None,
+            upstream: upstream.cloned(),
+        };
         self.tx.insert_code(&secret::stored(&code), &row, self.now)?;
         Ok(code)
     }
@@ -131,7 +142,8 @@ impl Unit<'_> {
         if !secret::pkce_holds(exchange.verifier, &code.request.challenge) {
             return Ok(Err("the code_verifier does not match"));
         }
-        let session = self.start_session(&code.account, SessionKind::Mobile, exchange.address)?.id;
+        let upstream = code.upstream.as_ref();
+        let session = self.start_session(&code.account, SessionKind::Mobile, exchange.address, upstream)?.id;
         self.tx.use_code(&hash, &session)?;
         self.grant(code.account, &session, 0, Some(code.request)).map(Ok)
     }

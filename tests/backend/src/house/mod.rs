@@ -6,6 +6,7 @@
 
 mod bus;
 mod issue;
+mod logouts;
 mod sessions;
 mod ticker;
 
@@ -18,6 +19,7 @@ use std::{
 };
 
 use hookswitch_wire::{AccountId, CallPush, SignedOutReason, Snapshot, UnixMillis, Version};
+use tokio::sync::Notify;
 
 use crate::{
     aggregate::{Aggregate, Command, Context, Push, Refusal},
@@ -27,6 +29,7 @@ use crate::{
     http::pages::Pages,
     identity::Keys,
     limiter::Limiter,
+    logout::LogoutClient,
     operator::{Counters, OutboxEntry, RequestLog},
     refreshes::Refreshes,
     rotation::RotationProfile,
@@ -36,6 +39,7 @@ use crate::{
 
 pub(crate) use bus::{Bus, Published};
 pub(crate) use issue::{CodeExchange, Grant, GrantError};
+pub(crate) use logouts::run as run_logouts;
 pub(crate) use ticker::run as run_ticker;
 
 /// Why a unit of work came to nothing.
@@ -89,6 +93,9 @@ pub(crate) struct House {
     store: Store,
     passwords: Mutex<Limiter>,
     rotation: Mutex<RotationProfile>,
+    logout_clients: Mutex<Vec<LogoutClient>>,
+    /// Logout tokens wait to be sent.
+    logouts_due: Notify,
     deadlines: ticker::Deadlines,
 }
 
@@ -111,6 +118,8 @@ impl House {
         Self {
             clock: config.clock.clone(),
             rotation: Mutex::new(config.refresh),
+            logout_clients: Mutex::default(),
+            logouts_due: Notify::new(),
             config,
             base_url,
             upstream_url,
@@ -161,9 +170,10 @@ impl House {
             changed: HashMap::new(),
             ended: Vec::new(),
             pushes: Vec::new(),
+            logouts: false,
         };
         let result = work(&mut unit)?;
-        let Unit { tx, changed, ended, pushes, .. } = unit;
+        let Unit { tx, changed, ended, pushes, logouts, .. } = unit;
         tx.commit()?;
         // Still under the lock: announcements keep the order of the commits.
         for (account, (published, deadline)) in changed {
@@ -175,6 +185,9 @@ impl House {
         }
         for push in pushes {
             self.bus.push(push);
+        }
+        if logouts {
+            self.logouts_due.notify_one();
         }
         Ok(result)
     }
@@ -249,6 +262,7 @@ pub(crate) struct Unit<'h> {
     changed: HashMap<AccountId, (Arc<Published>, Option<UnixMillis>)>,
     ended: Vec<AccountId>,
     pushes: Vec<OutboxEntry>,
+    logouts: bool,
 }
 
 impl Unit<'_> {

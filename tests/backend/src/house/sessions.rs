@@ -7,7 +7,7 @@ use crate::{
     aggregate::Command,
     clock::millis,
     secret,
-    store::{Group, SessionKind, SessionRow},
+    store::{Group, SessionKind, SessionRow, UpstreamSession},
 };
 
 /// How stale `last_seen` may get before a request writes it.
@@ -70,6 +70,7 @@ impl Unit<'_> {
         account: &AccountId,
         kind: SessionKind,
         address: &str,
+        upstream: Option<&UpstreamSession>,
     ) -> Result<NewSession, HouseError> {
         let id = secret::name("session-")?;
         let cookie = match kind {
@@ -90,7 +91,7 @@ impl Unit<'_> {
             ended: None,
         };
         let stored = (!cookie.is_empty()).then(|| secret::stored(&cookie));
-        self.tx.insert_session(&row, stored.as_deref())?;
+        self.tx.insert_session(&row, stored.as_deref(), upstream)?;
         self.tx.audit("session started", Some(account), address, self.now)?;
         self.agent(account, |_, _| Ok(Vec::new()))?;
         Ok(NewSession { id, cookie })
@@ -106,13 +107,14 @@ impl Unit<'_> {
         Ok(session)
     }
 
-    /// Ends a session: its tokens die, its device gets no more calls, its stream says why.
+    /// Ends a session: its tokens die, its device gets no more calls, its stream says why, and who relies on us is told.
     pub(crate) fn end_session(&mut self, id: &str, reason: SignedOutReason) -> Result<(), HouseError> {
         let Some(session) = self.tx.session(id)? else { return Ok(()) };
         if self.tx.end_session(id, reason, self.now)? {
             self.tx.audit("session ended", Some(&session.account), &session.address, self.now)?;
             let command = Command::SessionEnded(id.to_owned());
             self.agent(&session.account, |aggregate, context| aggregate.apply(command, context))?;
+            self.announce_end(&session.account, id)?;
             self.ended.push(session.account);
         }
         Ok(())

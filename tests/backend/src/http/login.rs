@@ -24,7 +24,7 @@ use crate::{
     house::HouseError,
     identity::{is_password, totp_step},
     secret,
-    store::{AgentRow, LoginRow, LoginStep, Purpose, SessionKind},
+    store::{AgentRow, LoginRow, LoginStep, Purpose, SessionKind, UpstreamSession},
 };
 
 /// Life of a login.
@@ -229,7 +229,7 @@ pub(super) async fn password(
     let agent = house.write(|unit| unit.tx.agent_by_email(&email))?;
     let known = check_password(&house, agent.as_ref(), fields.text("password")).await;
     match agent.filter(|_| known) {
-        Some(agent) => Ok(finish(&house, &headers, &ticket, &agent, &address)?),
+        Some(agent) => Ok(finish(&house, &headers, &ticket, &agent, &address, None)?),
         None => {
             // Which of the two was wrong is nobody's business.
             let error = "E-mail or password is wrong.";
@@ -282,12 +282,13 @@ pub(super) fn finish(
     ticket: &Ticket,
     agent: &AgentRow,
     address: &str,
+    upstream: Option<&UpstreamSession>,
 ) -> Result<Response, HouseError> {
     match &ticket.row.purpose {
         Purpose::App(request) => {
             let code = house.write(|unit| {
                 take_step(unit, ticket, LoginStep::Password, LoginStep::Done, None)?
-                    .then(|| unit.issue_code(&agent.account, request.clone()))
+                    .then(|| unit.issue_code(&agent.account, request.clone(), upstream))
                     .transpose()
             })?;
             Ok(match code {
@@ -302,7 +303,7 @@ pub(super) fn finish(
             let asks_more = *second_factor && agent.totp_secret.is_some() && may_open_dashboard(agent);
             let next = if asks_more { LoginStep::Totp } else { LoginStep::Done };
             let session = house.write(|unit| {
-                let session = unit.start_session(&agent.account, kind, address)?;
+                let session = unit.start_session(&agent.account, kind, address, upstream)?;
                 let proceed = Some((&agent.account, session.id.as_str()));
                 if !take_step(unit, ticket, LoginStep::Password, next, proceed)? {
                     unit.end_session(&session.id, SignedOutReason::Revoked)?;

@@ -9,6 +9,7 @@ mod caller;
 pub(crate) mod cookies;
 mod faults;
 mod login;
+mod logout;
 mod operator;
 pub(crate) mod pages;
 mod problem;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub(crate) use assets::asset;
+pub(crate) use logout::logout_uri;
 pub(crate) use problem::ApiError;
 pub(crate) use sso::CLIENT as UPSTREAM_CLIENT;
 pub(crate) use token::{OauthError, form as oauth_form, no_store};
@@ -65,6 +67,7 @@ pub(crate) fn router(house: Shared) -> Router {
         .route("/.well-known/openid-configuration", get(token::metadata))
         .route("/.well-known/oauth-authorization-server", get(token::metadata))
         .route("/jwks", get(token::jwks))
+        .route("/backchannel-logout/{provider}", post(logout::receive))
         .route("/authorize", get(authorize::get).post(authorize::post))
         .route("/token", post(token::token))
         .route("/revoke", post(token::revoke))

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     faults::{FaultPlan, FaultReport},
+    logout::LogoutClient,
     operator::{AgentSeed, CallReport, Counts, Operator, OutboxEntry, SessionReport},
     refreshes::RefreshRecord,
     rotation::RotationProfile,
@@ -74,6 +75,8 @@ pub(super) fn router() -> Router<Shared> {
         .route("/operator/counts", get(counts))
         .route("/operator/rotation", get(rotation).put(set_rotation))
         .route("/operator/refreshes", get(refreshes))
+        .route("/operator/logout-clients", get(logout_clients).post(register_logout_client))
+        .route("/operator/upstream/sign-out", post(sign_out_upstream))
         .route("/operator/faults", get(faults).post(inject).delete(clear_faults))
         .route("/operator/faults/{id}", delete(clear_fault))
         .route("/operator/clock", get(clock).post(jump))
@@ -170,6 +173,28 @@ async fn restore(operator: Keyholder) -> Result<StatusCode, ApiError> {
 
 async fn counts(operator: Keyholder) -> Answer<Counts> {
     Ok(Json(operator.0.counts()))
+}
+
+async fn logout_clients(operator: Keyholder) -> Answer<Vec<LogoutClient>> {
+    Ok(Json(operator.0.logout_clients()))
+}
+
+async fn register_logout_client(
+    operator: Keyholder,
+    JsonBody(client): JsonBody<LogoutClient>,
+) -> Result<StatusCode, ApiError> {
+    operator.0.register_logout_client(client)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct SignOutUpstream {
+    tenant: String,
+    email: String,
+}
+
+async fn sign_out_upstream(operator: Keyholder, JsonBody(body): JsonBody<SignOutUpstream>) -> Answer<Value> {
+    Ok(Json(json!({ "sessions": operator.0.sign_out_upstream(&body.tenant, &body.email)? })))
 }
 
 async fn inject(operator: Keyholder, JsonBody(plan): JsonBody<FaultPlan>) -> Answer<Value> {

@@ -138,9 +138,19 @@ impl IntoResponse for ApiError {
 
 /// Programs get a problem, people a page.
 fn wants_problem(path: &str) -> bool {
-    ["/v1/", "/operator/", "/token", "/revoke", "/jwks", "/.well-known/", "/app/session", "/app/sign-out"]
-        .iter()
-        .any(|prefix| path.starts_with(prefix))
+    [
+        "/v1/",
+        "/operator/",
+        "/token",
+        "/revoke",
+        "/backchannel-logout/",
+        "/jwks",
+        "/.well-known/",
+        "/app/session",
+        "/app/sign-out",
+    ]
+    .iter()
+    .any(|prefix| path.starts_with(prefix))
 }
 
 pub(super) async fn not_found(State(house): State<Shared>, request: Request) -> Response {

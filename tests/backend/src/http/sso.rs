@@ -19,20 +19,26 @@ use super::{
     login::{self, Ticket, bound, new_start},
     redirect,
 };
-use crate::{house::HouseError, identity::IdClaims, secret, store::LoginStep, upstream};
+use crate::{
+    house::HouseError,
+    identity::IdClaims,
+    secret,
+    store::{LoginStep, UpstreamSession},
+    upstream::{self, Tenant},
+};
 
 /// Who we are at the upstream issuer.
 pub(crate) const CLIENT: &str = "hookswitch";
 
 /// An upstream issuer.
 #[derive(Clone, Copy)]
-enum Provider {
+pub(super) enum Provider {
     Google,
     Sso,
 }
 
 impl Provider {
-    fn parse(name: &str) -> Option<Self> {
+    pub(super) fn parse(name: &str) -> Option<Self> {
         match name {
             "google" => Some(Self::Google),
             "sso" => Some(Self::Sso),
@@ -40,7 +46,7 @@ impl Provider {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Google => "google",
             Self::Sso => "sso",
@@ -54,12 +60,20 @@ impl Provider {
         }
     }
 
-    fn issuer(self, house: &Shared) -> String {
-        let tenant = match self {
-            Self::Google => upstream::GOOGLE.name,
-            Self::Sso => upstream::ACME.name,
-        };
-        format!("{}/{tenant}", house.upstream_url)
+    const fn tenant(self) -> &'static Tenant {
+        match self {
+            Self::Google => &upstream::GOOGLE,
+            Self::Sso => &upstream::ACME,
+        }
+    }
+
+    /// The other way round.
+    pub(super) fn of(tenant: &Tenant) -> Self {
+        if tenant.name == upstream::ACME.name { Self::Sso } else { Self::Google }
+    }
+
+    pub(super) fn issuer(self, house: &Shared) -> String {
+        upstream::issuer(house, self.tenant())
     }
 
     fn redirect_uri(self, house: &Shared) -> String {
@@ -69,7 +83,7 @@ impl Provider {
 
 /// Why the upstream issuer's word was not taken.
 #[derive(Debug, thiserror::Error)]
-enum Distrust {
+pub(super) enum Distrust {
     #[error("it could not be reached")]
     Unreachable(#[from] reqwest::Error),
     #[error("it answered {0}")]
@@ -86,7 +100,7 @@ enum Distrust {
     Unverified,
 }
 
-async fn get<T: serde::de::DeserializeOwned>(house: &Shared, url: &str) -> Result<T, Distrust> {
+pub(super) async fn get<T: serde::de::DeserializeOwned>(house: &Shared, url: &str) -> Result<T, Distrust> {
     let response = house.client.get(url).send().await?;
     if !response.status().is_success() {
         return Err(Distrust::Status(response.status()));
@@ -94,7 +108,7 @@ async fn get<T: serde::de::DeserializeOwned>(house: &Shared, url: &str) -> Resul
     Ok(serde_json::from_slice(&response.bytes().await?)?)
 }
 
-async fn discover(house: &Shared, provider: Provider) -> Result<ServerMetadata, Distrust> {
+pub(super) async fn discover(house: &Shared, provider: Provider) -> Result<ServerMetadata, Distrust> {
     let issuer = provider.issuer(house);
     let metadata: ServerMetadata = get(house, &format!("{issuer}/.well-known/openid-configuration")).await?;
     if metadata.issuer == issuer { Ok(metadata) } else { Err(Distrust::Issuer) }
@@ -185,7 +199,8 @@ pub(super) async fn callback(
         let action = Some((action.as_str(), "Sign in another way"));
         return Err(house.pages.message(StatusCode::FORBIDDEN, "No account for you here", &text, action).into());
     };
-    Ok(login::finish(&house, &headers, &ticket, &agent, &address(&peer))?)
+    let vouched = UpstreamSession { iss: claims.iss, sub: claims.sub, sid: claims.sid };
+    Ok(login::finish(&house, &headers, &ticket, &agent, &address(&peer), Some(&vouched))?)
 }
 
 /// Exchanges the code and believes the ID token only after every check.

@@ -43,7 +43,9 @@ pub(super) async fn metadata(State(house): State<Shared>) -> Json<Value> {
         "id_token_signing_alg_values_supported": ["ES256"],
         "token_endpoint_auth_methods_supported": ["none"],
         "revocation_endpoint_auth_methods_supported": ["none"],
-        "claims_supported": ["iss", "aud", "sub", "nonce", "email", "email_verified", "name", "iat", "exp"],
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+        "claims_supported": ["iss", "aud", "sub", "sid", "nonce", "email", "email_verified", "name", "iat", "exp"],
         "prompt_values_supported": ["none", "login"],
     }))
 }
@@ -62,6 +64,10 @@ pub(crate) struct OauthError {
 impl OauthError {
     pub(crate) fn new(error: &'static str, description: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
+    }
+
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
     }
 
     pub(crate) fn invalid_request(description: impl Into<String>) -> Self {
@@ -101,7 +107,7 @@ pub(crate) fn no_store() -> HeaderMap {
 }
 
 pub(super) fn too_large() -> OauthError {
-    OauthError { status: StatusCode::PAYLOAD_TOO_LARGE, ..OauthError::invalid_request("the body is too large") }
+    OauthError::invalid_request("the body is too large").with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 /// The form of an OAuth endpoint.
@@ -121,9 +127,7 @@ fn required<'f>(fields: &'f Fields, name: &str) -> Result<&'f str, OauthError> {
 fn known_client(fields: &Fields) -> Result<&str, OauthError> {
     match required(fields, "client_id")? {
         MOBILE => Ok(MOBILE),
-        _ => {
-            Err(OauthError { status: StatusCode::UNAUTHORIZED, ..OauthError::new("invalid_client", "unknown client") })
-        }
+        _ => Err(OauthError::new("invalid_client", "unknown client").with_status(StatusCode::UNAUTHORIZED)),
     }
 }
 

@@ -4,7 +4,7 @@ use hookswitch_wire::{AccountId, UnixMillis};
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Group, Result, Tx};
+use super::{Group, Result, Tx, UpstreamSession};
 
 /// What a login is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,8 @@ pub(crate) struct CodeRow {
     pub(crate) request: CodeRequest,
     pub(crate) expires_at: UnixMillis,
     pub(crate) session: Option<String>,
+    /// Who vouched for the agent.
+    pub(crate) upstream: Option<UpstreamSession>,
 }
 
 impl Tx<'_> {
@@ -159,22 +161,39 @@ impl Tx<'_> {
     pub(crate) fn insert_code(&self, hash: &str, row: &CodeRow, now: UnixMillis) -> Result<()> {
         self.0.execute("DELETE FROM codes WHERE expires_at < ?1", [now.saturating_sub(86_400_000)])?;
         self.0.execute(
-            "INSERT INTO codes (hash, account, request, expires_at) VALUES (?1, ?2, ?3, ?4)",
-            params![hash, row.account.as_str(), serde_json::to_string(&row.request)?, row.expires_at],
+            "INSERT INTO codes (hash, account, request, expires_at, upstream_iss, upstream_sub, upstream_sid)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                hash,
+                row.account.as_str(),
+                serde_json::to_string(&row.request)?,
+                row.expires_at,
+                row.upstream.as_ref().map(|upstream| &upstream.iss),
+                row.upstream.as_ref().map(|upstream| &upstream.sub),
+                row.upstream.as_ref().and_then(|upstream| upstream.sid.as_ref()),
+            ],
         )?;
         Ok(())
     }
 
     pub(crate) fn code(&self, hash: &str) -> Result<Option<CodeRow>> {
-        let mut statement =
-            self.0.prepare_cached("SELECT account, request, expires_at, session FROM codes WHERE hash = ?1")?;
+        let mut statement = self.0.prepare_cached(
+            "SELECT account, request, expires_at, session, upstream_iss, upstream_sub, upstream_sid FROM codes
+             WHERE hash = ?1",
+        )?;
         let code = |row: &Row<'_>| {
             let request: String = row.get(1)?;
             let request = match serde_json::from_str(&request) {
                 Ok(request) => request,
                 Err(error) => return Ok(Err(error.into())),
             };
-            Ok(Ok(CodeRow { account: AccountId(row.get(0)?), request, expires_at: row.get(2)?, session: row.get(3)? }))
+            Ok(Ok(CodeRow {
+                account: AccountId(row.get(0)?),
+                request,
+                expires_at: row.get(2)?,
+                session: row.get(3)?,
+                upstream: UpstreamSession::read(row, 4)?,
+            }))
         };
         statement.query_row([hash], code).optional()?.transpose()
     }

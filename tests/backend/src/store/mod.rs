@@ -7,6 +7,7 @@
 mod agents;
 mod journal;
 mod logins;
+mod logouts;
 mod sessions;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,10 +20,11 @@ use crate::config::Database;
 pub(crate) use agents::{AgentRow, UpstreamUser};
 pub(crate) use journal::Answer;
 pub(crate) use logins::{CodeRequest, CodeRow, LoginRow, LoginStep, Purpose};
+pub(crate) use logouts::{Leaver, LogoutDue, UpstreamSession};
 pub(crate) use sessions::{Group, RefreshRow, SessionKind, SessionRow};
 
 /// Forward only: a migration that was published is never changed.
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("schema.sql")), M::up(include_str!("logout.sql"))];
 
 /// What can go wrong with the store: always the server's fault, never that of a request.
 #[derive(Debug, thiserror::Error)]

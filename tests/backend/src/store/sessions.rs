@@ -3,7 +3,7 @@
 use hookswitch_wire::{AccountId, SignedOutReason, UnixMillis};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Result, Tx};
+use super::{Result, Tx, UpstreamSession};
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,10 +104,15 @@ fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
 }
 
 impl Tx<'_> {
-    pub(crate) fn insert_session(&self, row: &SessionRow, cookie: Option<&str>) -> Result<()> {
+    pub(crate) fn insert_session(
+        &self,
+        row: &SessionRow,
+        cookie: Option<&str>,
+        upstream: Option<&UpstreamSession>,
+    ) -> Result<()> {
         self.0.execute(
-            "INSERT INTO sessions (id, account, kind, cookie, created_at, last_seen, expires_at, address, second_factor)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO sessions (id, account, kind, cookie, created_at, last_seen, expires_at, address, second_factor,
+             upstream_iss, upstream_sub, upstream_sid) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 row.id,
                 row.account.as_str(),
@@ -117,7 +122,10 @@ impl Tx<'_> {
                 row.last_seen,
                 row.expires_at,
                 row.address,
-                row.second_factor
+                row.second_factor,
+                upstream.map(|upstream| &upstream.iss),
+                upstream.map(|upstream| &upstream.sub),
+                upstream.and_then(|upstream| upstream.sid.as_ref()),
             ],
         )?;
         Ok(())

@@ -13,6 +13,8 @@ mod faults;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
+mod logout;
+#[cfg(test)]
 mod presence;
 #[cfg(test)]
 mod refreshes;

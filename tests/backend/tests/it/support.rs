@@ -279,7 +279,10 @@ impl Phone {
     pub(crate) async fn sign_in(backend: &Backend, email: &str) -> Self {
         let answer = exchange(backend, &code(backend, email).await, VERIFIER).await;
         assert_eq!(answer.status(), 200);
-        let tokens = read(answer).await;
+        Self::with(backend, read(answer).await)
+    }
+
+    pub(crate) fn with(backend: &Backend, tokens: TokenAnswer) -> Self {
         Self { client: client(), base: backend.base_url().to_owned(), device: String::new(), tokens }
     }
 
@@ -336,10 +339,7 @@ impl Phone {
     }
 
     pub(crate) async fn stream(&self) -> Events {
-        let response = soon(self.get("/v1/me/stream").send()).await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Events { inner: Box::pin(response.bytes_stream().eventsource()) }
+        Events::of(soon(self.get("/v1/me/stream").send()).await.unwrap())
     }
 }
 
@@ -351,6 +351,12 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    pub(crate) fn of(response: Response) -> Self {
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { inner: Box::pin(response.bytes_stream().eventsource()) }
+    }
+
     /// The next event; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<StreamEvent> {
         let event = soon(self.inner.next()).await?.unwrap();
