@@ -33,7 +33,7 @@ use crate::{
     operator::{Counters, OutboxEntry, RequestLog},
     refreshes::Refreshes,
     rotation::RotationProfile,
-    shared_login::{Seen, is_shared},
+    shared_login::{self, Seen, is_shared},
     store::{AgentRow, Answer, SessionKind, Store, StoreError, Tx},
 };
 
@@ -296,6 +296,9 @@ impl Unit<'_> {
             })
             .collect();
         aggregate.shared = is_shared(&seen, self.now);
+        if aggregate.shared && !before.shared {
+            self.tx.audit("several people seem to use this login", Some(account), "", self.now)?;
+        }
 
         let epoch = self.tx.epoch()?;
         let same_time = aggregate.snapshot(shown.version, self.now);
@@ -316,7 +319,8 @@ impl Unit<'_> {
         }
         let published = Arc::new(published);
         let sessions_end = sessions.iter().map(|session| session.expires_at).min();
-        let deadline = aggregate.next_change(self.now).into_iter().chain(sessions_end).min();
+        let seems_shared_until = shared_login::next_change(&seen, self.now);
+        let deadline = aggregate.next_change(self.now).into_iter().chain(sessions_end).chain(seems_shared_until).min();
         self.changed.insert(account.clone(), (Arc::clone(&published), deadline));
         Ok(published)
     }

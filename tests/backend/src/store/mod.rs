@@ -100,3 +100,32 @@ impl<'c> Tx<'c> {
         self.set_meta("epoch", epoch.to_string().as_bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hookswitch_wire::AccountId;
+
+    use super::*;
+
+    #[test]
+    fn a_database_of_an_earlier_version_is_brought_up_to_date_with_all_that_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.db");
+        let mut old = Connection::open(&path).unwrap();
+        Migrations::from_slice(&MIGRATIONS[..1]).to_latest(&mut old).unwrap();
+        old.execute_batch(
+            "INSERT INTO sessions (id, account, kind, created_at, last_seen, expires_at, address)
+             VALUES ('s', 'a', 'mobile', 1, 1, 100, '127.0.0.1');
+             INSERT INTO codes (hash, account, request, expires_at) VALUES ('h', 'a', '{}', 100);",
+        )
+        .unwrap();
+        drop(old);
+        let store = Store::open(&Database::File(path)).unwrap();
+        let mut connection = store.lock();
+        let tx = Tx::begin(&mut connection).unwrap();
+        assert_eq!(tx.live_sessions(&AccountId::from("a"), 2).unwrap().len(), 1);
+        let leaver = Leaver { iss: "i".to_owned(), sub: Some("p".to_owned()), sid: None };
+        assert_eq!(tx.sessions_through(&leaver).unwrap(), Vec::<String>::new());
+        tx.delete_codes_through(&leaver).unwrap();
+    }
+}

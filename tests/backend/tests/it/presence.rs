@@ -134,6 +134,41 @@ async fn three_phones_of_a_kind_on_one_login_are_noticed() {
 }
 
 #[tokio::test]
+async fn three_places_at_once_are_noticed_and_forgotten_by_themselves() {
+    let backend = backend().await;
+    let mut phones = Vec::new();
+    for n in 2..5_u8 {
+        let mut phone = Phone::sign_in(&backend, ALICE).await;
+        phone.move_to([127, 0, 0, n]);
+        phones.push(phone);
+    }
+    let mut events = phones[0].stream().await;
+    assert_eq!(events.state(|_| true).await.notices, []);
+    for phone in &phones {
+        phone.state().await;
+    }
+    events.state(|snapshot| snapshot.notices == [Notice::SharedLogin]).await;
+    let audit = backend.operator().audit_log(ALICE).unwrap();
+    assert_eq!(audit.iter().filter(|(_, event)| event.contains("several people")).count(), 1);
+    // Two of the three are heard of no more.
+    backend.operator().clock().jump(10 * 60_000 + 1);
+    events.state(|snapshot| snapshot.notices.is_empty()).await;
+}
+
+#[tokio::test]
+async fn many_windows_and_two_phones_are_one_person() {
+    let backend = backend().await;
+    for path in ["/app/web", "/app/desktop"] {
+        for _ in 0..3 {
+            Browser::new(&backend).enter(path, ALICE).await;
+        }
+    }
+    Phone::ready(&backend, ALICE, "one").await;
+    Phone::ready(&backend, ALICE, "two").await;
+    assert_eq!(backend.operator().snapshot(ALICE).unwrap().notices, []);
+}
+
+#[tokio::test]
 async fn a_device_that_signs_in_anew_leaves_its_old_session_behind() {
     let backend = backend().await;
     let old = Phone::ready(&backend, ALICE, "iphone").await;

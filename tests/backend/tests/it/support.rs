@@ -286,6 +286,13 @@ impl Phone {
         Self { client: client(), base: backend.base_url().to_owned(), device: String::new(), tokens }
     }
 
+    /// Speaks from another address of this machine from now on.
+    pub(crate) fn move_to(&mut self, address: [u8; 4]) {
+        let address = std::net::IpAddr::from(address);
+        let client = Client::builder().redirect(Policy::none()).no_proxy().local_address(address);
+        self.client = client.build().unwrap();
+    }
+
     /// Signs in and registers.
     pub(crate) async fn ready(backend: &Backend, email: &str, device: &str) -> Self {
         let mut phone = Self::sign_in(backend, email).await;
