@@ -9,13 +9,16 @@ use super::support::*;
 const KEY: &str = "the key of the operator";
 
 /// Endpoints of the operator that take JSON.
-const OPERATOR: [&str; 6] = [
+const OPERATOR: [&str; 9] = [
     "/operator/agents",
     "/operator/calls",
     "/operator/old-server",
     "/operator/expire-access-tokens",
     "/operator/revoke-sessions",
     "/operator/clock",
+    "/operator/faults",
+    "/operator/logout-clients",
+    "/operator/upstream/sign-out",
 ];
 
 async fn with_operator() -> Backend {
