@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::{
     house::{House, HouseError},
     http::{
-        OauthError, Shared, UPSTREAM_CLIENT, address, asset,
+        MOST_LOGIN_COOKIES, OauthError, Shared, UPSTREAM_CLIENT, address, asset,
         body::{Fields, Form},
         cookies, no_store, oauth_form,
         pages::Forms,
@@ -177,7 +177,7 @@ async fn authorize(
     upstream.under_way().logins.insert(key(&tx, &binding), login);
     let mut response = redirect(StatusCode::FOUND, &format!("/{}/login?tx={tx}", tenant.name));
     response.headers_mut().extend(cookies::set("", cookies::UPSTREAM, &binding, 3_600));
-    if known.is_none() {
+    if cookies::logins(&headers, "", cookies::UPSTREAM) < MOST_LOGIN_COOKIES {
         let own = cookies::of_login(cookies::UPSTREAM, &secret::stored(&tx));
         response.headers_mut().extend(cookies::set("", &own, &binding, LOGIN_LIFE / 1_000));
     }

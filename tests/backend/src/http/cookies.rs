@@ -8,7 +8,7 @@ pub(crate) const LOGIN: &str = "hookswitch_login";
 pub(crate) const UPSTREAM: &str = "hookswitch_upstream";
 
 /// The same as `name`, for one login. Windows that open at the same moment, before any cookie came back, are each given a
-/// cookie of that name, of which the browser keeps the last: this one stays with its login.
+/// cookie of that name, of which the browser keeps the one that comes last: this one stays with its login.
 pub(crate) fn of_login(name: &str, hash: &str) -> String {
     let short: String = hash.chars().take(16).collect();
     format!("{name}_{short}")
@@ -28,6 +28,13 @@ pub(crate) fn read<'h>(headers: &'h HeaderMap, base_url: &str, name: &str) -> Op
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(given, value)| (given == name && !value.is_empty()).then_some(value))
+}
+
+/// How many logins have a cookie of their own.
+pub(crate) fn logins(headers: &HeaderMap, base_url: &str, name: &str) -> usize {
+    let prefix = of_login(&full_name(base_url, name), "");
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(';')).filter(|pair| pair.trim().starts_with(&prefix)).count()
 }
 
 /// Sets a cookie for `max_age` seconds; 0 removes it.
@@ -57,5 +64,15 @@ mod tests {
         assert_eq!(read(&headers, "http://127.0.0.1:1", "a"), Some("2"));
         assert_eq!(read(&headers, "https://hookswitch.example", "a"), Some("3"));
         assert_eq!(read(&headers, "http://127.0.0.1:1", "b"), None);
+    }
+
+    #[test]
+    fn logins_with_a_cookie_of_their_own_are_counted_and_no_others() {
+        let mut headers = HeaderMap::new();
+        let line = "hookswitch_login=1; hookswitch_login_a=1;hookswitch_login_b=1; __Host-hookswitch_login_c=1; x=1";
+        headers.append(header::COOKIE, HeaderValue::from_static(line));
+        assert_eq!(logins(&headers, "http://127.0.0.1:1", LOGIN), 2);
+        assert_eq!(logins(&headers, "https://hookswitch.example", LOGIN), 1);
+        assert_eq!(logins(&headers, "http://127.0.0.1:1", UPSTREAM), 0);
     }
 }

@@ -29,6 +29,8 @@ use crate::{
 
 /// Life of a login.
 const LIFE: i64 = 10 * 60_000;
+/// How many logins of one browser get a cookie of their own at the same time.
+pub(crate) const MOST_COOKIES: usize = 20;
 
 /// A login that begins.
 pub(super) struct Begin {
@@ -64,8 +66,8 @@ pub(super) fn begin(house: &Shared, headers: &HeaderMap, begin: Begin) -> Result
     let mut response = redirect(StatusCode::FOUND, &format!("{page}?tx={tx}"));
     let set = response.headers_mut();
     set.extend(cookies::set(&house.base_url, cookies::LOGIN, &binding, 3_600));
-    if known.is_none() {
-        // The next window may be on its way without a cookie, too, and replace this one.
+    if cookies::logins(headers, &house.base_url, cookies::LOGIN) < MOST_COOKIES {
+        // A window that set out before any cookie came back may yet replace the shared one.
         let own = cookies::of_login(cookies::LOGIN, &hash);
         set.extend(cookies::set(&house.base_url, &own, &binding, LIFE / 1_000));
     }

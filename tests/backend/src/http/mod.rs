@@ -39,6 +39,7 @@ use crate::{
 };
 
 pub(crate) use assets::asset;
+pub(crate) use login::MOST_COOKIES as MOST_LOGIN_COOKIES;
 pub(crate) use logout::logout_uri;
 pub(crate) use problem::ApiError;
 pub(crate) use sso::CLIENT as UPSTREAM_CLIENT;
