@@ -108,11 +108,13 @@ impl Step<'_> {
     }
 
     fn completed(&mut self, effect: EffectId, server_time: Option<i64>, outcome: Outcome) {
+        let running = self.state.in_flight.remove(&effect);
         // What answers in place of the server (a captive portal) has a clock of its own.
         if let Some(server_time) = server_time.filter(|_| !matches!(outcome, Outcome::Unintelligible { .. })) {
-            self.state.clock.learn(server_time, self.now);
+            let within = running.as_ref().map(|running| self.now.mono.saturating_sub(running.began));
+            self.state.clock.hear(server_time, within, self.now);
         }
-        let Some(InFlight { purpose, api }) = self.state.in_flight.remove(&effect) else { return };
+        let Some(InFlight { purpose, api, began: _ }) = running else { return };
         match (api, outcome) {
             (Some(sent), Outcome::Unauthenticated) => self.token_refused(sent, purpose),
             (_, outcome) => self.finish(purpose, outcome),

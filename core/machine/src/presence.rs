@@ -317,7 +317,7 @@ impl Step<'_> {
             // Not our agent's state, a server's fault that must not show somebody else's calls; or one of long ago.
             return;
         }
-        self.state.clock.learn(snapshot.at, self.now);
+        self.state.clock.hear(snapshot.at, None, self.now);
         if known == Some(snapshot.version) {
             return;
         }
@@ -403,7 +403,7 @@ impl Step<'_> {
                 self.set_timer(Timer::Heartbeat, at);
                 match event {
                     StreamEvent::State(snapshot) => self.apply_snapshot(snapshot),
-                    StreamEvent::Heartbeat(heartbeat) => self.state.clock.learn(heartbeat.at, self.now),
+                    StreamEvent::Heartbeat(heartbeat) => self.state.clock.hear(heartbeat.at, None, self.now),
                     StreamEvent::SignedOut(signed_out) => self.signed_out_remotely(signed_out.reason.into()),
                 }
             }

@@ -193,6 +193,7 @@ impl Purpose {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct InFlight {
     pub(crate) purpose: Purpose,
+    pub(crate) began: Mono,
     /// For a request of the API: what to repeat with a fresh token after a 401.
     pub(crate) api: Option<SentCall>,
 }
@@ -320,7 +321,7 @@ pub(crate) struct Step<'a> {
 impl Step<'_> {
     fn start(&mut self, purpose: Purpose, api: Option<SentCall>) -> EffectId {
         let id = self.fresh_id();
-        self.state.in_flight.insert(id, InFlight { purpose, api });
+        self.state.in_flight.insert(id, InFlight { purpose, api, began: self.now.mono });
         id
     }
 

@@ -20,7 +20,14 @@ pub struct Timestamp {
     pub mono: Mono,
 }
 
+/// `Date` has whole seconds.
+const RESOLUTION: i64 = 1_000;
+
 /// What is known of the server's clock.
+///
+/// What a server says of its time is old when it is heard: by an instant, or by the hour for which the process was
+/// suspended with the answer in its socket. So a time is a lower bound; only the answer to a question bounds it from
+/// above as well, by how long the question was out (F. Cristian, "Probabilistic clock synchronization", 1989).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerClock {
     /// `server - wall` when last seen; survives restarts, and is wrong once somebody has set the clock.
@@ -35,10 +42,16 @@ impl ServerClock {
         Self { offset, anchor: None }
     }
 
-    /// The server said what time it is.
-    pub fn learn(&mut self, server: UnixMillis, now: Timestamp) {
-        self.offset = Some(server.saturating_sub(now.wall));
-        self.anchor = Some(server.saturating_sub(mono_as_millis(now.mono)));
+    /// The server said what time it was: at some moment of the last `within` milliseconds, or (`None`) at some moment
+    /// before now.
+    pub fn hear(&mut self, server: UnixMillis, within: Option<u64>, now: Timestamp) {
+        let mono = mono_as_millis(now.mono);
+        let least = server.saturating_sub(mono);
+        let most = within.map(|within| least.saturating_add(mono_as_millis(within)).saturating_add(RESOLUTION));
+        let anchor = self.anchor.map_or(least, |anchor| anchor.max(least));
+        let anchor = most.map_or(anchor, |most| anchor.min(most));
+        self.anchor = Some(anchor);
+        self.offset = Some(anchor.saturating_add(mono).saturating_sub(now.wall));
     }
 
     /// The server's time as far as it can be trusted: only when heard in this process.
@@ -68,10 +81,33 @@ mod tests {
     #[test]
     fn the_servers_time_ignores_a_clock_that_somebody_set() {
         let mut clock = ServerClock::default();
-        clock.learn(1_000_000, Timestamp { wall: 5_000, mono: 10 });
+        clock.hear(1_000_000, Some(0), Timestamp { wall: 5_000, mono: 10 });
         let ten_years = 315_360_000_000;
         assert_eq!(clock.trusted(Timestamp { wall: 5_000 + ten_years, mono: 2_010 }), Some(1_002_000));
         assert_eq!(clock.guess(Timestamp { wall: -ten_years, mono: 2_010 }), 1_002_000);
+    }
+
+    #[test]
+    fn a_time_that_was_on_its_way_for_long_sets_no_clock_back() {
+        let mut clock = ServerClock::default();
+        let at = |mono| Timestamp { wall: 0, mono };
+        clock.hear(1_000_000, Some(20), at(0));
+        for within in [Some(50_000), None] {
+            clock.hear(1_000_100, within, at(50_100));
+            assert_eq!(clock.trusted(at(50_100)), Some(1_050_100), "{within:?}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_answer_sets_the_clock_right_either_way() {
+        let mut clock = ServerClock::default();
+        let at = |mono| Timestamp { wall: 0, mono };
+        clock.hear(1_000_000, Some(20), at(0));
+        clock.hear(1_010_000, Some(20), at(0));
+        assert_eq!(clock.trusted(at(0)), Some(1_010_000));
+        // The server's clock was an hour ahead and was set right.
+        clock.hear(1_010_000 - 3_600_000, Some(20), at(0));
+        assert_eq!(clock.trusted(at(0)), Some(1_010_000 - 3_600_000 + 1_020));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use url::Url;
 /// How to sign in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Method {
+pub enum Method {
     /// E-mail and password on our own page.
     #[default]
     Password,
@@ -25,36 +25,59 @@ pub(crate) enum Method {
 
 /// Who signs in, and with what.
 #[derive(Clone, Debug)]
-pub(crate) struct Credentials {
-    pub(crate) email: String,
-    pub(crate) password: String,
-    pub(crate) method: Method,
+pub struct Credentials {
+    /// Of the account.
+    pub email: String,
+    /// Of the account, or at the upstream issuer.
+    pub password: String,
+    /// By which way.
+    pub method: Method,
     /// What to type when a second factor is asked for.
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
 }
 
 /// Where the browser stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Page {
+pub enum Page {
     /// Asks for e-mail and password; with a complaint, if any.
-    SignIn { complaint: Option<String> },
+    SignIn {
+        /// What it complains about.
+        complaint: Option<String>,
+    },
     /// Asks for a TOTP code.
-    SecondFactor { complaint: Option<String> },
+    SecondFactor {
+        /// What it complains about.
+        complaint: Option<String>,
+    },
     /// The upstream issuer's sign-in page.
-    Upstream { complaint: Option<String> },
+    Upstream {
+        /// What it complains about.
+        complaint: Option<String>,
+    },
     /// "Get the app": the Dashboard is not for this role.
     GetTheApp,
     /// A surface of the product.
-    Surface { path: String },
+    Surface {
+        /// Where it is.
+        path: String,
+    },
     /// Anything else: a message.
-    Message { status: u16, text: String },
+    Message {
+        /// Of the answer.
+        status: u16,
+        /// The page's headline.
+        text: String,
+    },
     /// Outside of the browser: an app's redirect URI.
-    App { redirect: String },
+    App {
+        /// The whole address.
+        redirect: String,
+    },
 }
 
 impl Page {
     /// One word for it, as scenarios say it.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::SignIn { .. } => "sign_in",
             Self::SecondFactor { .. } => "second_factor",
@@ -67,7 +90,7 @@ impl Page {
     }
 
     /// What the page complains about.
-    pub(crate) fn complaint(&self) -> Option<String> {
+    pub fn complaint(&self) -> Option<String> {
         match self {
             Self::SignIn { complaint } | Self::SecondFactor { complaint } | Self::Upstream { complaint } => {
                 complaint.clone()
@@ -80,7 +103,7 @@ impl Page {
 }
 
 /// What went wrong, for a person.
-pub(crate) type Trouble = String;
+pub type Trouble = String;
 
 /// What `/app/session` says.
 #[derive(Clone, Debug, Deserialize)]
@@ -91,7 +114,7 @@ pub(crate) struct SessionInfo {
 }
 
 /// A browser with its cookies.
-pub(crate) struct Browser {
+pub struct Browser {
     client: reqwest::Client,
     base: Url,
     upstream: Url,
@@ -105,7 +128,11 @@ pub(crate) struct Loaded {
 }
 
 impl Browser {
-    pub(crate) fn new(base: &str, upstream: &str) -> Result<Self, Trouble> {
+    /// A browser without cookies, at these addresses of the backend and of the upstream issuer.
+    ///
+    /// # Errors
+    /// When an address is none.
+    pub fn new(base: &str, upstream: &str) -> Result<Self, Trouble> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .cookie_store(true)
@@ -117,13 +144,19 @@ impl Browser {
     }
 
     /// Opens an address of the backend and goes where it leads.
-    pub(crate) async fn open(&self, address: &str) -> Result<Page, Trouble> {
+    ///
+    /// # Errors
+    /// When the backend does not answer, or leads nowhere.
+    pub async fn open(&self, address: &str) -> Result<Page, Trouble> {
         let landed = self.load(address).await?;
         Ok(self.page_of(&landed))
     }
 
     /// Opens an address and signs in where asked to, until the browser stands elsewhere or a page complains.
-    pub(crate) async fn sign_in(&self, address: &str, who: &Credentials) -> Result<Page, Trouble> {
+    ///
+    /// # Errors
+    /// When the backend does not answer, or its pages cannot be filled in.
+    pub async fn sign_in(&self, address: &str, who: &Credentials) -> Result<Page, Trouble> {
         let landed = self.load(address).await?;
         self.continue_sign_in(landed, who).await
     }

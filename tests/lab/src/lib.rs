@@ -4,13 +4,13 @@
 //! |---|---|
 //! | [`scenario`] | reads and plays scenario files |
 //! | [`server`] | the page and its API |
+//! | [`browser`] | a browser without a screen |
 //! | `world` | everything that there is in a lab |
 //! | `phone` | a phone: a real core and what surrounds it |
-//! | `browser` | a browser without a screen |
 //! | `cable`, `clock` | a phone's network and time, to be tampered with |
 //! | `timeline` | what happened |
 
-mod browser;
+pub mod browser;
 mod cable;
 mod clock;
 mod phone;

@@ -63,7 +63,7 @@ impl World {
         let began = clock.now() - 1_000;
         let phone = |model| {
             let clock = PhoneClock::new(clock.clone(), began);
-            Phone::new(model, &folder, &base, clock, Arc::clone(&network), Arc::clone(&timeline))
+            Phone::new(model, folder, &base, clock, Arc::clone(&network), Arc::clone(&timeline))
         };
         let phones =
             vec![phone(("iphone", "iPhone", Platform::Ios)), phone(("android", "Android phone", Platform::Android))];

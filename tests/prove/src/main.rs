@@ -1,1 +1,102 @@
-fn main() {}
+//! `prove`: measures each promise of the README's table, and prints the table.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`promises`] | the promises, a file each |
+//! | [`report`] | what a measurement says, and the table |
+//! | [`house`] | a backend with an agent, and a browser that signs in |
+//! | [`process`] | a phone in a process of its own: started, asked, stopped and killed |
+//! | [`child`] | the other end: what such a process runs |
+//! | [`stage`] | how far a process has come; the points at which it kills itself |
+//! | [`shared_clock`] | one time for the backend and all processes, which can be moved |
+//! | [`local`] | a phone in this process, for what needs no kill |
+//!
+//! Everything random comes from one seed, which is printed: `prove kill --seed N` does the same again.
+
+mod child;
+mod house;
+mod local;
+mod process;
+mod promises;
+mod report;
+mod shared_clock;
+mod stage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use promises::Promise;
+use report::{Report, Size};
+
+/// Measures the promises that Hookswitch makes. Ends with 0 only when all that were asked for hold.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    hidden: Option<Hidden>,
+
+    /// Which promises; all of them when none is named.
+    promises: Vec<Promise>,
+
+    /// The sizes of the table, instead of quick ones.
+    #[arg(long)]
+    full: bool,
+
+    /// Does what an earlier run did.
+    #[arg(long)]
+    seed: Option<u64>,
+
+    /// Prints JSON, a line for each promise, instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Hidden {
+    /// A phone: reads what to do from its input.
+    #[command(hide = true)]
+    Phone(child::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("no runtime: {error}")),
+    };
+    match arguments.hidden {
+        Some(Hidden::Phone(phone)) => runtime.block_on(child::run(phone)),
+        None => runtime.block_on(prove(arguments)),
+    }
+}
+
+fn complain(what: &str) -> ExitCode {
+    eprintln!("prove: {what}");
+    ExitCode::FAILURE
+}
+
+async fn prove(arguments: Arguments) -> ExitCode {
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let wanted = if arguments.promises.is_empty() { Promise::ALL.to_vec() } else { arguments.promises };
+    let mut reports: Vec<Report> = Vec::new();
+    for promise in wanted {
+        let size = Size { full: arguments.full, seed };
+        eprintln!("{}: measuring, seed {seed}", promise.name());
+        let report = match promise.measure(size).await {
+            Ok(report) => report,
+            Err(trouble) => Report::broken(promise, seed, &trouble),
+        };
+        eprintln!("{}: {}", promise.name(), report.sentence());
+        reports.push(report);
+    }
+    if arguments.json {
+        for report in &reports {
+            println!("{}", report.json());
+        }
+    } else {
+        print!("{}", report::table(&reports));
+    }
+    let held = reports.iter().filter(|report| report.held).count();
+    eprintln!("{held} passed, {} failed", reports.len() - held);
+    if held == reports.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

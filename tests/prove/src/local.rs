@@ -1,0 +1,146 @@
+//! A phone in this process, with a wall clock that can be set and a cable that can be pulled.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use hookswitch::{
+    Config, DeviceDescription, Hookswitch,
+    http::Network,
+    machine::{Failure, Mono, Timestamp, view::SessionView},
+    ports::{Clock, Http, HttpFault, HttpRequest, HttpResponse, Ports},
+    store::KeyFile,
+    wire::Platform,
+};
+use tokio::task::AbortHandle;
+
+use crate::{child::REDIRECT, house::House, process::text, report::Trouble, shared_clock::SharedClock};
+
+/// The shared clock, with a wall clock that somebody has set wrong.
+pub(crate) struct WrongClock {
+    right: SharedClock,
+    skew: AtomicI64,
+}
+
+impl WrongClock {
+    pub(crate) fn set(&self, skew: i64) {
+        self.skew.store(skew, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        let Timestamp { wall, mono } = self.right.now();
+        Timestamp { wall: wall.saturating_add(self.skew.load(Ordering::Relaxed)), mono }
+    }
+
+    async fn sleep_until(&self, at: Mono) {
+        self.right.sleep_until(at).await;
+    }
+}
+
+/// A network that can be there or not. What is under way goes on.
+pub(crate) struct Cable {
+    network: Network,
+    pulled: AtomicBool,
+}
+
+impl Cable {
+    pub(crate) fn pull(&self, pulled: bool) {
+        self.pulled.store(pulled, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Http for Cable {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
+        if self.pulled.load(Ordering::Relaxed) {
+            return Err(HttpFault("no route to host".into()));
+        }
+        self.network.send(request).await
+    }
+}
+
+pub(crate) struct Local {
+    pub(crate) core: Arc<Hookswitch>,
+    pub(crate) clock: Arc<WrongClock>,
+    pub(crate) cable: Arc<Cable>,
+    /// Sessions that were seen and are none.
+    seen: Arc<Mutex<Vec<String>>>,
+    watcher: Option<AbortHandle>,
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.abort();
+        }
+    }
+}
+
+impl Local {
+    /// A phone on `folder`; whoever was signed in there is.
+    pub(crate) async fn open(house: &House, folder: &Path) -> Result<Self, Trouble> {
+        let right = SharedClock::open(&house.clock_file()).map_err(text)?;
+        let clock = Arc::new(WrongClock { right, skew: AtomicI64::new(0) });
+        let network = Network::new().map_err(text)?;
+        let cable = Arc::new(Cable { network, pulled: AtomicBool::new(false) });
+        let config = Config {
+            issuer: house.base().to_owned(),
+            server: house.base().to_owned(),
+            client_id: "hookswitch-mobile".into(),
+            redirect_uris: vec![REDIRECT.into()],
+            device: DeviceDescription { name: "local".into(), platform: Platform::Android, app_version: "1".into() },
+            folder: folder.join("vault"),
+        };
+        let ports = Ports {
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            keys: Arc::new(KeyFile::new(folder.join("key"))),
+            http: Arc::clone(&cable) as Arc<dyn Http>,
+        };
+        let core = Arc::new(Hookswitch::open(config, ports).await.map_err(text)?);
+        Ok(Self { core, clock, cable, seen: Arc::default(), watcher: None })
+    }
+
+    pub(crate) async fn sign_in(&self, house: &House) -> Result<(), Trouble> {
+        let login = self.core.begin_login(None, REDIRECT).await.map_err(text)?;
+        let redirect = house.walk(login.as_str()).await?;
+        self.core.finish_login(&redirect).await.map_err(text)
+    }
+
+    /// From now on, any session but a signed-in one is remembered.
+    pub(crate) fn must_stay_signed_in(&mut self) {
+        let (mut views, seen) = (self.core.watch(), Arc::clone(&self.seen));
+        let watcher = tokio::spawn(async move {
+            loop {
+                let session = views.borrow_and_update().session.clone();
+                if !matches!(session, SessionView::SignedIn { .. }) {
+                    seen.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{session:?}"));
+                }
+                if views.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        self.watcher = Some(watcher.abort_handle());
+    }
+
+    /// Whether it was signed in all the time.
+    pub(crate) fn stayed_signed_in(&self) -> Result<(), Trouble> {
+        match self.seen.lock().unwrap_or_else(PoisonError::into_inner).first() {
+            None => Ok(()),
+            Some(session) => Err(format!("it was {session}")),
+        }
+    }
+
+    /// A valid access token.
+    pub(crate) async fn token(&self) -> Result<(), Failure> {
+        self.core.access_token().await.map(|_| ())
+    }
+}

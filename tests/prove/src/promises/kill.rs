@@ -1,0 +1,314 @@
+//! `kill`: a phone's process is killed (SIGKILL) at any moment of its work, and the next one goes on.
+//!
+//! Real processes, real files, the backend's own record. Each round draws what the phone does and where it dies: at a
+//! stage (a key is wrapped, a request leaves, its answer begins, its body was read), and some microseconds after it, which
+//! is how the transactions of the vault between the stages are hit. Then a new process must find its way:
+//!
+//! | killed in | what must hold |
+//! |---|---|
+//! | a sign-in | before the code was sent, the redirect that the browser brings is still good; after it, the same redirect or a new sign-in works |
+//! | a start | signed in, the token works |
+//! | a refresh | signed in; the same family of tokens lives; no `invalid_grant`, even when nobody asks for a token until long after the server forgot the old one |
+//! | a sign-out | what was acknowledged is signed out; what is signed out, the server hears of; else still signed in |
+
+use std::{collections::BTreeMap, time::Duration};
+
+use hookswitch::machine::view::SessionView;
+
+use super::Promise;
+use crate::{
+    child::Do,
+    house::{House, LEEWAY, TOKEN_LIFE, is_signed_in},
+    process::{Process, Unanswered, text},
+    report::{Progress, Report, Size, Trouble},
+    stage::KillPoint,
+};
+
+/// Nothing takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a phone is killed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    SignIn,
+    Start,
+    Refresh,
+    SignOut,
+}
+
+pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+    let rounds = size.pick(80, 1_200);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut tasks = tokio::task::JoinSet::new();
+    for worker in 0..workers {
+        tasks.spawn(work(size, worker, workers, rounds));
+    }
+    let (mut short, mut died) = (Vec::new(), BTreeMap::<Work, usize>::new());
+    let mut kills = 0;
+    while let Some(result) = tasks.join_next().await {
+        let (fell_short, where_) = result.map_err(text)??;
+        short.extend(fell_short);
+        for (work, count) in where_ {
+            kills += count;
+            *died.entry(work).or_default() += count;
+        }
+    }
+    let where_: Vec<String> = died.iter().map(|(work, count)| format!("{count} {}", name(*work))).collect();
+    let figure = format!(
+        "{kills} kills ({}), {} recovered",
+        where_.join(", "),
+        if short.is_empty() { "all".to_owned() } else { format!("all but {}", short.len()) }
+    );
+    Ok(Report::new(Promise::Kill, size, figure, short))
+}
+
+const fn name(work: Work) -> &'static str {
+    match work {
+        Work::SignIn => "in a sign-in",
+        Work::Start => "in a start",
+        Work::Refresh => "in a refresh",
+        Work::SignOut => "in a sign-out",
+    }
+}
+
+type Died = BTreeMap<Work, usize>;
+
+async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Result<(Vec<String>, Died), Trouble> {
+    let house = House::open().await?;
+    let (mut short, mut died) = (Vec::new(), Died::new());
+    let mut progress = Progress::new(Promise::Kill, rounds);
+    // One phone lives through all the rounds that leave it signed in.
+    let mut lasting = 0;
+    house.phone(&format!("lasting-{lasting}")).await?.kill().await?;
+    for round in (worker..rounds).step_by(workers) {
+        let mut luck = size.luck(round);
+        let work = match luck.u32(..10) {
+            0..3 => Work::SignIn,
+            3 => Work::Start,
+            4..8 => Work::Refresh,
+            _ => Work::SignOut,
+        };
+        let kill = point(work, &mut luck);
+        let on = format!("lasting-{lasting}");
+        let result = match work {
+            Work::SignIn => sign_in(&house, &format!("fresh-{round}"), &kill).await,
+            Work::Start => start(&house, &on, &kill).await,
+            Work::Refresh => refresh(&house, &on, &kill, &mut luck).await,
+            Work::SignOut => sign_out(&house, &format!("leaving-{round}"), &kill, &mut luck).await,
+        };
+        match result {
+            Ok(true) => *died.entry(work).or_default() += 1,
+            Ok(false) => {}
+            Err(trouble) => {
+                short.push(format!("round {round}, {} at {kill}: {trouble}", name(work)));
+                if short.len() > 20 {
+                    break;
+                }
+                // It may be in any state now.
+                lasting += 1;
+                house.phone(&format!("lasting-{lasting}")).await?.kill().await?;
+            }
+        }
+        if worker == 0 {
+            progress.at(round);
+        }
+    }
+    Ok((short, died))
+}
+
+/// Where to die.
+fn point(work: Work, luck: &mut fastrand::Rng) -> KillPoint {
+    const METADATA: &str = "/.well-known/openid-configuration";
+    let stages: Vec<(String, u64)> = match work {
+        Work::SignIn => vec![
+            ("start".into(), 12_000),
+            ("wrap".into(), 4_000),
+            (format!("send {METADATA}"), 0),
+            (format!("answer {METADATA}"), 0),
+            (format!("read {METADATA}"), 4_000),
+            ("send /token".into(), 0),
+            ("answer /token".into(), 1_500),
+            ("read /token".into(), 5_000),
+        ],
+        Work::Start => vec![("start".into(), 12_000), ("unwrap".into(), 3_000)],
+        Work::Refresh => vec![
+            ("unwrap".into(), 6_000),
+            ("send /token".into(), 2_000),
+            ("answer /token".into(), 1_000),
+            ("read /token".into(), 4_000),
+            ("read /token".into(), 400),
+        ],
+        Work::SignOut => vec![("send /revoke".into(), 2_000), ("read /revoke".into(), 2_000)],
+    };
+    let choice = luck.usize(..stages.len());
+    let (stage, most) = stages.into_iter().nth(choice).unwrap_or_default();
+    // A third at the stage itself, the others somewhere after it.
+    let micros = if most == 0 || luck.u32(..3) == 0 { 0 } else { luck.u64(..most) };
+    KillPoint { stage, nth: 1, micros }
+}
+
+/// A new process on the folder; nothing kills it.
+async fn restart(house: &House, folder: &str) -> Result<(Process, SessionView), Trouble> {
+    let phone = Process::start(house, &house.folder(folder), "app", None)?;
+    let session = timely(phone.opened()).await?.map_err(|error| format!("it does not start: {}", error.text()))?;
+    Ok((phone, session))
+}
+
+async fn timely<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
+    tokio::time::timeout(PATIENCE, work).await.map_err(|_| "it hangs".to_owned())
+}
+
+async fn works(phone: &Process) -> Result<String, Trouble> {
+    timely(phone.token()).await?.map_err(|error| format!("no token: {}", error.text()))
+}
+
+async fn sign_in(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, Trouble> {
+    let mut phone = Process::start(house, &house.folder(folder), "app", Some(kill))?;
+    // Until it dies: nothing that is said of it counts, but the redirect that the browser may have brought.
+    let mut redirect = None;
+    let attempt = async {
+        phone.opened().await?;
+        let login = phone.ask(Do::Begin).await?;
+        match house.walk(login.as_str().unwrap_or_default()).await {
+            Ok(address) => redirect = Some(address),
+            Err(trouble) => return Ok(Some(trouble)),
+        }
+        phone.ask(Do::Finish { redirect: redirect.clone().unwrap_or_default() }).await?;
+        Ok::<_, Unanswered>(None)
+    };
+    let attempt = timely(attempt).await?;
+    if let Ok(Some(trouble)) = attempt {
+        return Err(trouble);
+    }
+    timely(phone.gone()).await??;
+    let sent = phone.stages().iter().any(|stage| stage == "send /token");
+
+    let (phone, session) = restart(house, folder).await?;
+    let mut signed_in = match session {
+        SessionView::SignedIn { .. } => true,
+        SessionView::SignedOut { .. } | SessionView::SigningIn { .. } => false,
+        SessionView::Loading | SessionView::Locked | SessionView::ReauthRequired { .. } | SessionView::SigningOut => {
+            return Err(format!("it starts with {session:?}"));
+        }
+    };
+    if !signed_in && let Some(redirect) = redirect {
+        let finished = timely(phone.ask(Do::Finish { redirect })).await?;
+        match finished {
+            Ok(_) => signed_in = true,
+            // The code was spent by the process that died.
+            Err(Unanswered::Failed(_)) if sent => {}
+            Err(error) => return Err(format!("the browser's redirect is refused: {}", error.text())),
+        }
+    }
+    if !signed_in {
+        timely(house.sign_in(&phone)).await?.map_err(|trouble| format!("a new sign-in fails: {trouble}"))?;
+    }
+    works(&phone).await?;
+    phone.kill().await?;
+    Ok(true)
+}
+
+async fn start(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, Trouble> {
+    let mut phone = Process::start(house, &house.folder(folder), "app", Some(kill))?;
+    timely(phone.gone()).await??;
+    let (phone, session) = restart(house, folder).await?;
+    if !is_signed_in(&session) {
+        return Err(format!("it starts with {session:?}"));
+    }
+    works(&phone).await?;
+    phone.kill().await?;
+    Ok(true)
+}
+
+async fn refresh(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastrand::Rng) -> Result<bool, Trouble> {
+    let refusals = house.refusals()?;
+    let live = house.live_phones()?;
+    // Either the token has expired, or it is renewed ahead of its expiry and would be good for a little longer.
+    let expired = luck.bool();
+    house.jump(if expired { TOKEN_LIFE } else { TOKEN_LIFE - 45_000 })?;
+    let mut phone = Process::start(house, &house.folder(folder), "app", Some(kill))?;
+    let attempt = async {
+        phone.opened().await?;
+        phone.ask(Do::Foreground).await?;
+        phone.token().await
+    };
+    // It may die at any point of this, or a little later.
+    let _ = timely(attempt).await?;
+    let died = tokio::time::timeout(Duration::from_millis(300), phone.gone()).await.is_ok();
+    if !died {
+        // Ahead of its expiry, the token was not due after all.
+        phone.kill().await?;
+    }
+
+    let (phone, session) = restart(house, folder).await?;
+    if !is_signed_in(&session) {
+        return Err(format!("it starts with {session:?}"));
+    }
+    if luck.bool() {
+        // A push has started the app: nobody asks for a token until the server has forgotten the old one. What the dead
+        // process left open must have been settled before.
+        timely(phone.ask(Do::Saved)).await?.map_err(Unanswered::text)?;
+        house.jump(LEEWAY + 1_000)?;
+    }
+    works(&phone).await?;
+    let session = phone.session().await.map_err(Unanswered::text)?;
+    if !is_signed_in(&session) {
+        return Err(format!("in the end it is {session:?}"));
+    }
+    phone.kill().await?;
+    let refused = house.refusals()? - refusals;
+    if refused > 0 {
+        return Err(format!("{refused} invalid_grant"));
+    }
+    if house.live_phones()? != live {
+        return Err(format!("the backend has {} sessions instead of {live}", house.live_phones()?));
+    }
+    Ok(died)
+}
+
+async fn sign_out(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastrand::Rng) -> Result<bool, Trouble> {
+    let before = house.live_phones()?;
+    house.phone(folder).await?.kill().await?;
+    let in_time = luck.bool();
+    let phone = Process::start(house, &house.folder(folder), "app", in_time.then_some(kill))?;
+    timely(phone.opened()).await?.map_err(Unanswered::text)?;
+    let asked = phone.send(Do::SignOut).await.map_err(Unanswered::text)?;
+    let mut phone = phone;
+    let acknowledged = if in_time {
+        let acknowledged = timely(asked).await?.is_ok();
+        if tokio::time::timeout(Duration::from_millis(300), phone.gone()).await.is_err() {
+            phone.kill().await?;
+        }
+        acknowledged
+    } else {
+        // Somewhere in the transaction.
+        tokio::time::sleep(Duration::from_micros(luck.u64(..4_000))).await;
+        phone.kill().await?;
+        asked.await.is_ok()
+    };
+
+    let (phone, session) = restart(house, folder).await?;
+    match session {
+        SessionView::SignedOut { .. } => {}
+        SessionView::SignedIn { .. } if !acknowledged => {
+            works(&phone).await?;
+            timely(phone.ask(Do::SignOut)).await?.map_err(Unanswered::text)?;
+        }
+        SessionView::SignedIn { .. } => return Err("it was signed out, and is signed in again".into()),
+        SessionView::Loading
+        | SessionView::Locked
+        | SessionView::SigningIn { .. }
+        | SessionView::ReauthRequired { .. }
+        | SessionView::SigningOut => return Err(format!("it starts with {session:?}")),
+    }
+    phone.ask(Do::Foreground).await.map_err(Unanswered::text)?;
+    let told = async {
+        while house.live_phones()? > before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok::<_, Trouble>(())
+    };
+    timely(told).await.map_err(|_| "the server never hears of the sign-out")??;
+    phone.kill().await?;
+    Ok(true)
+}

@@ -1,0 +1,118 @@
+//! `logout`: signed out means signed out: at once when the agent asks, without network too; soon when it is asked for from
+//! afar, even if the phone is asleep in a pocket with its stream open.
+
+use std::time::{Duration, Instant};
+
+use hookswitch::{
+    machine::{
+        Silence, Verdict,
+        view::{LinkView, SessionView},
+    },
+    wire::{AccountId, CallId, CallPush, PushKind, SignedOutReason, Version},
+};
+
+use super::Promise;
+use crate::{
+    house::House,
+    local::Local,
+    process::text,
+    report::{Progress, Report, Size, Trouble, percentiles},
+};
+
+const LOCKED_WITHIN: f64 = 100.0;
+const SILENT_WITHIN: f64 = 2_000.0;
+
+pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+    let rounds = size.pick(20, 200);
+    let house = House::open().await?;
+    let mut progress = Progress::new(Promise::Logout, rounds);
+    let (mut here, mut afar, mut short) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
+        match offline(&house, round).await {
+            Ok(millis) => here.push(millis),
+            Err(trouble) => short.push(format!("round {round}, offline: {trouble}")),
+        }
+        match from_afar(&house, round).await {
+            Ok(millis) => afar.push(millis),
+            Err(trouble) => short.push(format!("round {round}, from afar: {trouble}")),
+        }
+        progress.at(round);
+    }
+    let (here, afar) = (percentiles(here), percentiles(afar));
+    if here.2 > LOCKED_WITHIN {
+        short.push(format!("locked only after {:.1} ms", here.2));
+    }
+    if afar.2 > SILENT_WITHIN {
+        short.push(format!("silent only after {:.1} ms", afar.2));
+    }
+    let figure = format!(
+        "{rounds} each: locked offline within {:.1} ms (median {:.1}); from afar silent within {:.1} ms (median {:.1})",
+        here.2, here.0, afar.2, afar.0
+    );
+    Ok(Report::new(Promise::Logout, size, figure, short))
+}
+
+fn call(account: &AccountId, id: String) -> CallPush {
+    CallPush {
+        kind: PushKind::Incoming,
+        call_id: CallId(id),
+        account: account.clone(),
+        expires_at: i64::MAX,
+        routing: Version::new(u64::from(u32::MAX), 1),
+        forwarding_on: false,
+        from: None,
+        from_name: None,
+    }
+}
+
+/// Whether a call is silenced because nobody is signed in.
+fn is_silent(phone: &Local, account: &AccountId, id: String) -> bool {
+    let verdict = phone.core.decide(call(account, id), true).verdict;
+    verdict == Verdict::Silence { reason: Silence::SignedOut }
+}
+
+async fn offline(house: &House, round: usize) -> Result<f64, Trouble> {
+    let account = house.operator.account(house.email()).map_err(text)?;
+    let phone = Local::open(house, &house.folder(&format!("offline-{round}"))).await?;
+    phone.sign_in(house).await?;
+    phone.core.foreground();
+    phone.cable.pull(true);
+    let began = Instant::now();
+    phone.core.sign_out().await.map_err(text)?;
+    let took = began.elapsed();
+    if !is_silent(&phone, &account, format!("offline-{round}")) {
+        return Err("a call rings after the sign-out".into());
+    }
+    // A new process knows it, too.
+    drop(phone);
+    let phone = Local::open(house, &house.folder(&format!("offline-{round}"))).await?;
+    let session = phone.core.view().session;
+    if !matches!(session, SessionView::SignedOut { .. }) {
+        return Err(format!("after a restart it is {session:?}"));
+    }
+    phone.core.foreground();
+    let told = async {
+        while house.live_phones().is_ok_and(|live| live > 0) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.map_err(|_| "the server never hears of it")?;
+    Ok(took.as_secs_f64() * 1_000.0)
+}
+
+async fn from_afar(house: &House, round: usize) -> Result<f64, Trouble> {
+    let account = house.operator.account(house.email()).map_err(text)?;
+    let phone = Local::open(house, &house.folder(&format!("afar-{round}"))).await?;
+    phone.sign_in(house).await?;
+    phone.core.foreground();
+    let mut views = phone.core.watch();
+    views.wait_for(|view| view.link == LinkView::Live).await.map_err(text)?;
+    let began = Instant::now();
+    house.operator.revoke_sessions(house.email(), SignedOutReason::Revoked).map_err(text)?;
+    let gone = views.wait_for(|view| !matches!(view.session, SessionView::SignedIn { .. }));
+    tokio::time::timeout(Duration::from_secs(20), gone).await.map_err(|_| "it never hears of it")?.map_err(text)?;
+    if !is_silent(&phone, &account, format!("afar-{round}")) {
+        return Err("a call rings after the sign-out".into());
+    }
+    Ok(began.elapsed().as_secs_f64() * 1_000.0)
+}

@@ -1,0 +1,80 @@
+//! The promises: a name, a goal, and how it is measured.
+//!
+//! | module | promise |
+//! |---|---|
+//! | [`kill`] | killed at any moment, the session survives |
+//! | [`once`] | one expiry, one request, however many ask |
+//! | [`suspend`] | who sleeps with the lease in hand wakes up without harm |
+//! | [`network`] | no fault of a network signs anybody out |
+//! | [`clock`] | no clock signs anybody out, or makes a storm |
+//! | [`canary`] | no secret is where it should not be |
+//! | [`logout`] | signed out means signed out, at once |
+
+mod canary;
+mod clock;
+mod kill;
+mod logout;
+mod network;
+mod once;
+mod suspend;
+
+use clap::ValueEnum;
+
+use crate::report::{Report, Size, Trouble};
+
+/// A promise that can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Promise {
+    Kill,
+    Once,
+    Suspend,
+    Network,
+    Clock,
+    Canary,
+    Logout,
+}
+
+impl Promise {
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Kill, Self::Once, Self::Suspend, Self::Network, Self::Clock, Self::Canary, Self::Logout];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Once => "once",
+            Self::Suspend => "suspend",
+            Self::Network => "network",
+            Self::Clock => "clock",
+            Self::Canary => "canary",
+            Self::Logout => "logout",
+        }
+    }
+
+    pub(crate) const fn goal(self) -> &'static str {
+        match self {
+            Self::Kill => {
+                "killed anywhere (SIGKILL at 1,000 seeded points of login, refresh, save and sign-out): recovers, no sign-out"
+            }
+            Self::Once => "one expiry, 64 tasks x 4 processes, 1,000 times: exactly 1 POST each, 0 invalid_grant",
+            Self::Suspend => {
+                "lease holder stopped (SIGSTOP), woken after another refreshed: 0 false sign-outs in 10,000"
+            }
+            Self::Network => "every network fault in every session state: still signed in",
+            Self::Clock => "clock +-10 years, jumps: works, no storm of refreshes",
+            Self::Canary => "secrets in logs, database, WAL, temporary files, memory after sign-out: 0",
+            Self::Logout => "offline: locked within 100 ms; from afar: no ring after 2 s",
+        }
+    }
+
+    pub(crate) async fn measure(self, size: Size) -> Result<Report, Trouble> {
+        match self {
+            Self::Kill => kill::measure(size).await,
+            Self::Once => once::measure(size).await,
+            Self::Suspend => suspend::measure(size).await,
+            Self::Network => network::measure(size).await,
+            Self::Clock => clock::measure(size).await,
+            Self::Canary => canary::measure(size).await,
+            Self::Logout => logout::measure(size).await,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `once`: one expiry costs one request, however many tasks of however many processes ask for a token.
+//!
+//! Four processes share a folder, each in a role of its own. All clocks jump past the expiry; then all tasks of all
+//! processes ask at once. The backend's own record counts the requests.
+
+use std::collections::BTreeSet;
+
+use super::Promise;
+use crate::{
+    child::Do,
+    house::{House, TOKEN_LIFE},
+    process::{Process, Unanswered},
+    report::{Progress, Report, Size, Trouble},
+};
+
+const PROCESSES: usize = 4;
+const TASKS: usize = 64;
+
+pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+    let rounds = size.pick(25, 1_000);
+    let house = House::open().await?;
+    let first = house.phone("phone").await?;
+    let mut processes = vec![first];
+    for n in 1..PROCESSES {
+        let process = Process::start(&house, &house.folder("phone"), &format!("extension-{n}"), None)?;
+        process.opened().await.map_err(Unanswered::text)?;
+        processes.push(process);
+    }
+    let mut short = Vec::new();
+    let mut progress = Progress::new(Promise::Once, rounds);
+    let mut posts = 0;
+    for round in 0..rounds {
+        let before = received(&house)?;
+        house.jump(TOKEN_LIFE)?;
+        let mut waiting = Vec::new();
+        for process in &processes {
+            waiting.push(process.send(Do::Tokens { count: TASKS }).await.map_err(Unanswered::text)?);
+        }
+        let mut tokens = BTreeSet::new();
+        for answer in waiting {
+            match answer.await {
+                Ok(answer) => tokens.extend(answer.as_array().into_iter().flatten().map(ToString::to_string)),
+                Err(error) => short.push(format!("round {round}: {}", error.text())),
+            }
+        }
+        let cost = received(&house)? - before;
+        posts += cost;
+        if cost != 1 {
+            short.push(format!("round {round}: {cost} requests"));
+        }
+        if tokens.len() != 1 {
+            short.push(format!("round {round}: {} different tokens", tokens.len()));
+        }
+        progress.at(round);
+    }
+    let refusals = house.refusals()?;
+    if refusals > 0 {
+        short.push(format!("{refusals} invalid_grant"));
+    }
+    let figure =
+        format!("{rounds} expiries x {PROCESSES} processes x {TASKS} tasks: {posts} POSTs, {refusals} invalid_grant");
+    Ok(Report::new(Promise::Once, size, figure, short))
+}
+
+fn received(house: &House) -> Result<u64, Trouble> {
+    Ok(house.families()?.iter().map(|family| family.received).sum())
+}
