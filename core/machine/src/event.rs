@@ -353,6 +353,10 @@ pub struct StoredSession {
     pub tokens: TokenSet,
     /// The newest snapshot that was seen, for display while offline.
     pub snapshot: Option<Box<Snapshot>>,
+    /// A refresh of these tokens was begun, and nobody knows how it ended: the process was killed. The server may have
+    /// replaced them already, and knows them for a short while only.
+    #[serde(default)]
+    pub unsettled: bool,
 }
 
 /// What the ring rule remembers across processes. Kept unsealed, since a push may come before the first unlock; so it

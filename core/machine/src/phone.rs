@@ -300,7 +300,7 @@ impl Phone {
         }
     }
 
-    fn started(mut self) -> Self {
+    pub(crate) fn started(mut self) -> Self {
         self.event(Event::Started { seed: 7 });
         self
     }
@@ -327,7 +327,7 @@ impl Phone {
 
     pub(crate) fn contents_of_alice() -> Contents {
         Contents {
-            session: Some(StoredSession { agent: alice(), tokens: tokens(1), snapshot: None }),
+            session: Some(StoredSession { agent: alice(), tokens: tokens(1), snapshot: None, unsettled: false }),
             metadata: Some(metadata()),
             server_offset: Some(0),
             ..Contents::default()

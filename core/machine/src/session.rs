@@ -438,6 +438,9 @@ impl Step<'_> {
                 self.recall(knowledge);
                 self.state.presence.confirmed = stored.snapshot;
                 self.enter(stored.agent, stored.tokens);
+                if stored.unsettled {
+                    self.settle_refresh();
+                }
             }
             (None, Some(pending)) => {
                 let before = BeforeLogin::SignedOut { why };
@@ -462,6 +465,16 @@ impl Step<'_> {
             parked: Vec::new(),
             repair: None,
         }));
+    }
+
+    /// An earlier process was killed in the middle of a refresh: it is done again at once with the same refresh token,
+    /// while the server still takes it for a retry, however long the access token would be good for.
+    fn settle_refresh(&mut self) {
+        let now = self.now.mono;
+        if let Session::SignedIn(session) = &mut self.state.session {
+            session.refresh_at = now;
+        }
+        self.refresh_if_possible();
     }
 
     /// Until when a token of this life is used, and when it is replaced: ahead of its end, at a random moment, so that
@@ -971,7 +984,21 @@ impl Step<'_> {
     /// Tokens that another process of this installation has stored.
     fn adopt_stored(&mut self, tokens: TokenSet) {
         let left = tokens.expires_at.saturating_sub(self.state.clock.guess(self.now));
-        self.adopt(tokens, u64::try_from(left).unwrap_or(0));
+        match u64::try_from(left) {
+            Ok(left) if left > 0 => self.adopt(tokens, left),
+            // They were stored long ago and are used up: whoever waits gets the next ones.
+            Ok(_) | Err(_) => {
+                let now = self.now.mono;
+                let Session::SignedIn(session) = &mut self.state.session else { return };
+                session.tokens = tokens;
+                session.fresh_until = now;
+                session.refresh_at = now;
+                session.refresh = Refresh::Idle;
+                if session.somebody_waits() {
+                    self.refresh_if_possible();
+                }
+            }
+        }
     }
 
     fn adopt(&mut self, tokens: TokenSet, life_millis: u64) {

@@ -100,11 +100,14 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// Whether the effect brings something into the vault.
+    /// Whether the effect, or what comes of it, must reach the vault.
     const fn saves(&self) -> bool {
         match self {
             Self::SavePending
             | Self::DropPending
+            | Self::Exchange
+            | Self::LeaseRefresh
+            | Self::Refresh
             | Self::SignIn
             | Self::SaveTokens { .. }
             | Self::SignOut { .. }
@@ -114,9 +117,6 @@ impl Purpose {
             Self::Load
             | Self::Discover
             | Self::DiscoverAgain
-            | Self::Exchange
-            | Self::LeaseRefresh
-            | Self::Refresh
             | Self::Reread
             | Self::AbandonRefresh
             | Self::Revoke { .. }

@@ -226,7 +226,8 @@ impl Vault {
         let session = self.session().or_else(|fault| self.quarantine_session(fault))?;
         if let Some((agent, tokens)) = session {
             let snapshot = self.sealed::<Snapshot>("snapshot")?.map(Box::new);
-            contents.session = Some(StoredSession { agent, tokens, snapshot });
+            let unsettled = self.intent()? == Some(tokens.generation);
+            contents.session = Some(StoredSession { agent, tokens, snapshot, unsettled });
         }
         contents.pending = self.sealed::<SealedPending>("pending")?.map(|pending| PendingLogin {
             redirect_uri: pending.redirect_uri,
@@ -254,6 +255,13 @@ impl Vault {
         let text: Option<String> =
             self.db.query_row("SELECT value FROM knowledge WHERE id = 1", [], |row| row.get(0)).optional()?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// The generation that was about to be replaced when nobody said how it ended.
+    fn intent(&self) -> Result<Option<Generation>, Fault> {
+        let intent: Option<Option<i64>> =
+            self.db.query_row("SELECT intent FROM refresh WHERE id = 1", [], |row| row.get(0)).optional()?;
+        Ok(intent.flatten().and_then(|intent| u64::try_from(intent).ok()))
     }
 
     fn count(&self, table: &str) -> Result<i64, Fault> {

@@ -708,6 +708,45 @@ fn a_sleeper_that_wakes_up_after_another_has_refreshed_neither_overwrites_nor_si
 }
 
 #[test]
+fn a_refresh_that_a_kill_interrupted_is_done_again_at_the_start_even_in_the_background() {
+    for unsettled in [false, true] {
+        let mut contents = Phone::contents_of_alice();
+        contents.session = contents.session.map(|session| StoredSession { unsettled, ..session });
+        let mut phone = Phone::new(contents).started();
+        assert_eq!(phone.sent(refresh), usize::from(unsettled));
+        assert_eq!(phone.state.is_saved(), !unsettled, "the app is kept awake until it is settled");
+        if unsettled {
+            phone.answer(refresh, granted(2));
+            assert!(phone.state.is_saved());
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_refresh_that_finds_no_network_is_done_again_with_the_first_sign_of_life() {
+    let mut contents = Phone::contents_of_alice();
+    contents.session = contents.session.map(|session| StoredSession { unsettled: true, ..session });
+    let mut phone = Phone::new(contents).started();
+    phone.answer(refresh, unreachable());
+    assert!(phone.is_signed_in());
+    let token = phone.command(Command::AccessToken);
+    assert!(phone.reply_to(token).is_ok(), "the access token is still good");
+    phone.event(Event::Foreground);
+    assert_eq!(phone.sent(refresh), 2);
+}
+
+#[test]
+fn tokens_of_another_process_that_are_used_up_when_they_are_found_are_not_handed_out() {
+    let mut phone = expired();
+    let stale = TokenSet { expires_at: EPOCH, ..tokens(5) };
+    phone.leases.push_back(Outcome::Superseded { tokens: stale });
+    let waiting = phone.command(Command::AccessToken);
+    assert!(!phone.has_reply(waiting));
+    phone.answer(refresh, granted(6));
+    assert_eq!(phone.reply_to(waiting), &Ok(Reply::Token { access: SecretRef(1_006) }));
+}
+
+#[test]
 fn another_process_that_has_signed_out_is_followed() {
     let mut phone = expired();
     phone.leases.push_back(Outcome::Reread { tokens: None });
