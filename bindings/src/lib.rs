@@ -170,6 +170,8 @@ pub struct CoreConfig {
     pub app_version: String,
     /// A folder of the app's own, not backed up.
     pub folder: String,
+    /// The kind of process that this is: "app", "notification". See [`Config::process`].
+    pub process: String,
 }
 
 /// The session. Each state has one obvious reaction.
@@ -285,14 +287,15 @@ impl Core {
             .enable_all()
             .build()
             .map_err(|error| Failure::internal(format!("No threads: {error}")))?;
-        let CoreConfig { issuer, server, client_id, redirect_uris, device_name, phone, app_version, folder } = config;
+        let CoreConfig { issuer, server, client_id, redirect_uris, device_name, phone, app_version, folder, process } =
+            config;
         let platform = match phone {
             Phone::Ios => Platform::Ios,
             Phone::Android => Platform::Android,
         };
         let device = DeviceDescription { name: device_name, platform, app_version };
         let folder = folder.into();
-        let config = Config { issuer, server, client_id, redirect_uris, device, folder };
+        let config = Config { issuer, server, client_id, redirect_uris, device, folder, process };
         let ports = Ports::real(Arc::new(ForeignKeys(keys)))?;
         let core = runtime.block_on(Hookswitch::open(config, ports))?;
         Ok(Arc::new(Self { core, runtime: Some(runtime) }))

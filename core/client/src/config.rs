@@ -22,6 +22,11 @@ pub struct Config {
     /// A folder of the app's own, not backed up. iOS: shared with the notification extension; protection class "until
     /// first user authentication", or a push before the first unlock finds nothing.
     pub folder: PathBuf,
+    /// The kind of process that this is: "app", "notification". Processes that share the folder and may run at the same
+    /// time must have different names. A process that finds its own name on a lease knows that its predecessor was
+    /// killed, and need not wait for the lease to end; that is right only where the platform runs one process of each
+    /// kind, as iOS and Android do.
+    pub process: String,
 }
 
 /// What this phone is called and what it is.

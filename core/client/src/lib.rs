@@ -85,9 +85,14 @@ impl Hookswitch {
     pub async fn open(config: Config, ports: Ports) -> Result<Self, Failure> {
         let server = config.checked()?;
         let secrets = Arc::new(Secrets::default());
-        let store =
-            Store::open(config.folder.clone(), Arc::clone(&ports.keys), Arc::clone(&ports.clock), Arc::clone(&secrets))
-                .await?;
+        let store = Store::open(
+            config.folder.clone(),
+            config.process.clone(),
+            Arc::clone(&ports.keys),
+            Arc::clone(&ports.clock),
+            Arc::clone(&secrets),
+        )
+        .await?;
         let setup = Setup {
             issuer: config.issuer.clone(),
             client_id: config.client_id.clone(),

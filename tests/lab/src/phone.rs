@@ -154,6 +154,7 @@ impl Phone {
                 app_version: env!("CARGO_PKG_VERSION").into(),
             },
             folder: self.folder.clone(),
+            process: "app".into(),
         };
         let ports = Ports {
             clock: Arc::new(self.clock.clone()),

@@ -146,6 +146,7 @@ async fn open(arguments: &Arguments, stages: &Arc<Stages>) -> Result<Hookswitch,
         redirect_uris: vec![REDIRECT.into()],
         device: DeviceDescription { name: role.clone(), platform: Platform::Ios, app_version: "1".into() },
         folder: folder.join("vault"),
+        process: role.clone(),
     };
     let clock = SharedClock::open(clock).map_err(|error| Failure::internal(format!("no clock: {error}")))?;
     let ports = Ports {

@@ -98,6 +98,7 @@ impl Local {
             redirect_uris: vec![REDIRECT.into()],
             device: DeviceDescription { name: "local".into(), platform: Platform::Android, app_version: "1".into() },
             folder: folder.join("vault"),
+            process: "app".into(),
         };
         let ports = Ports {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,

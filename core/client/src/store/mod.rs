@@ -5,12 +5,14 @@
 //! | [`schema`] | the tables and their migrations, forward only |
 //! | [`seal`] | XChaCha20-Poly1305 with a data key that the platform's key wraps |
 //! | [`vault`] | the transactions: login, lease and rotation, sign-out, what the ring rule remembers |
+//! | [`owner`] | who holds a lease, and whether they still live |
 //! | [`key_file`] | a [`crate::ports::KeyProvider`] for desktops and tests |
 //!
 //! The vault lives on a thread of its own: SQLite blocks, and key stores block longer. Transactions happen in the order in
 //! which they are asked for.
 
 mod key_file;
+mod owner;
 mod schema;
 mod seal;
 mod vault;
@@ -40,9 +42,10 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the vault in `folder`, making it when there is none.
+    /// Opens the vault in `folder`, making it when there is none. `process` is [`crate::Config::process`].
     pub(crate) async fn open(
         folder: PathBuf,
+        process: String,
         keys: Arc<dyn KeyProvider>,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
@@ -50,7 +53,7 @@ impl Store {
         let (jobs, queue) = std::sync::mpsc::channel::<Job>();
         let (opened, ready) = oneshot::channel();
         let thread = std::thread::Builder::new().name("hookswitch-vault".into()).spawn(move || {
-            let mut vault = match Vault::open(&folder, keys, clock, secrets) {
+            let mut vault = match Vault::open(&folder, keys, clock, secrets, &process) {
                 Ok(vault) => vault,
                 Err(error) => {
                     let _ = opened.send(Err(error));

@@ -5,11 +5,11 @@
 //! | killed | what the next process finds | what it does |
 //! |---|---|---|
 //! | before `begin_refresh` | the old tokens | refreshes |
-//! | after it, before or after the request | the old tokens, intent, a lease | waits for the lease to end, then refreshes with the same token |
+//! | after it, before or after the request | the old tokens, intent, the lease of a dead process | refreshes at once with the same token, while the server takes it for a retry |
 //! | after `finish_refresh` | the new tokens | goes on |
 //!
 //! A lease is held by the monotonic clock, which all processes of a device share; a reboot starts that clock again, which
-//! ends any lease.
+//! ends any lease. So does the death of its holder ([`super::owner`]).
 
 use std::{path::Path, sync::Arc};
 
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{
+    owner::Owner,
     schema::MIGRATIONS,
     seal::{KEY_LEN, Place, Sealer, Unsealable},
 };
@@ -112,8 +113,8 @@ pub(super) struct Vault {
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
     install_id: String,
-    /// Names this process in leases.
-    owner: String,
+    /// Names this instance in leases.
+    owner: Owner,
     sealer: Option<Sealer>,
 }
 
@@ -123,6 +124,7 @@ impl Vault {
         keys: Arc<dyn KeyProvider>,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
+        process: &str,
     ) -> Result<Self, Fault> {
         std::fs::create_dir_all(folder).map_err(Fault::Io)?;
         let mut db = Connection::open(folder.join("vault.sqlite"))?;
@@ -140,7 +142,7 @@ impl Vault {
         let install_id: Vec<u8> =
             db.query_row("SELECT value FROM fact WHERE name = 'install_id'", [], |row| row.get(0))?;
         let install_id = String::from_utf8(install_id).map_err(|_| Fault::Corrupt)?;
-        let owner = random_secret().map_err(|_| Fault::Random)?;
+        let owner = Owner::new(process).map_err(|_| Fault::Random)?;
         Ok(Self { db, keys, clock, secrets, install_id, owner, sealer: None })
     }
 
@@ -423,13 +425,13 @@ impl Vault {
         if let Some((Some(owner), Some(until))) = lease {
             let left = u64::try_from(until).unwrap_or(0).saturating_sub(now);
             // More left than a lease lasts: it was taken before a reboot.
-            if owner != self.owner && (1..=LEASE).contains(&left) {
+            if !self.owner.may_take_over_from(&owner) && (1..=LEASE).contains(&left) {
                 return Ok(Outcome::LeaseHeld { for_millis: left });
             }
         }
         transaction.execute(
             "INSERT OR REPLACE INTO refresh (id, owner, lease_until, intent) VALUES (1, ?1, ?2, ?3)",
-            params![self.owner, as_sql(now + LEASE), as_sql(generation)],
+            params![self.owner.name(), as_sql(now + LEASE), as_sql(generation)],
         )?;
         transaction.commit()?;
         Ok(Outcome::Done)
@@ -466,7 +468,7 @@ impl Vault {
     fn abandon_refresh(&mut self, generation: Generation) -> Result<Outcome, Fault> {
         self.db.execute(
             "UPDATE refresh SET owner = NULL, lease_until = NULL WHERE owner = ?1 AND intent = ?2",
-            params![self.owner, as_sql(generation)],
+            params![self.owner.name(), as_sql(generation)],
         )?;
         Ok(Outcome::Done)
     }

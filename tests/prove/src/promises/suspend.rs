@@ -77,6 +77,8 @@ async fn suspend(house: &House, app: &Process, extension: &Process, mut luck: fa
     let sleeping = sleeper.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?;
     tokio::time::sleep(Duration::from_micros(luck.u64(..A_REFRESH))).await;
     sleeper.signal(Signal::STOP)?;
+    // What it said before has to arrive.
+    tokio::time::sleep(Duration::from_micros(500)).await;
     let in_hand = {
         let stages = sleeper.stages();
         let since = stages.get(told..).unwrap_or_default();
