@@ -224,11 +224,8 @@ pub enum Transaction {
         /// The new tokens.
         tokens: TokenSet,
     },
-    /// A refresh came to nothing: let the lease go. The intent stays until a refresh succeeds.
-    AbandonRefresh {
-        /// The generation that was to be replaced.
-        generation: Generation,
-    },
+    /// A refresh came to nothing: let the lease go, if it is held. The intent stays until a refresh succeeds.
+    AbandonRefresh,
     /// What generation is current? Answers: re-read.
     Reread,
     /// Sign out: move the refresh token to the queue of revocations, forget session, snapshot and routing. Answers: what

@@ -843,7 +843,10 @@ impl Step<'_> {
                     }
                 }
             },
-            Outcome::Superseded { tokens } | Outcome::Reread { tokens: Some(tokens) } => self.adopt_stored(tokens),
+            Outcome::Superseded { tokens } | Outcome::Reread { tokens: Some(tokens) } => {
+                session.refresh = Refresh::Idle;
+                self.adopt_stored(tokens);
+            }
             // Another process of this installation has signed out.
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
             Outcome::LeaseHeld { for_millis } => {
@@ -879,7 +882,8 @@ impl Step<'_> {
                     expires_at: server_now.saturating_add(i64::try_from(life).unwrap_or(i64::MAX)),
                 };
                 let generation = tokens.generation;
-                // First of all: what is not stored is lost when the process dies.
+                // First of all: what is not stored is lost when the process dies. It gives the lease back, too.
+                session.refresh = Refresh::Idle;
                 self.store(Transaction::FinishRefresh { tokens: tokens.clone() }, Purpose::SaveTokens { generation });
                 self.adopt(tokens, life);
             }
@@ -893,9 +897,7 @@ impl Step<'_> {
 
     /// The lease goes back, so that another process need not wait for its end.
     fn abandon_refresh(&mut self, outcome: &Outcome) {
-        let Session::SignedIn(session) = &self.state.session else { return };
-        let generation = session.tokens.generation;
-        self.store(Transaction::AbandonRefresh { generation }, Purpose::AbandonRefresh);
+        self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
         self.refresh_came_to_nothing(outcome);
     }
 
@@ -903,7 +905,9 @@ impl Step<'_> {
     pub(crate) fn reread(&mut self, outcome: Outcome) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         match outcome {
+            // The lease was given back by whoever stored them.
             Outcome::Reread { tokens: Some(tokens) } if tokens.generation > session.tokens.generation => {
+                session.refresh = Refresh::Idle;
                 self.adopt_stored(tokens);
             }
             Outcome::Reread { tokens: Some(_) } => {
@@ -988,12 +992,12 @@ impl Step<'_> {
             Ok(left) if left > 0 => self.adopt(tokens, left),
             // They were stored long ago and are used up: whoever waits gets the next ones.
             Ok(_) | Err(_) => {
+                self.supersede_refresh();
                 let now = self.now.mono;
                 let Session::SignedIn(session) = &mut self.state.session else { return };
                 session.tokens = tokens;
                 session.fresh_until = now;
                 session.refresh_at = now;
-                session.refresh = Refresh::Idle;
                 if session.somebody_waits() {
                     self.refresh_if_possible();
                 }
@@ -1001,14 +1005,24 @@ impl Step<'_> {
         }
     }
 
+    /// Newer tokens are there, and not by the refresh that is under way, if any: what comes of that one is of no use, and
+    /// its lease goes back.
+    fn supersede_refresh(&mut self) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        if std::mem::replace(&mut session.refresh, Refresh::Idle) != Refresh::Idle {
+            self.forget(|purpose| matches!(purpose, Purpose::LeaseRefresh | Purpose::Refresh | Purpose::Reread));
+            self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
+        }
+    }
+
     fn adopt(&mut self, tokens: TokenSet, life_millis: u64) {
+        self.supersede_refresh();
         let (fresh_until, refresh_at) = self.token_times(life_millis);
         let Session::SignedIn(session) = &mut self.state.session else { return };
         let access = tokens.access;
         session.tokens = tokens;
         session.fresh_until = fresh_until;
         session.refresh_at = refresh_at;
-        session.refresh = Refresh::Idle;
         session.backoff.reset();
         let waiters = std::mem::take(&mut session.waiters);
         let parked = std::mem::take(&mut session.parked);

@@ -158,7 +158,7 @@ impl Vault {
             Transaction::SignIn { agent, tokens } => self.sign_in(&agent, &tokens),
             Transaction::BeginRefresh { generation } => self.begin_refresh(generation),
             Transaction::FinishRefresh { tokens } => self.finish_refresh(&tokens),
-            Transaction::AbandonRefresh { generation } => self.abandon_refresh(generation),
+            Transaction::AbandonRefresh => self.abandon_refresh(),
             Transaction::Reread => self.stored_tokens().map(|tokens| Outcome::Reread { tokens }),
             Transaction::SignOut { revoke } => self.sign_out(revoke),
             Transaction::Revoked { revocation } => self.revoked(revocation),
@@ -465,11 +465,9 @@ impl Vault {
         Ok(Outcome::Done)
     }
 
-    fn abandon_refresh(&mut self, generation: Generation) -> Result<Outcome, Fault> {
-        self.db.execute(
-            "UPDATE refresh SET owner = NULL, lease_until = NULL WHERE owner = ?1 AND intent = ?2",
-            params![self.owner.name(), as_sql(generation)],
-        )?;
+    fn abandon_refresh(&mut self) -> Result<Outcome, Fault> {
+        let me = self.owner.name();
+        self.db.execute("UPDATE refresh SET owner = NULL, lease_until = NULL WHERE owner = ?1", [me])?;
         Ok(Outcome::Done)
     }
 

@@ -747,6 +747,34 @@ fn tokens_of_another_process_that_are_used_up_when_they_are_found_are_not_handed
 }
 
 #[test]
+fn a_save_that_finds_newer_tokens_ends_the_refresh_that_was_begun_meanwhile() {
+    for used_up in [false, true] {
+        let mut phone = expired();
+        let first = phone.command(Command::AccessToken);
+        phone.holds_storage = true;
+        phone.answer(refresh, granted(2));
+        assert!(phone.has_reply(first));
+        phone.pass(2 * HOUR);
+        let second = phone.command(Command::AccessToken);
+        let transactions: Vec<EffectId> = phone.held.keys().copied().collect();
+        let [saving, leasing] = transactions[..] else { panic!("{:?}", phone.held) };
+        phone.held.clear();
+        phone.holds_storage = false;
+        let expires_at = if used_up { EPOCH } else { EPOCH + 9 * HOUR as i64 };
+        let newer = TokenSet { expires_at, ..tokens(2) };
+        phone.event(Event::Completed {
+            effect: saving,
+            server_time: None,
+            outcome: Outcome::Superseded { tokens: newer },
+        });
+        phone.event(Event::Completed { effect: leasing, server_time: None, outcome: Outcome::Done });
+        assert_eq!(phone.sent(refresh), 1 + usize::from(used_up));
+        assert_eq!(phone.has_reply(second), !used_up);
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::AbandonRefresh)), 1, "the lease goes back");
+    }
+}
+
+#[test]
 fn another_process_that_has_signed_out_is_followed() {
     let mut phone = expired();
     phone.leases.push_back(Outcome::Reread { tokens: None });

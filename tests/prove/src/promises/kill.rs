@@ -158,8 +158,22 @@ async fn timely<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
     tokio::time::timeout(PATIENCE, work).await.map_err(|_| "it hangs".to_owned())
 }
 
-async fn works(phone: &Process) -> Result<String, Trouble> {
-    timely(phone.token()).await?.map_err(|error| format!("no token: {}", error.text()))
+async fn works(house: &House, phone: &Process) -> Result<(), Trouble> {
+    match timely(phone.token()).await? {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let families = house.families()?;
+            let refusals: Vec<String> = families
+                .iter()
+                .filter_map(|family| Some((family, family.refusals.last()?)))
+                .map(|(family, refusal)| {
+                    format!("generation {:?} of {}: {}", refusal.generation, family.generation, refusal.why)
+                })
+                .collect();
+            let kept = phone.keep_transcript(0).await;
+            Err(format!("no token: {}; refused: {}; {kept}", error.text(), refusals.join(", ")))
+        }
+    }
 }
 
 async fn sign_in(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, Trouble> {
@@ -203,7 +217,7 @@ async fn sign_in(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, 
     if !signed_in {
         timely(house.sign_in(&phone)).await?.map_err(|trouble| format!("a new sign-in fails: {trouble}"))?;
     }
-    works(&phone).await?;
+    works(house, &phone).await?;
     phone.kill().await?;
     Ok(true)
 }
@@ -215,7 +229,7 @@ async fn start(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, Tr
     if !is_signed_in(&session) {
         return Err(format!("it starts with {session:?}"));
     }
-    works(&phone).await?;
+    works(house, &phone).await?;
     phone.kill().await?;
     Ok(true)
 }
@@ -250,7 +264,7 @@ async fn refresh(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastr
         timely(phone.ask(Do::Saved)).await?.map_err(Unanswered::text)?;
         house.jump(LEEWAY + 1_000)?;
     }
-    works(&phone).await?;
+    works(house, &phone).await?;
     let session = phone.session().await.map_err(Unanswered::text)?;
     if !is_signed_in(&session) {
         return Err(format!("in the end it is {session:?}"));
@@ -291,7 +305,7 @@ async fn sign_out(house: &House, folder: &str, kill: &KillPoint, luck: &mut fast
     match session {
         SessionView::SignedOut { .. } => {}
         SessionView::SignedIn { .. } if !acknowledged => {
-            works(&phone).await?;
+            works(house, &phone).await?;
             timely(phone.ask(Do::SignOut)).await?.map_err(Unanswered::text)?;
         }
         SessionView::SignedIn { .. } => return Err("it was signed out, and is signed in again".into()),
