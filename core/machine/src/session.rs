@@ -26,6 +26,10 @@ use crate::{
 /// A login that has not come back after this time is over, in milliseconds.
 pub const LOGIN_LIFE: u64 = 15 * 60 * 1_000;
 
+/// How wrong two processes of a device may be about the server's clock, in milliseconds: its `Date` has whole seconds, and
+/// the network is slow. Tokens that were stored are trusted that much less.
+const CLOCK_DOUBT: i64 = 5_000;
+
 /// The life of an access token whose answer does not tell it, in seconds.
 const LIFE_WHEN_UNTOLD: u64 = 300;
 
@@ -451,8 +455,7 @@ impl Step<'_> {
     }
 
     fn enter(&mut self, agent: Identified, tokens: TokenSet) {
-        let left = tokens.expires_at.saturating_sub(self.state.clock.guess(self.now));
-        let (fresh_until, refresh_at) = self.token_times(u64::try_from(left).unwrap_or(0));
+        let (fresh_until, refresh_at) = self.token_times(self.stored_life(&tokens).unwrap_or(0));
         self.state.session = Session::SignedIn(Box::new(SignedIn {
             agent,
             tokens,
@@ -475,6 +478,12 @@ impl Step<'_> {
             session.refresh_at = now;
         }
         self.refresh_if_possible();
+    }
+
+    /// How much longer tokens from the vault are good, in milliseconds; `None`: no longer.
+    fn stored_life(&self, tokens: &TokenSet) -> Option<u64> {
+        let left = tokens.expires_at.saturating_sub(self.state.clock.guess(self.now));
+        u64::try_from(left.saturating_sub(CLOCK_DOUBT)).ok().filter(|left| *left > 0)
     }
 
     /// Until when a token of this life is used, and when it is replaced: ahead of its end, at a random moment, so that
@@ -987,11 +996,10 @@ impl Step<'_> {
 
     /// Tokens that another process of this installation has stored.
     fn adopt_stored(&mut self, tokens: TokenSet) {
-        let left = tokens.expires_at.saturating_sub(self.state.clock.guess(self.now));
-        match u64::try_from(left) {
-            Ok(left) if left > 0 => self.adopt(tokens, left),
+        match self.stored_life(&tokens) {
+            Some(left) => self.adopt(tokens, left),
             // They were stored long ago and are used up: whoever waits gets the next ones.
-            Ok(_) | Err(_) => {
+            None => {
                 self.supersede_refresh();
                 let now = self.now.mono;
                 let Session::SignedIn(session) = &mut self.state.session else { return };

@@ -191,6 +191,14 @@ impl Process {
         self.stages.borrow().clone()
     }
 
+    /// Returns once it has reached a stage after the first so many, or is gone.
+    pub(crate) async fn reaches(&self, stage: &str, after: usize) {
+        let mut stages = self.stages.clone();
+        let there = |stages: &Vec<String>| stages.iter().skip(after).any(|reached| reached == stage);
+        // An error means that it is gone.
+        let _ = stages.wait_for(there).await;
+    }
+
     /// Keeps its transcript in a file for whoever looks into a failure; gives the file's name.
     pub(crate) async fn keep_transcript(&self, round: usize) -> String {
         let kept = async {

@@ -79,7 +79,7 @@ async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Resul
     let mut progress = Progress::new(Promise::Kill, rounds);
     // One phone lives through all the rounds that leave it signed in.
     let mut lasting = 0;
-    house.phone(&format!("lasting-{lasting}")).await?.kill().await?;
+    end(house.phone(&format!("lasting-{lasting}")).await?).await?;
     for round in (worker..rounds).step_by(workers) {
         let mut luck = size.luck(round);
         let work = match luck.u32(..10) {
@@ -106,7 +106,7 @@ async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Resul
                 }
                 // It may be in any state now.
                 lasting += 1;
-                house.phone(&format!("lasting-{lasting}")).await?.kill().await?;
+                end(house.phone(&format!("lasting-{lasting}")).await?).await?;
             }
         }
         if worker == 0 {
@@ -156,6 +156,12 @@ async fn restart(house: &House, folder: &str) -> Result<(Process, SessionView), 
 
 async fn timely<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
     tokio::time::timeout(PATIENCE, work).await.map_err(|_| "it hangs".to_owned())
+}
+
+/// Ends a process that is not to die in the middle of anything: nobody would start the next one in time.
+async fn end(phone: Process) -> Result<(), Trouble> {
+    timely(phone.ask(Do::Saved)).await?.map_err(Unanswered::text)?;
+    phone.kill().await
 }
 
 async fn works(house: &House, phone: &Process) -> Result<(), Trouble> {
@@ -218,7 +224,7 @@ async fn sign_in(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, 
         timely(house.sign_in(&phone)).await?.map_err(|trouble| format!("a new sign-in fails: {trouble}"))?;
     }
     works(house, &phone).await?;
-    phone.kill().await?;
+    end(phone).await?;
     Ok(true)
 }
 
@@ -230,7 +236,7 @@ async fn start(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, Tr
         return Err(format!("it starts with {session:?}"));
     }
     works(house, &phone).await?;
-    phone.kill().await?;
+    end(phone).await?;
     Ok(true)
 }
 
@@ -269,7 +275,7 @@ async fn refresh(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastr
     if !is_signed_in(&session) {
         return Err(format!("in the end it is {session:?}"));
     }
-    phone.kill().await?;
+    end(phone).await?;
     let refused = house.refusals()? - refusals;
     if refused > 0 {
         return Err(format!("{refused} invalid_grant"));
@@ -282,7 +288,7 @@ async fn refresh(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastr
 
 async fn sign_out(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastrand::Rng) -> Result<bool, Trouble> {
     let before = house.live_phones()?;
-    house.phone(folder).await?.kill().await?;
+    end(house.phone(folder).await?).await?;
     let in_time = luck.bool();
     let phone = Process::start(house, &house.folder(folder), "app", in_time.then_some(kill))?;
     timely(phone.opened()).await?.map_err(Unanswered::text)?;

@@ -21,7 +21,7 @@ use crate::{
 /// Longer than any lease lasts, and shorter than the backend's leeway for a lost answer, in milliseconds.
 const PAST_THE_LEASE: u64 = 50_000;
 /// A refresh takes about so long, in microseconds: moments are taken from it.
-const A_REFRESH: u64 = 12_000;
+const A_REFRESH: u64 = 5_000;
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -75,7 +75,13 @@ async fn suspend(house: &House, app: &Process, extension: &Process, mut luck: fa
     let (sleeper, other) = if luck.bool() { (app, extension) } else { (extension, app) };
     let told = sleeper.stages().len();
     let sleeping = sleeper.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?;
-    tokio::time::sleep(Duration::from_micros(luck.u64(..A_REFRESH))).await;
+    if luck.bool() {
+        // The request is out, or about to be.
+        sleeper.reaches("send /token", told).await;
+        tokio::time::sleep(Duration::from_micros(luck.u64(..1_000))).await;
+    } else {
+        tokio::time::sleep(Duration::from_micros(luck.u64(..A_REFRESH))).await;
+    }
     sleeper.signal(Signal::STOP)?;
     // What it said before has to arrive.
     tokio::time::sleep(Duration::from_micros(500)).await;
