@@ -7,7 +7,7 @@ use crate::{
     error::Failure,
     event::{CommandId, Knowledge, SecretRef},
     ring::{Decision, Stopped},
-    session::{Identified, PendingLogin, TokenSet},
+    session::{Identified, PendingLogin, SignInId, TokenSet},
     state::Timer,
     time::Mono,
 };
@@ -216,6 +216,8 @@ pub enum Transaction {
     },
     /// Before a refresh: take the lease and write down the intent. Answers: done, superseded, or lease held.
     BeginRefresh {
+        /// The sign-in whose tokens they are.
+        sign_in: SignInId,
         /// The generation to be replaced.
         generation: Generation,
     },
@@ -228,11 +230,10 @@ pub enum Transaction {
     AbandonRefresh,
     /// What generation is current? Answers: re-read.
     Reread,
-    /// Sign out: move the refresh token to the queue of revocations, forget session, snapshot and routing. Answers: what
-    /// the vault holds then.
+    /// Sign out: forget session, snapshot and routing. Answers: what the vault holds then.
     SignOut {
-        /// `false` when the server ended the session: then there is nothing to revoke.
-        revoke: bool,
+        /// Which session.
+        of: SignOutOf,
     },
     /// A revocation is done.
     Revoked {
@@ -252,6 +253,20 @@ pub enum Transaction {
     SavePushToken {
         /// The address.
         token: Option<SecretRef>,
+    },
+}
+
+/// Which session is signed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "sign_out", rename_all = "snake_case")]
+pub enum SignOutOf {
+    /// Whoever is signed in on this phone, since the agent asked for it. The refresh token goes into the queue of
+    /// revocations.
+    Whoever,
+    /// A session that the server has ended: there is nothing to revoke, and a newer sign-in stays.
+    Ended {
+        /// Which.
+        sign_in: SignInId,
     },
 }
 

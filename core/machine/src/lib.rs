@@ -38,7 +38,7 @@ pub mod time;
 pub mod transcript;
 pub mod view;
 
-pub use effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, Transaction};
+pub use effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, SignOutOf, Transaction};
 pub use error::Failure;
 pub use event::{
     Claims, Command, CommandId, Contents, Event, Grant, Knowledge, Loaded, Outcome, Redirect, SecretRef, StoredSession,
@@ -46,7 +46,7 @@ pub use event::{
 };
 pub use presence::{Superseded, TapKind, Wish};
 pub use ring::{Decision, Facts, PlatformAction, RingEntry, RingLog, Silence, Stopped, Verdict, decide};
-pub use session::{Identified, PendingLogin, ReauthReason, SignedOutWhy, TokenSet};
+pub use session::{Identified, PendingLogin, ReauthReason, SignInId, SignedOutWhy, TokenSet};
 pub use state::{Lifecycle, Setup, State, Timer};
 pub use time::{Mono, ServerClock, Timestamp};
 pub use transcript::{Entry, Recorder};

@@ -65,7 +65,8 @@ pub(crate) fn alice() -> Identified {
 /// The tokens of a generation: access token 1000 + n, refresh token 2000 + n.
 pub(crate) fn tokens(generation: Generation) -> TokenSet {
     let name = |base| SecretRef(base + generation);
-    TokenSet { generation, access: name(1_000), refresh: name(2_000), expires_at: EPOCH + 3_600_000 }
+    let expires_at = EPOCH + 3_600_000;
+    TokenSet { sign_in: SignInId(1), generation, access: name(1_000), refresh: name(2_000), expires_at }
 }
 
 /// The token endpoint grants a generation for an hour.
@@ -456,8 +457,8 @@ impl Phone {
                 };
                 Outcome::Reread { tokens: self.elsewhere.clone().or(mine) }
             }
-            Transaction::SignOut { revoke } => {
-                let revocations = if *revoke { vec![RevocationId(1)] } else { vec![] };
+            Transaction::SignOut { of } => {
+                let revocations = if *of == SignOutOf::Whoever { vec![RevocationId(1)] } else { vec![] };
                 let contents = Contents { revocations, metadata: Some(metadata()), ..Contents::default() };
                 Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) }
             }

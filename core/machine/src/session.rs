@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backoff::{Backoff, NETWORK},
-    effect::{ApiCall, Generation, Reply, Request, Transaction},
+    effect::{ApiCall, Generation, Reply, Request, SignOutOf, Transaction},
     error::Failure,
     event::{Claims, CommandId, Contents, Grant, Loaded, Outcome, Redirect, SecretRef, StoredSession},
     presence::PresenceSync,
@@ -44,9 +44,17 @@ pub struct Identified {
     pub name: Option<String>,
 }
 
+/// Names a sign-in. Random, so that of two processes that share a vault neither takes the tokens of another sign-in for a
+/// generation of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SignInId(pub u64);
+
 /// One generation of tokens, by the names of its secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSet {
+    /// The sign-in that they descend from.
+    pub sign_in: SignInId,
     /// Which.
     pub generation: Generation,
     /// Goes with requests.
@@ -55,6 +63,13 @@ pub struct TokenSet {
     pub refresh: SecretRef,
     /// When the access token expires, by the server's clock.
     pub expires_at: UnixMillis,
+}
+
+impl TokenSet {
+    /// Whether these, from the vault, make `mine` a thing of the past.
+    fn supersedes(&self, mine: &Self) -> bool {
+        self.sign_in != mine.sign_in || self.generation > mine.generation
+    }
 }
 
 /// A login that waits for its browser.
@@ -200,6 +215,7 @@ pub(crate) enum Session {
     },
     SigningOut {
         why: SignedOutWhy,
+        of: SignOutOf,
     },
 }
 
@@ -649,7 +665,10 @@ impl Step<'_> {
                 match (checked, refresh) {
                     (Ok(agent), Some(refresh)) => {
                         let life = life_of(expires_in);
+                        // As large as a number in JSON may be.
+                        let sign_in = SignInId(self.state.random.next() >> 11);
                         let tokens = TokenSet {
+                            sign_in,
                             generation: 1,
                             access,
                             refresh,
@@ -826,10 +845,10 @@ impl Step<'_> {
             return self.fail_waiting(&Outcome::Unreachable { cause: "waiting to try again".into() });
         }
         session.refresh = Refresh::Leasing;
-        let generation = session.tokens.generation;
+        let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
         // The vault must know this generation before it can lease the next one.
         self.store_again();
-        self.store(Transaction::BeginRefresh { generation }, Purpose::LeaseRefresh);
+        self.store(Transaction::BeginRefresh { sign_in, generation }, Purpose::LeaseRefresh);
     }
 
     pub(crate) fn lease_taken(&mut self, outcome: Outcome) {
@@ -885,6 +904,7 @@ impl Step<'_> {
                 let life = life_of(expires_in);
                 let server_now = self.state.clock.guess(self.now);
                 let tokens = TokenSet {
+                    sign_in: session.tokens.sign_in,
                     generation: generation.saturating_add(1),
                     access,
                     refresh: refresh.unwrap_or(session.tokens.refresh),
@@ -915,7 +935,7 @@ impl Step<'_> {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         match outcome {
             // The lease was given back by whoever stored them.
-            Outcome::Reread { tokens: Some(tokens) } if tokens.generation > session.tokens.generation => {
+            Outcome::Reread { tokens: Some(tokens) } if tokens.supersedes(&session.tokens) => {
                 session.refresh = Refresh::Idle;
                 self.adopt_stored(tokens);
             }
@@ -939,7 +959,9 @@ impl Step<'_> {
                 session.unsaved = false;
                 self.cancel_timer(Timer::SaveTokens);
             }
-            Outcome::Superseded { tokens } if tokens.generation >= session.tokens.generation => {
+            Outcome::Superseded { tokens }
+                if tokens.generation >= session.tokens.generation || tokens.sign_in != session.tokens.sign_in =>
+            {
                 session.unsaved = false;
                 self.cancel_timer(Timer::SaveTokens);
                 self.adopt_stored(tokens);
@@ -969,9 +991,8 @@ impl Step<'_> {
         }
         match &self.state.session {
             Session::SignedIn(session) if session.unsaved => self.save_tokens_again(),
-            Session::SigningOut { why } => {
-                let revoke = *why == SignedOutWhy::Asked;
-                self.store(Transaction::SignOut { revoke }, Purpose::SignOut { to: None });
+            Session::SigningOut { of, .. } => {
+                self.store(Transaction::SignOut { of: *of }, Purpose::SignOut { to: None });
             }
             Session::SignedIn(_)
             | Session::Loading
@@ -996,6 +1017,10 @@ impl Step<'_> {
 
     /// Tokens that another process of this installation has stored.
     fn adopt_stored(&mut self, tokens: TokenSet) {
+        let Session::SignedIn(session) = &self.state.session else { return };
+        if tokens.sign_in != session.tokens.sign_in {
+            return self.replaced();
+        }
         match self.stored_life(&tokens) {
             Some(left) => self.adopt(tokens, left),
             // They were stored long ago and are used up: whoever waits gets the next ones.
@@ -1011,6 +1036,14 @@ impl Step<'_> {
                 }
             }
         }
+    }
+
+    /// Another process of this installation has signed out and in again: this one leaves its session and reads the other.
+    fn replaced(&mut self) {
+        let why = "Another sign-in has taken the place of this one.";
+        self.leave_session(&Failure::cancelled(why), Silence::OtherAccount);
+        self.state.session = Session::Loading;
+        self.load_if_needed();
     }
 
     /// Newer tokens are there, and not by the refresh that is under way, if any: what comes of that one is of no use, and
@@ -1085,8 +1118,9 @@ impl Step<'_> {
         match &self.state.session {
             Session::SignedIn(_) | Session::ReauthRequired { .. } => {
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
-                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked };
-                self.store(Transaction::SignOut { revoke: true }, Purpose::SignOut { to: Some(to) });
+                let of = SignOutOf::Whoever;
+                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked, of };
+                self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
             }
             // The tokens are on their way into the vault: the sign-out follows them there.
             Session::SigningIn { stage: LoginStage::Storing { to: login, .. }, .. } => {
@@ -1094,8 +1128,9 @@ impl Step<'_> {
                 self.fail(login, Failure::cancelled("The agent signed out."));
                 self.forget(|purpose| *purpose == Purpose::SignIn);
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
-                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked };
-                self.store(Transaction::SignOut { revoke: true }, Purpose::SignOut { to: Some(to) });
+                let of = SignOutOf::Whoever;
+                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked, of };
+                self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
             }
             Session::SigningIn { .. } => {
                 self.end_login(Failure::cancelled("The sign-in was cancelled."));
@@ -1112,15 +1147,24 @@ impl Step<'_> {
 
     /// The server ended the session: nothing is left to revoke.
     pub(crate) fn signed_out_remotely(&mut self, why: SignedOutWhy) {
+        let of = match &self.state.session {
+            Session::SignedIn(session) => SignOutOf::Ended { sign_in: session.tokens.sign_in },
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. }
+            | Session::SigningOut { .. } => return,
+        };
         self.leave_session(&Failure::reauthenticate(why.explain().unwrap_or(SIGN_IN_FIRST)), Silence::SignedOut);
-        self.state.session = Session::SigningOut { why };
-        self.store(Transaction::SignOut { revoke: false }, Purpose::SignOut { to: None });
+        self.state.session = Session::SigningOut { why, of };
+        self.store(Transaction::SignOut { of }, Purpose::SignOut { to: None });
     }
 
     pub(crate) fn sign_out_stored(&mut self, to: Option<CommandId>, outcome: Outcome) {
         match outcome {
             Outcome::Loaded { loaded } => {
-                if let Session::SigningOut { why } = self.state.session {
+                if let Session::SigningOut { why, of: _ } = self.state.session {
                     self.state.session = Session::SignedOut { why };
                 }
                 self.cancel_timer(Timer::SaveTokens);

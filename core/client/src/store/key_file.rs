@@ -9,7 +9,10 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::seal::{KEY_LEN, Place, Sealer};
-use crate::ports::{KeyFault, KeyProvider};
+use crate::{
+    ports::{KeyFault, KeyProvider},
+    secrets::random_secret,
+};
 
 /// Keeps a wrapping key in a file. Phones have something better; use that there.
 #[derive(Clone, Debug)]
@@ -25,39 +28,105 @@ impl KeyFile {
         Self { path: path.into() }
     }
 
-    fn sealer(&self, make: bool) -> Result<Sealer, KeyFault> {
-        let failed = |error: &dyn std::fmt::Display| KeyFault::Failed(error.to_string());
-        let key = match fs::read(&self.path) {
-            Ok(key) => Zeroizing::new(key),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && make => {
-                let mut key = Zeroizing::new(vec![0_u8; KEY_LEN]);
-                getrandom::fill(&mut key).map_err(|error| failed(&error))?;
-                self.write(&key).map_err(|error| failed(&error))?;
-                key
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(KeyFault::Invalidated),
-            Err(error) => return Err(failed(&error)),
-        };
-        Sealer::new(&key, "").map_err(|_| KeyFault::Invalidated)
+    /// The key of the file; `None` when there is none, or a file that is no key.
+    fn read(&self) -> Result<Option<Sealer>, KeyFault> {
+        match fs::read(&self.path).map(Zeroizing::new) {
+            Ok(key) => Ok(Sealer::new(&key, "").ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(KeyFault::Failed(error.to_string())),
+        }
     }
 
-    fn write(&self, key: &[u8]) -> io::Result<()> {
+    /// Makes a key. A file appears whole or not at all; of two processes that make one at once, the first one's counts.
+    fn make(&self) -> io::Result<()> {
+        let mut key = Zeroizing::new(vec![0_u8; KEY_LEN]);
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{}.new", random_secret().map_err(io::Error::other)?));
+        let new = PathBuf::from(name);
         let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
+        options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&self.path)?;
-        file.write_all(key)?;
-        file.sync_all()
+        let mut file = options.open(&new)?;
+        file.write_all(&key)?;
+        file.sync_all()?;
+        let made = match fs::hard_link(&new, &self.path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        fs::remove_file(&new)?;
+        made?;
+        // The name must reach the disk as well, before anything is sealed with the key.
+        match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            Some(folder) => fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
     }
 }
 
 impl KeyProvider for KeyFile {
     fn wrap(&self, key: &[u8]) -> Result<Vec<u8>, KeyFault> {
-        self.sealer(true)?.seal(PLACE, key).map_err(|_| KeyFault::Failed("the key cannot be wrapped".into()))
+        let sealer = match self.read()? {
+            Some(sealer) => sealer,
+            None => {
+                let failed = |error: io::Error| KeyFault::Failed(error.to_string());
+                if self.path.exists() {
+                    // No key: nothing can have been sealed with it.
+                    fs::remove_file(&self.path).map_err(failed)?;
+                }
+                self.make().map_err(failed)?;
+                self.read()?.ok_or_else(|| KeyFault::Failed("the key file cannot be read again".into()))?
+            }
+        };
+        sealer.seal(PLACE, key).map_err(|_| KeyFault::Failed("the key cannot be wrapped".into()))
     }
 
     fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
-        self.sealer(false)?.open(PLACE, wrapped).map_err(|_| KeyFault::Invalidated)
+        self.read()?.and_then(|sealer| sealer.open(PLACE, wrapped).ok()).ok_or(KeyFault::Invalidated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_unwraps_what_it_wrapped() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrapped = KeyFile::new(folder.path().join("key")).wrap(b"data key").unwrap();
+        let again = KeyFile::new(folder.path().join("key"));
+        assert_eq!(again.unwrap(&wrapped).unwrap().as_slice(), b"data key");
+        assert_eq!(again.unwrap(&again.wrap(b"another").unwrap()).unwrap().as_slice(), b"another");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn a_file_that_is_no_key_is_a_lost_key_and_the_next_use_makes_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = KeyFile::new(folder.path().join("key"));
+        let wrapped = file.wrap(b"data key").unwrap();
+        for damage in [&b""[..], b"short", &[7; 33]] {
+            fs::write(folder.path().join("key"), damage).unwrap();
+            assert_eq!(file.unwrap(&wrapped).unwrap_err(), KeyFault::Invalidated);
+            let wrapped = file.wrap(b"data key").unwrap();
+            assert_eq!(file.unwrap(&wrapped).unwrap().as_slice(), b"data key");
+        }
+        fs::remove_file(folder.path().join("key")).unwrap();
+        assert_eq!(file.unwrap(&wrapped).unwrap_err(), KeyFault::Invalidated);
+    }
+
+    #[test]
+    fn of_many_that_make_a_key_at_once_all_get_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let wrapped: Vec<Vec<u8>> = std::thread::scope(|scope| {
+            let makers: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| KeyFile::new(&path).wrap(b"data key").unwrap())).collect();
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+        });
+        for wrapped in wrapped {
+            assert_eq!(KeyFile::new(&path).unwrap(&wrapped).unwrap().as_slice(), b"data key");
+        }
     }
 }

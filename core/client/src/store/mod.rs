@@ -3,6 +3,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`schema`] | the tables and their migrations, forward only |
+//! | [`file`] | the file: opened, checked, put aside when damaged |
+//! | [`data_key`] | the key that seals, wrapped by the platform's |
 //! | [`seal`] | XChaCha20-Poly1305 with a data key that the platform's key wraps |
 //! | [`vault`] | the transactions: login, lease and rotation, sign-out, what the ring rule remembers |
 //! | [`owner`] | who holds a lease, and whether they still live |
@@ -11,6 +13,8 @@
 //! The vault lives on a thread of its own: SQLite blocks, and key stores block longer. Transactions happen in the order in
 //! which they are asked for.
 
+mod data_key;
+mod file;
 mod key_file;
 mod owner;
 mod schema;
@@ -53,7 +57,7 @@ impl Store {
         let (jobs, queue) = std::sync::mpsc::channel::<Job>();
         let (opened, ready) = oneshot::channel();
         let thread = std::thread::Builder::new().name("hookswitch-vault".into()).spawn(move || {
-            let mut vault = match Vault::open(&folder, keys, clock, secrets, &process) {
+            let mut vault = match Vault::open(&folder, &process, keys, clock, secrets) {
                 Ok(vault) => vault,
                 Err(error) => {
                     let _ = opened.send(Err(error));
@@ -80,7 +84,7 @@ impl Store {
 
     /// Carries out a transaction. Once asked for, it happens, whether or not anybody waits for its outcome.
     pub(crate) fn run(&self, transaction: Transaction) -> impl Future<Output = Outcome> + use<> {
-        let outcome = self.ask(Box::new(move |vault| vault.run(transaction)));
+        let outcome = self.ask(Box::new(move |vault| vault.run(&transaction)));
         async { outcome.await.unwrap_or_else(|| Outcome::StorageFailed { cause: "the vault's thread is gone".into() }) }
     }
 

@@ -4,8 +4,9 @@
 use rusqlite_migration::{M, Migrations};
 
 /// One step a version; a step that was released is never changed.
-const STEPS: &[M<'static>] = &[M::up(
-    "
+const STEPS: &[M<'static>] = &[
+    M::up(
+        "
     -- Facts without secrets: install_id, wrapped data key, server offset, issuer metadata.
     CREATE TABLE fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -37,7 +38,14 @@ const STEPS: &[M<'static>] = &[M::up(
     -- Rows that could not be opened.
     CREATE TABLE quarantine (id INTEGER PRIMARY KEY, place TEXT NOT NULL, value BLOB NOT NULL, why TEXT NOT NULL);
     ",
-)];
+    ),
+    M::up(
+        "
+    -- Tells the tokens of one sign-in from those of the next, whose generations begin anew.
+    ALTER TABLE session ADD COLUMN sign_in INTEGER NOT NULL DEFAULT 0;
+    ",
+    ),
+];
 
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -14,19 +14,20 @@
 use std::{path::Path, sync::Arc};
 
 use hookswitch_machine::{
-    Contents, Generation, Identified, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, StoredSession,
-    TokenSet, Transaction,
+    Contents, Generation, Identified, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
+    SignOutOf, StoredSession, TokenSet, Transaction,
 };
 use hookswitch_wire::{ServerMetadata, Snapshot};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{
+    data_key::DataKey,
+    file::{self, Opened},
     owner::Owner,
-    schema::MIGRATIONS,
-    seal::{KEY_LEN, Place, Sealer, Unsealable},
+    seal::{Place, Unsealable},
 };
 use crate::{
     ports::{Clock, KeyFault, KeyProvider},
@@ -39,6 +40,8 @@ const LEASE: u64 = 45_000;
 /// What is kept of a session, with its secrets in the clear: lives in memory only between sealing and naming.
 #[derive(Serialize, Deserialize)]
 struct SealedSession {
+    #[serde(default)]
+    sign_in: SignInId,
     agent: Identified,
     access: Zeroizing<String>,
     refresh: Zeroizing<String>,
@@ -63,6 +66,8 @@ pub(super) enum Fault {
     Io(std::io::Error),
     Random,
     Key(KeyFault),
+    /// The data key in memory is not the vault's any more.
+    OtherKey,
     /// A sealed value that does not open, or JSON that does not parse.
     Corrupt,
     /// The secret behind a name is gone.
@@ -73,10 +78,14 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(error) => write!(f, "{error}"),
+            Self::Migration(rusqlite_migration::Error::MigrationDefinition(
+                rusqlite_migration::MigrationDefinitionError::DatabaseTooFarAhead,
+            )) => f.write_str("it was written by a newer version of the app; update the app"),
             Self::Migration(error) => write!(f, "{error}"),
             Self::Io(error) => write!(f, "{error}"),
             Self::Random => f.write_str("the device gives no random numbers"),
             Self::Key(fault) => write!(f, "{fault}"),
+            Self::OtherKey => f.write_str("the key changes again and again"),
             Self::Corrupt => f.write_str("a stored value is damaged"),
             Self::Unnamed => f.write_str("a secret is not known any more"),
         }
@@ -109,33 +118,26 @@ impl From<KeyFault> for Fault {
 
 pub(super) struct Vault {
     db: Connection,
-    keys: Arc<dyn KeyProvider>,
+    key: DataKey,
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
     install_id: String,
     /// Names this instance in leases.
     owner: Owner,
-    sealer: Option<Sealer>,
+    /// The vault was damaged and is a new one; told once.
+    was_damaged: bool,
 }
 
 impl Vault {
+    /// Opens the vault in `folder`, making it when there is none. `process` is [`crate::Config::process`].
     pub(super) fn open(
         folder: &Path,
+        process: &str,
         keys: Arc<dyn KeyProvider>,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
-        process: &str,
     ) -> Result<Self, Fault> {
-        std::fs::create_dir_all(folder).map_err(Fault::Io)?;
-        let mut db = Connection::open(folder.join("vault.sqlite"))?;
-        db.busy_timeout(std::time::Duration::from_secs(5))?;
-        // FULL: a commit has reached the disk when it returns. Deleted secrets are overwritten, temporary tables stay in
-        // memory.
-        db.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;
-             PRAGMA foreign_keys = ON;",
-        )?;
-        MIGRATIONS.to_latest(&mut db).map_err(Fault::Migration)?;
+        let Opened { db, was_damaged } = file::open(folder)?;
         let candidate = random_secret().map_err(|_| Fault::Random)?;
         // Two processes may make the vault at once: the first one's id counts.
         db.execute("INSERT OR IGNORE INTO fact VALUES ('install_id', ?1)", [candidate.as_bytes()])?;
@@ -143,80 +145,85 @@ impl Vault {
             db.query_row("SELECT value FROM fact WHERE name = 'install_id'", [], |row| row.get(0))?;
         let install_id = String::from_utf8(install_id).map_err(|_| Fault::Corrupt)?;
         let owner = Owner::new(process).map_err(|_| Fault::Random)?;
-        Ok(Self { db, keys, clock, secrets, install_id, owner, sealer: None })
+        let key = DataKey::new(keys, install_id.clone());
+        Ok(Self { db, key, clock, secrets, install_id, owner, was_damaged })
     }
 
     pub(super) fn install_id(&self) -> String {
         self.install_id.clone()
     }
 
-    pub(super) fn run(&mut self, transaction: Transaction) -> Outcome {
-        let result = match transaction {
-            Transaction::Load => self.load(),
-            Transaction::SavePending { pending, metadata } => self.save_pending(&pending, &metadata),
-            Transaction::DropPending => self.delete("sealed", "pending"),
-            Transaction::SignIn { agent, tokens } => self.sign_in(&agent, &tokens),
-            Transaction::BeginRefresh { generation } => self.begin_refresh(generation),
-            Transaction::FinishRefresh { tokens } => self.finish_refresh(&tokens),
-            Transaction::AbandonRefresh => self.abandon_refresh(),
-            Transaction::Reread => self.stored_tokens().map(|tokens| Outcome::Reread { tokens }),
-            Transaction::SignOut { revoke } => self.sign_out(revoke),
-            Transaction::Revoked { revocation } => self.revoked(revocation),
-            Transaction::Remember { knowledge, snapshot, server_offset } => {
-                self.remember(&knowledge, snapshot.as_deref(), server_offset)
+    /// Carries out a transaction of the machine as one transaction of the database: whole or not at all, and alone.
+    pub(super) fn run(&mut self, transaction: &Transaction) -> Outcome {
+        let loads = matches!(transaction, Transaction::Load);
+        if loads {
+            // Perhaps the device is unlocked by now.
+            self.key.forget();
+        }
+        let mut result = Err(Fault::OtherKey);
+        for _ in 0..3 {
+            result = self.key.unlock(&self.db).and_then(|()| self.alone(|vault| vault.carry_out(transaction)));
+            match result {
+                Err(Fault::OtherKey) => self.key.forget(),
+                Err(Fault::Key(KeyFault::Invalidated)) if loads => {
+                    result = self.alone(Self::start_over);
+                    break;
+                }
+                Ok(_) | Err(_) => break,
             }
-            Transaction::SavePushToken { token } => self.save_push_token(token),
-        };
+        }
         result.unwrap_or_else(|fault| Outcome::StorageFailed { cause: fault.to_string() })
     }
 
-    // ---- keys --------------------------------------------------------------------------------------------------
-
-    /// The sealer under the vault's data key, which is made when there is none.
-    fn unlock(&mut self) -> Result<&Sealer, Fault> {
-        if self.sealer.is_none() {
-            let key = match self.fact("wrapped_key")? {
-                Some(wrapped) => self.keys.unwrap(&wrapped)?,
-                None => {
-                    let mut key = Zeroizing::new(vec![0_u8; KEY_LEN]);
-                    getrandom::fill(&mut key).map_err(|_| Fault::Random)?;
-                    let wrapped = self.keys.wrap(&key)?;
-                    // Another process may have made one meanwhile: the first one counts.
-                    self.db.execute("INSERT OR IGNORE INTO fact VALUES ('wrapped_key', ?1)", [&wrapped])?;
-                    match self.fact("wrapped_key")? {
-                        Some(stored) if stored != wrapped => self.keys.unwrap(&stored)?,
-                        Some(_) | None => key,
-                    }
-                }
-            };
-            self.sealer = Some(Sealer::new(&key, &self.install_id)?);
+    fn alone(&mut self, work: impl FnOnce(&mut Self) -> Result<Outcome, Fault>) -> Result<Outcome, Fault> {
+        // At once, not at the first write: what is read must still hold when it is written.
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        let result = work(self).and_then(|outcome| {
+            self.db.execute_batch("COMMIT")?;
+            Ok(outcome)
+        });
+        if result.is_err() && !self.db.is_autocommit() {
+            self.db.execute_batch("ROLLBACK")?;
         }
-        self.sealer.as_ref().ok_or(Fault::Corrupt)
+        result
+    }
+
+    fn carry_out(&mut self, transaction: &Transaction) -> Result<Outcome, Fault> {
+        match transaction {
+            Transaction::Load => self.load(),
+            Transaction::SavePending { pending, metadata } => self.save_pending(pending, metadata),
+            Transaction::DropPending => self.delete("pending"),
+            Transaction::SignIn { agent, tokens } => self.sign_in(agent, tokens),
+            Transaction::BeginRefresh { sign_in, generation } => self.begin_refresh(*sign_in, *generation),
+            Transaction::FinishRefresh { tokens } => self.finish_refresh(tokens),
+            Transaction::AbandonRefresh => self.abandon_refresh(),
+            Transaction::Reread => self.reread(),
+            Transaction::SignOut { of } => self.sign_out(*of),
+            Transaction::Revoked { revocation } => self.revoked(*revocation),
+            Transaction::Remember { knowledge, snapshot, server_offset } => {
+                self.remember(knowledge, snapshot.as_deref(), *server_offset)
+            }
+            Transaction::SavePushToken { token } => self.save_push_token(*token),
+        }
     }
 
     /// The key is gone for good: what it sealed is of no use, and a new key is made at the next use.
-    fn start_over(&mut self) -> Result<(), Fault> {
-        self.sealer = None;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(
+    fn start_over(&mut self) -> Result<Outcome, Fault> {
+        self.key.forget();
+        self.db.execute_batch(
             "DELETE FROM session; DELETE FROM sealed; DELETE FROM revocation; DELETE FROM refresh; DELETE FROM knowledge;
              DELETE FROM fact WHERE name = 'wrapped_key';",
         )?;
-        transaction.commit()?;
-        Ok(())
+        Ok(Outcome::Loaded { loaded: Box::new(Loaded::KeyInvalidated) })
     }
 
     // ---- reading -----------------------------------------------------------------------------------------------
 
     fn load(&mut self) -> Result<Outcome, Fault> {
         let knowledge = self.knowledge()?;
-        let loaded = match self.unlock() {
+        let loaded = match self.key.sealer(&self.db) {
             Ok(_) => Loaded::Contents(self.contents(knowledge)?),
             Err(Fault::Key(KeyFault::Unavailable)) => Loaded::KeyUnavailable { knowledge },
-            Err(Fault::Key(KeyFault::Invalidated) | Fault::Corrupt) => {
-                self.start_over()?;
-                Loaded::KeyInvalidated
-            }
             Err(fault) => return Err(fault),
         };
         Ok(Outcome::Loaded { loaded: Box::new(loaded) })
@@ -225,8 +232,7 @@ impl Vault {
     fn contents(&mut self, knowledge: Option<Knowledge>) -> Result<Contents, Fault> {
         let mut contents = Contents { knowledge, ..Contents::default() };
         let quarantined_before = self.count("quarantine")?;
-        let session = self.session().or_else(|fault| self.quarantine_session(fault))?;
-        if let Some((agent, tokens)) = session {
+        if let Some((agent, tokens)) = self.session()? {
             let snapshot = self.sealed::<Snapshot>("snapshot")?.map(Box::new);
             let unsettled = self.intent()? == Some(tokens.generation);
             contents.session = Some(StoredSession { agent, tokens, snapshot, unsettled });
@@ -245,7 +251,9 @@ impl Vault {
             self.fact("metadata")?.and_then(|value| serde_json::from_slice::<ServerMetadata>(&value).ok());
         contents.server_offset = self.fact("server_offset")?.and_then(|value| serde_json::from_slice(&value).ok());
         contents.revocations = self.revocations()?;
-        contents.quarantined = u32::try_from(self.count("quarantine")? - quarantined_before).unwrap_or(u32::MAX);
+        let quarantined = self.count("quarantine")? - quarantined_before;
+        let damaged = u32::from(std::mem::take(&mut self.was_damaged));
+        contents.quarantined = u32::try_from(quarantined).unwrap_or(u32::MAX).saturating_add(damaged);
         Ok(contents)
     }
 
@@ -276,69 +284,70 @@ impl Vault {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    /// A sealed row; one that does not open is put aside, so that it is no obstacle and support can look at it.
+    /// Puts a value aside that does not open, so that it is no obstacle and support can look at it.
+    fn quarantine(&self, place: &str, value: &[u8]) -> Result<(), Fault> {
+        self.db.execute(
+            "INSERT INTO quarantine (place, value, why) VALUES (?1, ?2, 'does not open')",
+            params![place, value],
+        )?;
+        Ok(())
+    }
+
+    /// A sealed value; `None` when there is none or it does not open.
+    fn open_value<T: DeserializeOwned>(&self, place: Place<'_>, value: &[u8]) -> Result<Option<T>, Fault> {
+        match self.key.sealer(&self.db)?.open(place, value) {
+            Ok(opened) => Ok(serde_json::from_slice(&opened).ok()),
+            Err(Unsealable) => Ok(None),
+        }
+    }
+
     fn sealed<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Fault> {
         let row: Option<Vec<u8>> =
             self.db.query_row("SELECT value FROM sealed WHERE name = ?1", [name], |row| row.get(0)).optional()?;
         let Some(row) = row else { return Ok(None) };
         let place = Place { table: "sealed", row: name, account: "", generation: 0 };
-        let opened = self.unlock()?.open(place, &row).map_err(Fault::from);
-        let parsed = opened.and_then(|value| Ok(serde_json::from_slice(&value)?));
-        match parsed {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => {
-                self.db.execute(
-                    "INSERT INTO quarantine (place, value, why) VALUES (?1, ?2, 'does not open')",
-                    params![name, row],
-                )?;
-                self.db.execute("DELETE FROM sealed WHERE name = ?1", [name])?;
-                Ok(None)
-            }
+        let value = self.open_value(place, &row)?;
+        if value.is_none() {
+            self.quarantine(name, &row)?;
+            self.db.execute("DELETE FROM sealed WHERE name = ?1", [name])?;
         }
+        Ok(value)
     }
 
     fn session(&mut self) -> Result<Option<(Identified, TokenSet)>, Fault> {
         let row = self
             .db
-            .query_row("SELECT account, generation, tokens FROM session WHERE id = 1", [], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, Vec<u8>>(2)?))
+            .query_row("SELECT account, sign_in, generation, tokens FROM session WHERE id = 1", [], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?))
             })
             .optional()?;
-        let Some((account, generation, tokens)) = row else { return Ok(None) };
-        let generation = u64::try_from(generation).map_err(|_| Fault::Corrupt)?;
+        let Some((account, sign_in, generation, tokens)) = row else { return Ok(None) };
+        let generation = from_sql(generation);
         let place = Place { table: "session", row: "tokens", account: &account, generation };
-        let opened = self.unlock()?.open(place, &tokens)?;
-        let session: SealedSession = serde_json::from_slice(&opened)?;
-        let tokens = TokenSet {
-            generation,
-            access: self.secrets.name(&session.access),
-            refresh: self.secrets.name(&session.refresh),
-            expires_at: session.expires_at,
-        };
-        Ok(Some((session.agent, tokens)))
-    }
-
-    fn quarantine_session(&mut self, fault: Fault) -> Result<Option<(Identified, TokenSet)>, Fault> {
-        if !matches!(fault, Fault::Corrupt) {
-            return Err(fault);
+        let opened = self.open_value::<SealedSession>(place, &tokens)?;
+        match opened.filter(|session| as_sql(session.sign_in.0) == sign_in) {
+            Some(SealedSession { sign_in, agent, access, refresh, expires_at }) => {
+                let (access, refresh) = (self.secrets.name(&access), self.secrets.name(&refresh));
+                Ok(Some((agent, TokenSet { sign_in, generation, access, refresh, expires_at })))
+            }
+            None => {
+                self.quarantine("session", &tokens)?;
+                self.db.execute_batch("DELETE FROM session; DELETE FROM refresh;")?;
+                Ok(None)
+            }
         }
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(
-            "INSERT INTO quarantine (place, value, why) SELECT 'session', tokens, 'does not open' FROM session;
-             DELETE FROM session; DELETE FROM refresh;",
-        )?;
-        transaction.commit()?;
-        Ok(None)
     }
 
-    fn stored_tokens(&mut self) -> Result<Option<TokenSet>, Fault> {
-        Ok(self.session()?.map(|(_, tokens)| tokens))
+    fn reread(&mut self) -> Result<Outcome, Fault> {
+        Ok(Outcome::Reread { tokens: self.session()?.map(|(_, tokens)| tokens) })
     }
 
+    /// A token that waits to be revoked; `None` when there is no such, or it does not open.
     pub(super) fn revocation(&mut self, id: RevocationId) -> Option<SecretString> {
+        self.key.unlock(&self.db).ok()?;
         let row: Vec<u8> =
             self.db.query_row("SELECT token FROM revocation WHERE id = ?1", [id.0], |row| row.get(0)).ok()?;
-        let opened = self.unlock().ok()?.open(REVOCATION, &row).ok()?;
+        let opened = self.key.sealer(&self.db).ok()?.open(REVOCATION, &row).ok()?;
         std::str::from_utf8(&opened).ok().map(SecretString::from)
     }
 
@@ -349,23 +358,39 @@ impl Vault {
         Ok(Zeroizing::new(secret.expose_secret().to_owned()))
     }
 
-    fn seal_row(&mut self, name: &str, value: &impl Serialize) -> Result<Vec<u8>, Fault> {
+    fn seal(&self, place: Place<'_>, value: &impl Serialize) -> Result<Vec<u8>, Fault> {
         let value = Zeroizing::new(serde_json::to_vec(value)?);
-        let place = Place { table: "sealed", row: name, account: "", generation: 0 };
-        Ok(self.unlock()?.seal(place, &value)?)
+        Ok(self.key.sealer(&self.db)?.seal(place, &value)?)
     }
 
-    fn seal_tokens(&mut self, agent: &Identified, tokens: &TokenSet) -> Result<Vec<u8>, Fault> {
+    fn save_sealed(&self, name: &str, value: &impl Serialize) -> Result<(), Fault> {
+        let row = self.seal(Place { table: "sealed", row: name, account: "", generation: 0 }, value)?;
+        self.db.execute("INSERT OR REPLACE INTO sealed VALUES (?1, ?2)", params![name, row])?;
+        Ok(())
+    }
+
+    fn save_fact(&self, name: &str, value: &impl Serialize) -> Result<(), Fault> {
+        let value = serde_json::to_vec(value)?;
+        self.db.execute("INSERT OR REPLACE INTO fact VALUES (?1, ?2)", params![name, value])?;
+        Ok(())
+    }
+
+    fn save_session(&self, agent: &Identified, tokens: &TokenSet) -> Result<(), Fault> {
+        let &TokenSet { sign_in, generation, access, refresh, expires_at } = tokens;
+        let account = agent.account.as_str();
         let session = SealedSession {
+            sign_in,
             agent: agent.clone(),
-            access: self.named(tokens.access)?,
-            refresh: self.named(tokens.refresh)?,
-            expires_at: tokens.expires_at,
+            access: self.named(access)?,
+            refresh: self.named(refresh)?,
+            expires_at,
         };
-        let value = Zeroizing::new(serde_json::to_vec(&session)?);
-        let place =
-            Place { table: "session", row: "tokens", account: agent.account.as_str(), generation: tokens.generation };
-        Ok(self.unlock()?.seal(place, &value)?)
+        let row = self.seal(Place { table: "session", row: "tokens", account, generation }, &session)?;
+        self.db.execute(
+            "INSERT OR REPLACE INTO session (id, account, sign_in, generation, tokens) VALUES (1, ?1, ?2, ?3, ?4)",
+            params![account, as_sql(sign_in.0), as_sql(generation), row],
+        )?;
+        Ok(())
     }
 
     fn save_pending(&mut self, pending: &PendingLogin, metadata: &ServerMetadata) -> Result<Outcome, Fault> {
@@ -377,91 +402,63 @@ impl Vault {
             hint: pending.hint.clone(),
             began_at: pending.began_at,
         };
-        let row = self.seal_row("pending", &sealed)?;
-        let metadata = serde_json::to_vec(metadata)?;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("INSERT OR REPLACE INTO sealed VALUES ('pending', ?1)", [&row])?;
-        transaction.execute("INSERT OR REPLACE INTO fact VALUES ('metadata', ?1)", [&metadata])?;
-        transaction.commit()?;
+        self.save_sealed("pending", &sealed)?;
+        self.save_fact("metadata", metadata)?;
         Ok(Outcome::Done)
     }
 
-    fn delete(&mut self, table: &str, name: &str) -> Result<Outcome, Fault> {
-        self.db.execute(&format!("DELETE FROM {table} WHERE name = ?1"), [name])?;
+    fn delete(&mut self, name: &str) -> Result<Outcome, Fault> {
+        self.db.execute("DELETE FROM sealed WHERE name = ?1", [name])?;
         Ok(Outcome::Done)
+    }
+
+    /// Forgets all that belongs to a session.
+    fn forget_session(&self) -> Result<(), Fault> {
+        self.db.execute_batch(
+            "DELETE FROM session; DELETE FROM refresh; DELETE FROM knowledge;
+             DELETE FROM sealed WHERE name IN ('pending', 'snapshot');",
+        )?;
+        Ok(())
     }
 
     fn sign_in(&mut self, agent: &Identified, tokens: &TokenSet) -> Result<Outcome, Fault> {
-        let row = self.seal_tokens(agent, tokens)?;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute(
-            "INSERT OR REPLACE INTO session (id, account, generation, tokens) VALUES (1, ?1, ?2, ?3)",
-            params![agent.account.as_str(), as_sql(tokens.generation), row],
-        )?;
-        transaction.execute_batch(
-            "DELETE FROM refresh; DELETE FROM knowledge; DELETE FROM sealed WHERE name IN ('pending', 'snapshot');",
-        )?;
-        transaction.commit()?;
+        self.forget_session()?;
+        self.save_session(agent, tokens)?;
         Ok(Outcome::Done)
     }
 
-    fn begin_refresh(&mut self, generation: Generation) -> Result<Outcome, Fault> {
+    fn begin_refresh(&mut self, sign_in: SignInId, generation: Generation) -> Result<Outcome, Fault> {
         let now = self.clock.now().mono;
-        self.unlock()?;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let stored: Option<i64> =
-            transaction.query_row("SELECT generation FROM session WHERE id = 1", [], |row| row.get(0)).optional()?;
-        match stored.map(|stored| stored.cmp(&as_sql(generation))) {
-            None => return Ok(Outcome::Reread { tokens: None }),
-            Some(std::cmp::Ordering::Greater) => {
-                drop(transaction);
-                return self.superseded();
-            }
-            Some(std::cmp::Ordering::Equal | std::cmp::Ordering::Less) => {}
+        // A refresh whose end cannot be stored must not begin: the session has to open.
+        let Some((_, stored)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
+        if stored.sign_in != sign_in || stored.generation > generation {
+            return Ok(Outcome::Superseded { tokens: stored });
         }
-        let lease: Option<(Option<String>, Option<i64>)> = transaction
+        let lease: Option<(Option<String>, Option<i64>)> = self
+            .db
             .query_row("SELECT owner, lease_until FROM refresh WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         if let Some((Some(owner), Some(until))) = lease {
-            let left = u64::try_from(until).unwrap_or(0).saturating_sub(now);
+            let left = from_sql(until).saturating_sub(now);
             // More left than a lease lasts: it was taken before a reboot.
             if !self.owner.may_take_over_from(&owner) && (1..=LEASE).contains(&left) {
                 return Ok(Outcome::LeaseHeld { for_millis: left });
             }
         }
-        transaction.execute(
+        self.db.execute(
             "INSERT OR REPLACE INTO refresh (id, owner, lease_until, intent) VALUES (1, ?1, ?2, ?3)",
-            params![self.owner.name(), as_sql(now + LEASE), as_sql(generation)],
+            params![self.owner.name(), as_sql(now.saturating_add(LEASE)), as_sql(generation)],
         )?;
-        transaction.commit()?;
         Ok(Outcome::Done)
-    }
-
-    fn superseded(&mut self) -> Result<Outcome, Fault> {
-        Ok(match self.stored_tokens()? {
-            Some(tokens) => Outcome::Superseded { tokens },
-            None => Outcome::Reread { tokens: None },
-        })
     }
 
     fn finish_refresh(&mut self, tokens: &TokenSet) -> Result<Outcome, Fault> {
         let Some((agent, stored)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
-        if stored.generation >= tokens.generation {
+        if stored.sign_in != tokens.sign_in || stored.generation >= tokens.generation {
             return Ok(Outcome::Superseded { tokens: stored });
         }
-        let row = self.seal_tokens(&agent, tokens)?;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Only over an older generation: another process may have been quicker since the read above.
-        let changed = transaction.execute(
-            "UPDATE session SET generation = ?1, tokens = ?2 WHERE id = 1 AND generation < ?1",
-            params![as_sql(tokens.generation), row],
-        )?;
-        if changed == 0 {
-            drop(transaction);
-            return self.superseded();
-        }
-        transaction.execute("DELETE FROM refresh", [])?;
-        transaction.commit()?;
+        self.save_session(&agent, tokens)?;
+        self.db.execute("DELETE FROM refresh", [])?;
         Ok(Outcome::Done)
     }
 
@@ -471,24 +468,30 @@ impl Vault {
         Ok(Outcome::Done)
     }
 
-    fn sign_out(&mut self, revoke: bool) -> Result<Outcome, Fault> {
-        let token = match (revoke, self.session()) {
-            (true, Ok(Some((_, tokens)))) => {
-                let refresh = self.named(tokens.refresh)?;
-                Some(self.unlock()?.seal(REVOCATION, refresh.as_bytes())?)
+    fn sign_out(&mut self, of: SignOutOf) -> Result<Outcome, Fault> {
+        let leave = match of {
+            SignOutOf::Whoever => {
+                // Without the key a session cannot be revoked, but it can be forgotten: it must not come back.
+                match self.session() {
+                    Ok(Some((_, tokens))) => {
+                        let refresh = self.named(tokens.refresh)?;
+                        let token = self.key.sealer(&self.db)?.seal(REVOCATION, refresh.as_bytes())?;
+                        self.db.execute("INSERT INTO revocation (token) VALUES (?1)", [token])?;
+                    }
+                    Ok(None) | Err(Fault::Key(_)) => {}
+                    Err(fault) => return Err(fault),
+                }
+                true
             }
-            // A session that does not open cannot be revoked, but it can be forgotten.
-            (_, Ok(_) | Err(_)) => None,
+            SignOutOf::Ended { sign_in } => {
+                let stored: Option<i64> =
+                    self.db.query_row("SELECT sign_in FROM session WHERE id = 1", [], |row| row.get(0)).optional()?;
+                stored.is_none_or(|stored| stored == as_sql(sign_in.0))
+            }
         };
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if let Some(token) = token {
-            transaction.execute("INSERT INTO revocation (token) VALUES (?1)", [token])?;
+        if leave {
+            self.forget_session()?;
         }
-        transaction.execute_batch(
-            "DELETE FROM session; DELETE FROM refresh; DELETE FROM knowledge;
-             DELETE FROM sealed WHERE name IN ('pending', 'snapshot');",
-        )?;
-        transaction.commit()?;
         let contents = Contents { revocations: self.revocations()?, ..Contents::default() };
         Ok(Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) })
     }
@@ -498,33 +501,37 @@ impl Vault {
         Ok(Outcome::Done)
     }
 
+    /// The newest routing counts, whichever process heard it.
     fn remember(
         &mut self,
         knowledge: &Knowledge,
         snapshot: Option<&Snapshot>,
         server_offset: Option<i64>,
     ) -> Result<Outcome, Fault> {
-        let knowledge = serde_json::to_string(knowledge)?;
-        let snapshot = snapshot.map(|snapshot| self.seal_row("snapshot", snapshot)).transpose()?;
-        let offset = server_offset.map(|offset| serde_json::to_vec(&offset)).transpose()?;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute("INSERT OR REPLACE INTO knowledge (id, value) VALUES (1, ?1)", [knowledge])?;
-        match snapshot {
-            Some(row) => transaction.execute("INSERT OR REPLACE INTO sealed VALUES ('snapshot', ?1)", [row])?,
-            None => transaction.execute("DELETE FROM sealed WHERE name = 'snapshot'", [])?,
+        let stored = self.knowledge()?.filter(|stored| stored.account == knowledge.account);
+        let knowledge = match stored {
+            Some(stored) if stored.version() > knowledge.version() => {
+                &Knowledge { routing: stored.routing, registration: stored.registration, ..knowledge.clone() }
+            }
+            Some(_) | None => knowledge,
         };
-        if let Some(offset) = offset {
-            transaction.execute("INSERT OR REPLACE INTO fact VALUES ('server_offset', ?1)", [offset])?;
+        let text = serde_json::to_string(knowledge)?;
+        self.db.execute("INSERT OR REPLACE INTO knowledge (id, value) VALUES (1, ?1)", [text])?;
+        match snapshot {
+            Some(snapshot) => self.save_sealed("snapshot", snapshot)?,
+            None => {
+                self.delete("snapshot")?;
+            }
         }
-        transaction.commit()?;
+        if let Some(offset) = server_offset {
+            self.save_fact("server_offset", &offset)?;
+        }
         Ok(Outcome::Done)
     }
 
     fn save_push_token(&mut self, token: Option<SecretRef>) -> Result<Outcome, Fault> {
-        let Some(token) = token else { return self.delete("sealed", "push_token") };
-        let value = self.named(token)?;
-        let row = self.seal_row("push_token", &value)?;
-        self.db.execute("INSERT OR REPLACE INTO sealed VALUES ('push_token', ?1)", [row])?;
+        let Some(token) = token else { return self.delete("push_token") };
+        self.save_sealed("push_token", &self.named(token)?)?;
         Ok(Outcome::Done)
     }
 }
@@ -534,6 +541,11 @@ const REVOCATION: Place<'static> = Place { table: "revocation", row: "token", ac
 /// SQLite's integers are signed; generations and clocks never come near the difference.
 fn as_sql(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Whatever stands there is a generation or a clock; what cannot be is as good as none.
+fn from_sql(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
 }
 
 #[cfg(test)]

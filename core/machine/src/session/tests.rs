@@ -775,6 +775,42 @@ fn a_save_that_finds_newer_tokens_ends_the_refresh_that_was_begun_meanwhile() {
 }
 
 #[test]
+fn a_sign_in_by_another_process_takes_the_place_of_the_session_and_is_never_overwritten() {
+    let bobs = |generation| TokenSet { sign_in: SignInId(99), expires_at: EPOCH + 9 * HOUR as i64, ..tokens(generation) };
+    let bob = Identified { account: "bob".into(), ..alice() };
+    // Found when the lease is asked for, when the new tokens are saved, when the old ones are refused.
+    for found in ["lease", "save", "refusal"] {
+        let mut phone = expired();
+        let stored = StoredSession { agent: bob.clone(), tokens: bobs(1), snapshot: None, unsettled: false };
+        phone.contents = Loaded::Contents(Contents { session: Some(stored), ..Phone::contents_of_alice() });
+        if found == "lease" {
+            phone.leases.push_back(Outcome::Superseded { tokens: bobs(1) });
+        }
+        let waiting = phone.command(Command::AccessToken);
+        match found {
+            "save" => {
+                phone.holds_storage = true;
+                phone.answer(refresh, granted(2));
+                let (effect, _) = phone.held.pop_first().unwrap();
+                phone.holds_storage = false;
+                phone.event(Event::Completed { effect, server_time: None, outcome: Outcome::Superseded { tokens: bobs(1) } });
+            }
+            "refusal" => {
+                phone.elsewhere = Some(bobs(1));
+                phone.answer(refresh, oauth_error("invalid_grant"));
+            }
+            _ => {}
+        }
+        assert!(phone.has_reply(waiting), "{found}");
+        let SessionView::SignedIn { agent, .. } = phone.view().session else { panic!("{found}: {:?}", phone.view()) };
+        assert_eq!(agent, bob, "{found}");
+        let token = phone.command(Command::AccessToken);
+        assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_001) }), "{found}");
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { .. })), 0, "{found}");
+    }
+}
+
+#[test]
 fn another_process_that_has_signed_out_is_followed() {
     let mut phone = expired();
     phone.leases.push_back(Outcome::Reread { tokens: None });
@@ -973,7 +1009,7 @@ fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
         assert_eq!(phone.view().session, SessionView::SignedOut { why: reason.into() });
         assert!(SignedOutWhy::from(reason).explain().is_some());
         assert_eq!(phone.stops(), [("c1".into(), Stopped::Because { reason: Silence::SignedOut })]);
-        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { revoke: false })), 1);
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutOf::Ended { .. } })), 1);
         phone.advance(HOUR);
         assert_eq!(phone.sent(revoke), 0);
         assert_eq!(phone.timers.len(), 0);
@@ -1014,7 +1050,7 @@ fn a_sign_out_while_the_login_is_being_stored_follows_it_into_the_vault() {
     let signed_out = phone.command(Command::SignOut);
     assert!(phone.reply_to(finished).is_err());
     let order: Vec<_> = phone.held.values().cloned().collect();
-    assert!(matches!(order[..], [Transaction::SignIn { .. }, Transaction::SignOut { revoke: true }]), "{order:?}");
+    assert!(matches!(order[..], [Transaction::SignIn { .. }, Transaction::SignOut { of: SignOutOf::Whoever }]), "{order:?}");
     phone.release_storage();
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
     assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
