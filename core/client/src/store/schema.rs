@@ -47,6 +47,10 @@ const STEPS: &[M<'static>] = &[
     ),
 ];
 
+/// How many versions there are.
+#[cfg(test)]
+pub(super) const VERSIONS: usize = STEPS.len();
+
 pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 #[cfg(test)]

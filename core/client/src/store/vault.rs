@@ -18,7 +18,7 @@ use hookswitch_machine::{
     SignOutOf, StoredSession, TokenSet, Transaction,
 };
 use hookswitch_wire::{ServerMetadata, Snapshot};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -303,7 +303,7 @@ impl Vault {
 
     fn sealed<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, Fault> {
         let row: Option<Vec<u8>> =
-            self.db.query_row("SELECT value FROM sealed WHERE name = ?1", [name], |row| row.get(0)).optional()?;
+            self.db.query_row("SELECT value FROM sealed WHERE name = ?1", [name], |row| bytes(row, 0)).optional()?;
         let Some(row) = row else { return Ok(None) };
         let place = Place { table: "sealed", row: name, account: "", generation: 0 };
         let value = self.open_value(place, &row)?;
@@ -318,7 +318,7 @@ impl Vault {
         let row = self
             .db
             .query_row("SELECT account, sign_in, generation, tokens FROM session WHERE id = 1", [], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?))
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, bytes(row, 3)?))
             })
             .optional()?;
         let Some((account, sign_in, generation, tokens)) = row else { return Ok(None) };
@@ -346,7 +346,7 @@ impl Vault {
     pub(super) fn revocation(&mut self, id: RevocationId) -> Option<SecretString> {
         self.key.unlock(&self.db).ok()?;
         let row: Vec<u8> =
-            self.db.query_row("SELECT token FROM revocation WHERE id = ?1", [id.0], |row| row.get(0)).ok()?;
+            self.db.query_row("SELECT token FROM revocation WHERE id = ?1", [id.0], |row| bytes(row, 0)).ok()?;
         let opened = self.key.sealer(&self.db).ok()?.open(REVOCATION, &row).ok()?;
         std::str::from_utf8(&opened).ok().map(SecretString::from)
     }
@@ -537,6 +537,14 @@ impl Vault {
 }
 
 const REVOCATION: Place<'static> = Place { table: "revocation", row: "token", account: "", generation: 0 };
+
+/// The bytes of a column, whatever somebody has made of its type.
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    })
+}
 
 /// SQLite's integers are signed; generations and clocks never come near the difference.
 fn as_sql(number: u64) -> i64 {

@@ -1,1 +1,785 @@
+//! What the vault promises. Two handles on one folder stand for two processes.
 
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use hookswitch_machine::{
+    Mono, Timestamp,
+    ring::{Registration, Routing},
+};
+use hookswitch_wire::{Effective, Version};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::{super::schema, *};
+
+// ---- a device ------------------------------------------------------------------------------------------------------
+
+/// A device: a folder, a clock and a key store, which any number of processes share.
+struct Device {
+    folder: TempDir,
+    mono: Arc<AtomicU64>,
+    keys: Arc<Keys>,
+}
+
+struct HandClock(Arc<AtomicU64>);
+
+#[async_trait]
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp { wall: 0, mono: self.0.load(Ordering::Relaxed) }
+    }
+
+    async fn sleep_until(&self, _: Mono) {
+        std::future::pending().await
+    }
+}
+
+/// A key store that may say no. It "wraps" by a mask, so that what it wrapped before an invalidation stays useless.
+#[derive(Default)]
+struct Keys(Mutex<(u8, Option<KeyFault>)>);
+
+impl Keys {
+    fn say(&self, fault: Option<KeyFault>) {
+        self.0.lock().unwrap().1 = fault;
+    }
+
+    fn invalidate(&self) {
+        self.0.lock().unwrap().0 += 1;
+    }
+}
+
+impl KeyProvider for Keys {
+    fn wrap(&self, key: &[u8]) -> Result<Vec<u8>, KeyFault> {
+        let (mask, fault) = self.0.lock().unwrap().clone();
+        match fault {
+            Some(fault) => Err(fault),
+            None => Ok([&[mask], key].concat().iter().map(|byte| byte ^ 0x5a).collect()),
+        }
+    }
+
+    fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
+        let (mask, fault) = self.0.lock().unwrap().clone();
+        let open: Vec<u8> = wrapped.iter().map(|byte| byte ^ 0x5a).collect();
+        match fault {
+            Some(fault) => Err(fault),
+            None if open.first() == Some(&mask) => Ok(open[1..].to_vec().into()),
+            None => Err(KeyFault::Invalidated),
+        }
+    }
+}
+
+impl Device {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), mono: Arc::new(AtomicU64::new(1_000)), keys: Arc::default() }
+    }
+
+    fn process(&self, name: &str) -> Process {
+        self.try_process(name).unwrap()
+    }
+
+    fn try_process(&self, name: &str) -> Result<Process, Fault> {
+        let secrets = Arc::new(Secrets::default());
+        let keys = Arc::clone(&self.keys) as Arc<dyn KeyProvider>;
+        let clock = Arc::new(HandClock(Arc::clone(&self.mono)));
+        let vault = Vault::open(self.folder.path(), name, keys, clock, Arc::clone(&secrets))?;
+        Ok(Process { vault, secrets })
+    }
+
+    fn pass(&self, millis: u64) {
+        self.mono.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("vault.sqlite")
+    }
+
+    /// Whoever has the file in hand.
+    fn sql(&self, sql: &str) {
+        Connection::open(self.file()).unwrap().execute_batch(sql).unwrap();
+    }
+}
+
+/// A process: a vault, and names for secrets that mean nothing elsewhere.
+struct Process {
+    vault: Vault,
+    secrets: Arc<Secrets>,
+}
+
+fn agent(name: &str) -> Identified {
+    Identified { account: name.into(), email: Some(format!("{name}@acme.example")), name: None }
+}
+
+impl Process {
+    fn tokens(&self, sign_in: u64, generation: Generation, what: &str) -> TokenSet {
+        TokenSet {
+            sign_in: SignInId(sign_in),
+            generation,
+            access: self.secrets.name(&format!("access-{what}")),
+            refresh: self.secrets.name(&format!("refresh-{what}")),
+            expires_at: 42,
+        }
+    }
+
+    fn signs_in(&mut self, who: &str, sign_in: u64) {
+        let tokens = self.tokens(sign_in, 1, &format!("{sign_in}-1"));
+        assert_eq!(self.vault.run(&Transaction::SignIn { agent: agent(who), tokens }), Outcome::Done);
+    }
+
+    fn begins(&mut self, sign_in: u64, generation: Generation) -> Outcome {
+        self.vault.run(&Transaction::BeginRefresh { sign_in: SignInId(sign_in), generation })
+    }
+
+    fn finishes(&mut self, sign_in: u64, generation: Generation) -> Outcome {
+        let tokens = self.tokens(sign_in, generation, &format!("{sign_in}-{generation}"));
+        self.vault.run(&Transaction::FinishRefresh { tokens })
+    }
+
+    fn loads(&mut self) -> Loaded {
+        match self.vault.run(&Transaction::Load) {
+            Outcome::Loaded { loaded } => *loaded,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn contents(&mut self) -> Contents {
+        match self.loads() {
+            Loaded::Contents(contents) => contents,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn secret(&self, name: SecretRef) -> String {
+        self.secrets.get(name).unwrap().expose_secret().to_owned()
+    }
+
+    /// Whose session is stored, and which refresh token.
+    fn stored(&mut self) -> Option<(String, Generation, String)> {
+        let session = self.contents().session?;
+        let refresh = self.secret(session.tokens.refresh);
+        Some((session.agent.account.as_str().to_owned(), session.tokens.generation, refresh))
+    }
+}
+
+fn stored(who: &str, generation: Generation, what: &str) -> Option<(String, Generation, String)> {
+    Some((who.to_owned(), generation, format!("refresh-{what}")))
+}
+
+fn pending(process: &Process) -> PendingLogin {
+    let name = |what: &str| process.secrets.name(what);
+    PendingLogin {
+        redirect_uri: "dev.hookswitch.agent:/callback".into(),
+        state: name("the-state"),
+        nonce: name("the-nonce"),
+        verifier: name("the-verifier"),
+        hint: Some("alice@acme.example".into()),
+        began_at: 7,
+        began_mono: Some(9),
+    }
+}
+
+fn metadata() -> ServerMetadata {
+    serde_json::from_value(serde_json::json!({
+        "issuer": "https://id.example",
+        "authorization_endpoint": "https://id.example/authorize",
+        "token_endpoint": "https://id.example/token",
+        "revocation_endpoint": "https://id.example/revoke",
+        "jwks_uri": "https://id.example/jwks",
+        "response_types_supported": ["code"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true
+    }))
+    .unwrap()
+}
+
+fn knowledge(account: &str, rev: u64, forwarding_on: bool) -> Knowledge {
+    let routing = Routing { version: Version::new(1, rev), forwarding_on, effective: Effective::Available };
+    Knowledge {
+        account: Some(account.into()),
+        routing: Some(routing),
+        registration: Registration::Registered,
+        calls: vec![],
+    }
+}
+
+// ---- sessions ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn what_is_kept_is_there_in_the_next_process() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    assert_eq!(app.contents(), Contents::default());
+    app.vault.run(&Transaction::SavePending { pending: pending(&app), metadata: metadata() });
+    drop(app);
+
+    let mut app = device.process("app");
+    let contents = app.contents();
+    let kept = contents.pending.unwrap();
+    assert_eq!((kept.began_at, kept.began_mono), (7, None), "the monotonic clock means nothing here");
+    assert_eq!(
+        [kept.state, kept.nonce, kept.verifier].map(|name| app.secret(name)),
+        ["the-state", "the-nonce", "the-verifier"]
+    );
+    assert_eq!(contents.metadata, Some(metadata()));
+
+    app.signs_in("alice", 1);
+    let push_token = Some(app.secrets.name("push"));
+    app.vault.run(&Transaction::SavePushToken { token: push_token });
+    let remember =
+        Transaction::Remember { knowledge: knowledge("alice", 3, true), snapshot: None, server_offset: Some(-5) };
+    app.vault.run(&remember);
+    let mut extension = device.process("extension");
+    assert_eq!(extension.stored(), stored("alice", 1, "1-1"));
+    let contents = extension.contents();
+    assert_eq!(contents.pending, None, "a sign-in forgets the pending login");
+    assert_eq!(contents.knowledge, Some(knowledge("alice", 3, true)));
+    assert_eq!((contents.server_offset, contents.quarantined), (Some(-5), 0));
+    assert_eq!(extension.secret(contents.push_token.unwrap()), "push");
+    assert_eq!(extension.vault.install_id(), app.vault.install_id());
+}
+
+#[test]
+fn the_newest_routing_counts_whichever_process_heard_it() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    let remember = |process: &mut Process, knowledge| {
+        process.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset: None })
+    };
+    remember(&mut app, knowledge("alice", 5, true));
+    remember(&mut extension, knowledge("alice", 4, false));
+    assert_eq!(app.contents().knowledge, Some(knowledge("alice", 5, true)));
+    remember(&mut extension, knowledge("alice", 6, false));
+    assert_eq!(app.contents().knowledge, Some(knowledge("alice", 6, false)));
+    remember(&mut extension, knowledge("bob", 1, true));
+    assert_eq!(app.contents().knowledge, Some(knowledge("bob", 1, true)), "another agent begins anew");
+}
+
+// ---- refresh -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn one_process_at_a_time_refreshes_and_the_others_use_what_it_got() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    app.signs_in("alice", 1);
+    assert_eq!(app.begins(1, 1), Outcome::Done);
+    assert_eq!(extension.begins(1, 1), Outcome::LeaseHeld { for_millis: LEASE });
+    device.pass(10_000);
+    assert_eq!(extension.begins(1, 1), Outcome::LeaseHeld { for_millis: LEASE - 10_000 });
+    assert_eq!(app.finishes(1, 2), Outcome::Done);
+    let Outcome::Superseded { tokens } = extension.begins(1, 1) else { panic!("not superseded") };
+    assert_eq!((tokens.generation, extension.secret(tokens.refresh).as_str()), (2, "refresh-1-2"));
+    assert_eq!(extension.begins(1, 2), Outcome::Done, "the lease ended with the refresh");
+}
+
+#[test]
+fn a_lease_ends_by_its_deadline_by_a_reboot_and_by_being_given_back() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    app.signs_in("alice", 1);
+    app.begins(1, 1);
+    device.pass(LEASE);
+    assert_eq!(extension.begins(1, 1), Outcome::Done, "deadline");
+    device.mono.store(5, Ordering::Relaxed);
+    assert_eq!(app.begins(1, 1), Outcome::Done, "reboot: more is left than a lease lasts");
+    assert!(matches!(extension.begins(1, 1), Outcome::LeaseHeld { .. }));
+    app.vault.run(&Transaction::AbandonRefresh);
+    assert_eq!(extension.begins(1, 1), Outcome::Done, "given back");
+    app.vault.run(&Transaction::AbandonRefresh);
+    assert!(matches!(app.begins(1, 1), Outcome::LeaseHeld { .. }), "nobody gives back what another holds");
+}
+
+#[test]
+fn the_lease_of_a_dead_process_is_taken_over_at_once_and_its_intent_is_told() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    assert!(!app.contents().session.unwrap().unsettled);
+    app.begins(1, 1);
+    drop(app);
+    let mut extension = device.process("extension");
+    assert!(matches!(extension.begins(1, 1), Outcome::LeaseHeld { .. }), "the app may be asleep");
+    let mut app = device.process("app");
+    assert!(app.contents().session.unwrap().unsettled);
+    assert_eq!(app.begins(1, 1), Outcome::Done);
+    assert_eq!(app.finishes(1, 2), Outcome::Done);
+    assert!(!app.contents().session.unwrap().unsettled);
+}
+
+#[test]
+fn the_intent_outlives_a_refresh_that_came_to_nothing() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    app.begins(1, 1);
+    app.vault.run(&Transaction::AbandonRefresh);
+    drop(app);
+    assert!(device.process("app").contents().session.unwrap().unsettled, "the answer may have been lost");
+}
+
+#[test]
+fn who_wakes_up_after_another_has_refreshed_overwrites_nothing() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    app.signs_in("alice", 1);
+    app.begins(1, 1);
+    device.pass(LEASE);
+    extension.begins(1, 1);
+    extension.finishes(1, 2);
+    let late = app.tokens(1, 2, "late");
+    let Outcome::Superseded { tokens } = app.vault.run(&Transaction::FinishRefresh { tokens: late }) else { panic!() };
+    assert_eq!(app.secret(tokens.refresh), "refresh-1-2");
+    assert_eq!(extension.stored(), stored("alice", 1 + 1, "1-2"));
+}
+
+#[test]
+fn a_refresh_of_an_old_session_never_touches_a_new_sign_in() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    app.signs_in("alice", 1);
+    app.begins(1, 1);
+    extension.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    extension.signs_in("bob", 2);
+    assert!(matches!(app.finishes(1, 9), Outcome::Superseded { .. }));
+    assert!(matches!(app.begins(1, 9), Outcome::Superseded { .. }));
+    let ended = SignOutOf::Ended { sign_in: SignInId(1) };
+    app.vault.run(&Transaction::SignOut { of: ended });
+    assert_eq!(extension.stored(), stored("bob", 1, "2-1"));
+}
+
+// ---- sign-out ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_sign_out_queues_the_refresh_token_until_it_is_revoked() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    app.vault.run(&Transaction::SavePending { pending: pending(&app), metadata: metadata() });
+    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    assert!(matches!(app.begins(1, 1), Outcome::Reread { tokens: None }));
+    app.signs_in("alice", 2);
+    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    drop(app);
+
+    let mut app = device.process("app");
+    let contents = app.contents();
+    assert_eq!((contents.session, contents.pending), (None, None));
+    let tokens: Vec<String> =
+        contents.revocations.iter().map(|id| app.vault.revocation(*id).unwrap().expose_secret().to_owned()).collect();
+    assert_eq!(tokens, ["refresh-1-1", "refresh-2-1"]);
+    for revocation in contents.revocations {
+        app.vault.run(&Transaction::Revoked { revocation });
+        assert!(app.vault.revocation(revocation).is_none());
+    }
+    assert_eq!(app.contents().revocations, []);
+}
+
+#[test]
+fn a_session_that_the_server_ended_is_forgotten_and_not_revoked() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    app.vault.run(&Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(1) } });
+    let contents = app.contents();
+    assert_eq!((contents.session, contents.revocations), (None, vec![]));
+}
+
+// ---- keys ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn before_the_first_unlock_the_ring_rule_has_its_knowledge_and_nothing_is_lost() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    let remember =
+        |rev| Transaction::Remember { knowledge: knowledge("alice", rev, true), snapshot: None, server_offset: None };
+    app.vault.run(&remember(3));
+    drop(app);
+    device.keys.say(Some(KeyFault::Unavailable));
+    let mut app = device.process("app");
+    assert_eq!(app.loads(), Loaded::KeyUnavailable { knowledge: Some(knowledge("alice", 3, true)) });
+    assert_eq!(app.vault.run(&remember(4)), Outcome::Done, "a push before the unlock is remembered");
+    assert!(matches!(app.begins(1, 1), Outcome::StorageFailed { .. }));
+    device.keys.say(None);
+    assert_eq!(app.stored(), stored("alice", 1, "1-1"));
+}
+
+#[test]
+fn a_key_store_that_fails_for_now_loses_nothing() {
+    let device = Device::new();
+    device.process("app").signs_in("alice", 1);
+    let mut app = device.process("app");
+    device.keys.say(Some(KeyFault::Failed("busy".into())));
+    assert!(matches!(app.vault.run(&Transaction::Load), Outcome::StorageFailed { cause } if cause.contains("busy")));
+    device.keys.say(None);
+    assert_eq!(app.stored(), stored("alice", 1, "1-1"));
+}
+
+#[test]
+fn a_key_that_is_gone_for_good_ends_the_session_once_and_the_next_sign_in_works() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    drop(app);
+    device.keys.invalidate();
+    let mut app = device.process("app");
+    assert_eq!(app.loads(), Loaded::KeyInvalidated);
+    assert_eq!(app.contents(), Contents::default());
+    app.signs_in("alice", 2);
+    drop(app);
+    assert_eq!(device.process("app").stored(), stored("alice", 1, "2-1"));
+}
+
+#[test]
+fn a_process_that_still_has_the_old_key_in_memory_notices_that_another_one_began_anew() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    extension.signs_in("alice", 1);
+    device.keys.invalidate();
+    assert_eq!(app.loads(), Loaded::KeyInvalidated);
+    app.signs_in("alice", 2);
+    assert!(matches!(extension.begins(1, 1), Outcome::Superseded { .. }));
+    assert_eq!(extension.finishes(2, 2), Outcome::Done);
+    assert_eq!(app.stored(), stored("alice", 2, "2-2"));
+}
+
+// ---- damage --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_damaged_value_is_put_aside_and_the_others_are_kept() {
+    for (table, what) in [("session", "tokens"), ("sealed", "value")] {
+        let device = Device::new();
+        let mut app = device.process("app");
+        app.signs_in("alice", 1);
+        let push_token = Some(app.secrets.name("push"));
+        app.vault.run(&Transaction::SavePushToken { token: push_token });
+        drop(app);
+        device.sql(&format!("UPDATE {table} SET {what} = substr({what}, 1, length({what}) - 1) || x'00'"));
+        let mut app = device.process("app");
+        let contents = app.contents();
+        assert_eq!(contents.quarantined, 1, "{table}");
+        assert_eq!(
+            (contents.session.is_none(), contents.push_token.is_none()),
+            (table == "session", table == "sealed")
+        );
+        assert_eq!(app.contents().quarantined, 0, "told once");
+        app.signs_in("bob", 2);
+        assert_eq!(app.stored(), stored("bob", 1, "2-1"));
+    }
+}
+
+#[test]
+fn sealed_values_do_not_open_in_another_place_generation_or_sign_in() {
+    for swap in [
+        "UPDATE session SET tokens = (SELECT value FROM sealed WHERE name = 'pending')",
+        "UPDATE sealed SET value = (SELECT tokens FROM session)",
+        "UPDATE session SET generation = 2",
+        "UPDATE session SET account = 'bob'",
+        "UPDATE session SET sign_in = 7",
+    ] {
+        let device = Device::new();
+        let mut app = device.process("app");
+        app.signs_in("alice", 1);
+        app.vault.run(&Transaction::SavePending { pending: pending(&app), metadata: metadata() });
+        device.sql(swap);
+        assert_eq!(device.process("app").contents().quarantined, 1, "{swap}");
+    }
+}
+
+#[test]
+fn a_token_in_the_queue_that_does_not_open_is_no_obstacle() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    device.sql("UPDATE revocation SET token = x'00'");
+    let [revocation] = app.contents().revocations[..] else { panic!() };
+    assert!(app.vault.revocation(revocation).is_none());
+}
+
+#[test]
+fn a_file_that_is_no_vault_is_put_aside_and_a_new_one_is_made() {
+    for damage in ["no database", "truncated", "a page of noise"] {
+        let device = Device::new();
+        let mut app = device.process("app");
+        app.signs_in("alice", 1);
+        let install_id = app.vault.install_id();
+        drop(app);
+        let whole = fs::read(device.file()).unwrap();
+        let damaged = match damage {
+            "no database" => b"this is not a database, whatever its name says".to_vec(),
+            "truncated" => whole[..whole.len() / 2].to_vec(),
+            _ => whole.iter().enumerate().map(|(at, byte)| if at > 4_200 { byte ^ 0x55 } else { *byte }).collect(),
+        };
+        fs::write(device.file(), damaged).unwrap();
+        let mut app = device.process("app");
+        let contents = app.contents();
+        assert_eq!((contents.session, contents.quarantined), (None, 1), "{damage}");
+        assert_ne!(app.vault.install_id(), install_id, "{damage}: what was sealed before is of no use");
+        assert!(device.folder.path().join("vault.damaged.sqlite").exists());
+        app.signs_in("alice", 2);
+        drop(app);
+        assert_eq!(device.process("app").stored(), stored("alice", 1, "2-1"), "{damage}");
+    }
+}
+
+#[test]
+fn a_vault_of_a_newer_app_is_left_alone() {
+    let device = Device::new();
+    device.process("app").signs_in("alice", 1);
+    device.sql("PRAGMA user_version = 99");
+    let before = fs::read(device.file()).unwrap();
+    let fault = device.try_process("app").err().unwrap();
+    assert!(fault.to_string().contains("newer version"), "{fault}");
+    assert_eq!(fs::read(device.file()).unwrap(), before);
+}
+
+#[test]
+fn a_vault_of_each_earlier_version_is_read_by_this_one() {
+    for version in 1..=schema::VERSIONS {
+        let device = Device::new();
+        let mut db = Connection::open(device.file()).unwrap();
+        schema::MIGRATIONS.to_version(&mut db, version).unwrap();
+        drop(db);
+        let mut app = device.process("app");
+        // What an older app would have sealed: the same, but for the columns of later versions.
+        app.signs_in("alice", 0);
+        assert_eq!(app.stored(), stored("alice", 1, "0-1"), "version {version}");
+    }
+}
+
+#[test]
+fn storage_that_cannot_be_written_is_a_clear_error() {
+    let device = Device::new();
+    fs::write(device.folder.path().join("not a folder"), "").unwrap();
+    let secrets = Arc::new(Secrets::default());
+    let clock = Arc::new(HandClock(Arc::default()));
+    let keys = Arc::new(Keys::default());
+    let folder = device.folder.path().join("not a folder");
+    assert!(matches!(Vault::open(&folder, "app", keys, clock, secrets), Err(Fault::Io(_))));
+}
+
+// ---- secrets -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn no_secret_is_in_the_clear_in_any_file() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.vault.run(&Transaction::SavePending { pending: pending(&app), metadata: metadata() });
+    app.signs_in("alice", 1);
+    for generation in 1..20 {
+        app.begins(1, generation);
+        app.finishes(1, generation + 1);
+    }
+    let push_token = Some(app.secrets.name("the-push-token"));
+    app.vault.run(&Transaction::SavePushToken { token: push_token });
+    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    app.signs_in("alice", 2);
+    let mut searched = 0;
+    for entry in fs::read_dir(device.folder.path()).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        searched += bytes.len();
+        for secret in
+            ["access-", "refresh-1", "refresh-2", "the-state", "the-nonce", "the-verifier", "the-push-token", "alice@"]
+        {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is in the clear");
+        }
+    }
+    assert!(searched > 50_000, "database and write-ahead log were searched");
+}
+
+// ---- any sequence --------------------------------------------------------------------------------------------------
+
+/// What one of the processes does.
+#[derive(Clone, Debug)]
+enum Act {
+    SignIn {
+        who: bool,
+    },
+    Begin,
+    Finish,
+    Abandon,
+    SignOut,
+    Ended,
+    Reread,
+    /// The process is killed and started again.
+    Restart,
+    Pass(u64),
+}
+
+/// What a process believes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mind {
+    session: Option<(u64, Generation)>,
+    /// It was told that it may refresh, and has not said how that ended.
+    holds: bool,
+}
+
+/// The vault as it should be.
+#[derive(Debug, Default)]
+struct Model {
+    /// Sign-in and generation.
+    session: Option<(u64, Generation)>,
+    /// Whose lease, and until when.
+    lease: Option<(usize, u64)>,
+    intent: Option<Generation>,
+    revocations: usize,
+    sign_ins: u64,
+    now: u64,
+}
+
+impl Model {
+    /// What the vault should answer to a process that wants to refresh.
+    fn begin(&mut self, me: usize, (sign_in, generation): (u64, Generation)) -> &'static str {
+        match self.session {
+            None => "gone",
+            Some((stored, newest)) if stored != sign_in || newest > generation => "superseded",
+            Some(_) => match self.lease {
+                Some((holder, until)) if holder != me && until > self.now => "held",
+                Some(_) | None => {
+                    self.lease = Some((me, self.now + LEASE));
+                    self.intent = Some(generation);
+                    "done"
+                }
+            },
+        }
+    }
+
+    fn finish(&mut self, (sign_in, generation): (u64, Generation)) -> &'static str {
+        match self.session {
+            None => "gone",
+            Some((stored, newest)) if stored != sign_in || newest >= generation => "superseded",
+            Some(_) => {
+                self.session = Some((sign_in, generation));
+                (self.lease, self.intent) = (None, None);
+                "done"
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        (self.session, self.lease, self.intent) = (None, None, None);
+    }
+}
+
+fn name_of(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Superseded { .. } => "superseded",
+        Outcome::LeaseHeld { .. } => "held",
+        Outcome::Reread { tokens: None } => "gone",
+        other => panic!("{other:?}"),
+    }
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        2 => any::<bool>().prop_map(|who| Act::SignIn { who }),
+        6 => Just(Act::Begin),
+        5 => Just(Act::Finish),
+        1 => Just(Act::Abandon),
+        1 => Just(Act::SignOut),
+        1 => Just(Act::Ended),
+        3 => Just(Act::Reread),
+        2 => Just(Act::Restart),
+        2 => (0..2 * LEASE).prop_map(Act::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Three processes on one vault do anything in any order; the vault answers as the model says, and holds what it says.
+    #[test]
+    fn the_vault_does_what_a_model_of_it_does(story in prop::collection::vec((0_usize..3, act()), 1..60)) {
+        let device = Device::new();
+        let names = ["app", "extension", "widget"];
+        let mut processes: Vec<Process> = names.iter().map(|name| device.process(name)).collect();
+        let mut minds = [Mind::default(); 3];
+        let mut model = Model::default();
+        for (me, act) in story {
+            let process = &mut processes[me];
+            match act {
+                Act::SignIn { who } => {
+                    model.sign_ins += 1;
+                    process.signs_in(if who { "alice" } else { "bob" }, model.sign_ins);
+                    model.forget();
+                    model.session = Some((model.sign_ins, 1));
+                    minds[me] = Mind { session: model.session, holds: false };
+                }
+                Act::Begin => {
+                    if let Some(mine) = minds[me].session {
+                        let outcome = process.begins(mine.0, mine.1);
+                        prop_assert_eq!(name_of(&outcome), model.begin(me, mine));
+                        minds[me].holds = outcome == Outcome::Done;
+                    }
+                }
+                Act::Finish => {
+                    if let (Some((sign_in, generation)), true) = (minds[me].session, minds[me].holds) {
+                        let outcome = process.finishes(sign_in, generation + 1);
+                        prop_assert_eq!(name_of(&outcome), model.finish((sign_in, generation + 1)));
+                        minds[me].holds = false;
+                        if outcome == Outcome::Done {
+                            minds[me].session = Some((sign_in, generation + 1));
+                        }
+                    }
+                }
+                Act::Abandon => {
+                    process.vault.run(&Transaction::AbandonRefresh);
+                    model.lease = model.lease.filter(|(holder, _)| *holder != me);
+                    minds[me].holds = false;
+                }
+                Act::SignOut => {
+                    process.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+                    model.revocations += usize::from(model.session.is_some());
+                    model.forget();
+                    minds[me] = Mind::default();
+                }
+                Act::Ended => {
+                    if let Some((sign_in, _)) = minds[me].session {
+                        process.vault.run(&Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(sign_in) } });
+                        if model.session.is_none_or(|(stored, _)| stored == sign_in) {
+                            model.forget();
+                        }
+                        minds[me] = Mind::default();
+                    }
+                }
+                Act::Reread => {
+                    let Outcome::Reread { tokens } = process.vault.run(&Transaction::Reread) else { panic!() };
+                    minds[me].session = tokens.map(|tokens| (tokens.sign_in.0, tokens.generation));
+                    minds[me].holds = false;
+                    prop_assert_eq!(minds[me].session, model.session);
+                }
+                Act::Restart => {
+                    processes[me] = device.process(names[me]);
+                    // Its lease is its successor's; for the others, it may be asleep.
+                    let contents = processes[me].contents();
+                    let session = contents.session.as_ref();
+                    minds[me] = Mind {
+                        session: session.map(|session| (session.tokens.sign_in.0, session.tokens.generation)),
+                        holds: false,
+                    };
+                    prop_assert_eq!(minds[me].session, model.session);
+                    let unsettled = session.is_some_and(|session| session.unsettled);
+                    prop_assert_eq!(unsettled, model.session.is_some_and(|(_, newest)| model.intent == Some(newest)));
+                    prop_assert_eq!((contents.revocations.len(), contents.quarantined), (model.revocations, 0));
+                }
+                Act::Pass(millis) => {
+                    device.pass(millis);
+                    model.now += millis;
+                }
+            }
+            if let Some((sign_in, generation)) = model.session {
+                let stored = processes[0].stored().map(|(_, _, refresh)| refresh);
+                prop_assert_eq!(stored, Some(format!("refresh-{sign_in}-{generation}")));
+            }
+        }
+    }
+}
