@@ -776,7 +776,8 @@ fn a_save_that_finds_newer_tokens_ends_the_refresh_that_was_begun_meanwhile() {
 
 #[test]
 fn a_sign_in_by_another_process_takes_the_place_of_the_session_and_is_never_overwritten() {
-    let bobs = |generation| TokenSet { sign_in: SignInId(99), expires_at: EPOCH + 9 * HOUR as i64, ..tokens(generation) };
+    let bobs =
+        |generation| TokenSet { sign_in: SignInId(99), expires_at: EPOCH + 9 * HOUR as i64, ..tokens(generation) };
     let bob = Identified { account: "bob".into(), ..alice() };
     // Found when the lease is asked for, when the new tokens are saved, when the old ones are refused.
     for found in ["lease", "save", "refusal"] {
@@ -793,7 +794,11 @@ fn a_sign_in_by_another_process_takes_the_place_of_the_session_and_is_never_over
                 phone.answer(refresh, granted(2));
                 let (effect, _) = phone.held.pop_first().unwrap();
                 phone.holds_storage = false;
-                phone.event(Event::Completed { effect, server_time: None, outcome: Outcome::Superseded { tokens: bobs(1) } });
+                phone.event(Event::Completed {
+                    effect,
+                    server_time: None,
+                    outcome: Outcome::Superseded { tokens: bobs(1) },
+                });
             }
             "refusal" => {
                 phone.elsewhere = Some(bobs(1));
@@ -1050,7 +1055,10 @@ fn a_sign_out_while_the_login_is_being_stored_follows_it_into_the_vault() {
     let signed_out = phone.command(Command::SignOut);
     assert!(phone.reply_to(finished).is_err());
     let order: Vec<_> = phone.held.values().cloned().collect();
-    assert!(matches!(order[..], [Transaction::SignIn { .. }, Transaction::SignOut { of: SignOutOf::Whoever }]), "{order:?}");
+    assert!(
+        matches!(order[..], [Transaction::SignIn { .. }, Transaction::SignOut { of: SignOutOf::Whoever }]),
+        "{order:?}"
+    );
     phone.release_storage();
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
     assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });

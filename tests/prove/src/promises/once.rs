@@ -46,7 +46,7 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
         let cost = received(&house)? - before;
         posts += cost;
         if cost != 1 {
-            short.push(format!("round {round}: {cost} requests"));
+            short.push(format!("round {round}: {cost} requests ({})", kept(&processes, round).await));
         }
         if tokens.len() != 1 {
             short.push(format!("round {round}: {} different tokens", tokens.len()));
@@ -60,6 +60,15 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
     let figure =
         format!("{rounds} expiries x {PROCESSES} processes x {TASKS} tasks: {posts} POSTs, {refusals} invalid_grant");
     Ok(Report::new(Promise::Once, size, figure, short))
+}
+
+/// Where the transcripts of a round are for whoever looks into it.
+async fn kept(processes: &[Process], round: usize) -> String {
+    let mut names = Vec::new();
+    for process in processes {
+        names.push(process.keep_transcript(round).await);
+    }
+    names.join(" ")
 }
 
 fn received(house: &House) -> Result<u64, Trouble> {
