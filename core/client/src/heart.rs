@@ -147,7 +147,9 @@ impl Heart {
     }
 
     pub(crate) fn transcript(&self) -> String {
-        self.lock().transcript.text()
+        // Written out of the lock: it is long, and a push may come.
+        let transcript = self.lock().transcript.clone();
+        transcript.text()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Beating> {
@@ -156,18 +158,19 @@ impl Heart {
 }
 
 /// The last steps, and the state before them. Written out, and stripped of personal data, only when somebody asks.
+#[derive(Clone)]
 struct Transcript {
-    before: State,
-    entries: Vec<Entry>,
+    before: Arc<State>,
+    entries: Vec<Arc<Entry>>,
 }
 
 impl Transcript {
     fn new(state: &State) -> Self {
-        Self { before: state.clone(), entries: Vec::new() }
+        Self { before: Arc::new(state.clone()), entries: Vec::new() }
     }
 
     fn record(&mut self, entry: Entry, after: &State) {
-        self.entries.push(entry);
+        self.entries.push(Arc::new(entry));
         if self.entries.len() >= TRANSCRIPT_LINES {
             *self = Self::new(after);
         }

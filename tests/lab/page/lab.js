@@ -563,7 +563,8 @@ function updateDecision(element, phone, call) {
   attribute(element, "data-testid", `decision-${phone.key}`);
   text(title, phone.name);
   const rings = decision ? decision.verdict === "ring" : device?.outcome === "rings";
-  const lamp = rings ? "ring" : "silent";
+  const over = call.state !== "ringing";
+  const lamp = !rings ? "silent" : over ? "rest" : "ring";
   attribute(element, "data-verdict", decision?.verdict ?? (rings ? "ring" : "silence"));
   attribute(element, "data-lamp", lamp);
 
@@ -572,7 +573,7 @@ function updateDecision(element, phone, call) {
   show(inputs.previousElementSibling, known.length > 0);
   list(inputs, known, ([name]) => name, () => make("div", {}, make("dt"), " ", make("dd")), (row, [name, value]) => {
     text(row.firstChild, name);
-    text(row.lastChild, value);
+    text(row.lastChild, value.replace(/(\d)-(\d)/g, "$1\u2011$2")); // a version is one word
     attribute(row, "data-fired", decision && firedBy(decision.rule, name, value) ? "true" : null);
   });
 
@@ -581,7 +582,7 @@ function updateDecision(element, phone, call) {
   text(rule.lastChild, decision ? decision.rule : "on the server");
   attribute(did.firstChild.firstChild, "d", LAMP[lamp]);
   const pushed = decision || rings;
-  text(did.children[1], rings ? "Rings" : "Stays silent");
+  text(did.children[1], rings ? (over ? "Rang" : "Rings") : over ? "Stayed silent" : "Stays silent");
   text(did.children[2], decision?.platform ?? (pushed ? "" : "The server sent it no push."));
   text(explanation, decision?.explanation ?? "");
   show(explanation, decision?.explanation);

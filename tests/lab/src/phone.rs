@@ -300,7 +300,12 @@ async fn note_stops(
     mut stops: broadcast::Receiver<hookswitch::StopRinging>,
     timeline: Arc<Timeline>,
 ) {
-    while let Ok(stop) = stops.recv().await {
+    loop {
+        let stop = match stops.recv().await {
+            Ok(stop) => stop,
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
         let why = match stop.why {
             Stopped::Because { reason } => reason.explain().trim_start_matches("Silent: ").to_owned(),
             Stopped::AnsweredHere => "it was answered here.".into(),
