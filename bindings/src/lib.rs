@@ -23,6 +23,11 @@ use hookswitch::{
 };
 use tokio::runtime::Runtime;
 
+/// Memory is wiped when it is freed: secrets pass through buffers of HTTP, TLS and JSON that are not ours to wipe. What
+/// remains in a core dump after the sign-out is measured by `prove canary`.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 uniffi::setup_scaffolding!("hookswitch");
 
 /// Why a call failed, named by what the app should do next. `why` is for a person and for the log.

@@ -12,8 +12,8 @@ use std::{
 };
 
 use hookswitch_machine::{
-    Command, CommandId, Decision, Effect, Entry, Event, Failure, Recorder, Reply, RingEntry, Setup, State, Stopped,
-    View, step,
+    Command, CommandId, Decision, Effect, EffectId, Entry, Event, Failure, Recorder, Reply, RingEntry, SecretRef,
+    Setup, State, Stopped, StreamNews, View, step,
 };
 use hookswitch_wire::CallId;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -46,6 +46,8 @@ pub(crate) struct Heart {
 struct Beating {
     state: State,
     waiting: HashMap<CommandId, oneshot::Sender<Result<Reply, Failure>>>,
+    /// The secrets that effects under way need.
+    needed: HashMap<EffectId, Vec<SecretRef>>,
     transcript: Transcript,
 }
 
@@ -61,7 +63,7 @@ impl Heart {
         let stops = broadcast::Sender::new(64);
         let saved = watch::Sender::new(true);
         let transcript = Transcript::new(&state);
-        let beating = Mutex::new(Beating { state, waiting: HashMap::new(), transcript });
+        let beating = Mutex::new(Beating { state, waiting: HashMap::new(), needed: HashMap::new(), transcript });
         (Self { beating, clock, secrets, effects, view, stops, saved, next_command: AtomicU64::new(1) }, queue)
     }
 
@@ -71,10 +73,46 @@ impl Heart {
         // Guards the order of steps and nothing else; no foreign code and no wait happens below.
         let mut beating = self.beating.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        let Beating { state, waiting, transcript } = &mut *beating;
+        let Beating { state, waiting, needed, transcript } = &mut *beating;
         let recorded = event.clone();
+        let arrived = event.secrets();
+        match &event {
+            Event::Completed { effect, .. } | Event::Stream { effect, news: StreamNews::Closed { .. } } => {
+                needed.remove(effect);
+            }
+            Event::Started { .. }
+            | Event::Command { .. }
+            | Event::Foreground
+            | Event::Background
+            | Event::NetworkUp
+            | Event::NetworkDown
+            | Event::Unlocked
+            | Event::Push { .. }
+            | Event::Stream { .. }
+            | Event::Timer { .. } => {}
+        }
         let effects = step(state, event, now);
-        self.secrets.retain(|| state.secrets());
+        for effect in &effects {
+            match effect {
+                Effect::Send { id, .. } | Effect::Store { id, .. } | Effect::OpenStream { id, .. } => {
+                    let secrets = effect.secrets();
+                    if !secrets.is_empty() {
+                        needed.insert(*id, secrets);
+                    }
+                }
+                Effect::CloseStream { id } => {
+                    needed.remove(id);
+                }
+                Effect::SetTimer { .. }
+                | Effect::CancelTimer { .. }
+                | Effect::Reply { .. }
+                | Effect::Decided { .. }
+                | Effect::StopRinging { .. } => {}
+            }
+        }
+        let mut used = state.secrets();
+        used.extend(needed.values().flatten());
+        self.secrets.settle(&arrived, &used);
         for effect in &effects {
             match effect {
                 Effect::Reply { to, reply } => {

@@ -194,7 +194,8 @@ impl Hookswitch {
                 .tools
                 .secrets
                 .get(access)
-                .ok_or_else(|| Failure::internal("The access token is not known any more.")),
+                // Wiped between the reply and this line.
+                .ok_or_else(|| Failure::cancelled("The session came to its end meanwhile.")),
             Reply::Done | Reply::Login { .. } | Reply::Repaired { .. } => Err(wrong_reply()),
         }
     }

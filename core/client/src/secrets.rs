@@ -8,12 +8,8 @@ use std::{
 use hookswitch_machine::SecretRef;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Above this many, those that nothing refers to are dropped.
-const CROWDED: usize = 64;
-/// The newest ones may be on their way between shell and heart.
-const NEWEST: u64 = 32;
-
-/// Keeps secrets and gives them names; equal secrets have equal names.
+/// Keeps secrets and gives them names; equal secrets have equal names. A secret that nothing needs any more is wiped with
+/// the next step of the heart.
 #[derive(Default)]
 pub(crate) struct Secrets {
     inner: Mutex<Inner>,
@@ -21,37 +17,45 @@ pub(crate) struct Secrets {
 
 #[derive(Default)]
 struct Inner {
-    by_name: BTreeMap<SecretRef, SecretString>,
+    by_name: BTreeMap<SecretRef, Kept>,
     last: u64,
 }
 
+struct Kept {
+    secret: SecretString,
+    /// It was named for an event that the heart has not seen yet.
+    is_on_its_way: bool,
+}
+
 impl Secrets {
-    /// The name of a secret.
+    /// The name of a secret, to be brought to the heart by an event.
     pub(crate) fn name(&self, secret: &str) -> SecretRef {
         let mut inner = self.lock();
         // A handful of entries: looking at each is quicker than hashing, and leaves no copy behind.
-        if let Some((name, _)) = inner.by_name.iter().find(|(_, known)| known.expose_secret() == secret) {
+        if let Some((name, kept)) = inner.by_name.iter_mut().find(|(_, kept)| kept.secret.expose_secret() == secret) {
+            kept.is_on_its_way = true;
             return *name;
         }
         inner.last += 1;
         let name = SecretRef(inner.last);
-        inner.by_name.insert(name, SecretString::from(secret));
+        inner.by_name.insert(name, Kept { secret: SecretString::from(secret), is_on_its_way: true });
         name
     }
 
-    /// The secret of a name; `None` when nothing referred to it any more and it was dropped.
+    /// The secret of a name; `None` when nothing needed it any more and it was wiped.
     pub(crate) fn get(&self, name: SecretRef) -> Option<SecretString> {
-        self.lock().by_name.get(&name).cloned()
+        self.lock().by_name.get(&name).map(|kept| kept.secret.clone())
     }
 
-    /// Drops what nothing refers to, once there are many.
-    pub(crate) fn retain(&self, used: impl FnOnce() -> BTreeSet<SecretRef>) {
+    /// The heart has seen an event that brought `arrived`, and needs `used` from now on.
+    pub(crate) fn settle(&self, arrived: &[SecretRef], used: &BTreeSet<SecretRef>) {
         let mut inner = self.lock();
-        if inner.by_name.len() > CROWDED {
-            let used = used();
-            let newest = inner.last.saturating_sub(NEWEST);
-            inner.by_name.retain(|name, _| used.contains(name) || name.0 > newest);
+        for name in arrived {
+            if let Some(kept) = inner.by_name.get_mut(name) {
+                kept.is_on_its_way = false;
+            }
         }
+        inner.by_name.retain(|name, kept| kept.is_on_its_way || used.contains(name));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -85,16 +89,17 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_in_use_is_kept_however_many_come_after_it() {
+    fn what_nothing_needs_is_wiped_and_what_is_on_its_way_is_not() {
         let secrets = Secrets::default();
-        let kept = secrets.name("kept");
-        let dropped = secrets.name("dropped");
-        for n in 0..1_000 {
-            secrets.name(&n.to_string());
-            secrets.retain(|| BTreeSet::from([kept]));
-        }
-        assert!(secrets.get(kept).is_some());
-        assert!(secrets.get(dropped).is_none());
-        assert!(secrets.lock().by_name.len() <= CROWDED + 1);
+        let [used, arrived, on_its_way] = ["used", "arrived", "on its way"].map(|secret| secrets.name(secret));
+        secrets.settle(&[used, arrived], &BTreeSet::from([used]));
+        assert!(secrets.get(used).is_some());
+        assert!(secrets.get(arrived).is_none());
+        assert!(secrets.get(on_its_way).is_some());
+        // An old acquaintance that comes again is on its way again.
+        assert_eq!(secrets.name("used"), used);
+        secrets.settle(&[on_its_way], &BTreeSet::new());
+        assert!(secrets.get(used).is_some());
+        assert!(secrets.get(on_its_way).is_none());
     }
 }

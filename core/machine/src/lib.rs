@@ -12,6 +12,7 @@
 //! | `device` | this phone's registration |
 //! | [`state`] | what is remembered between events; timers and effects under way |
 //! | [`event`], [`effect`] | what goes in, what comes out |
+//! | `carried` | which secrets an event brings and an effect needs |
 //! | [`view`] | what an app shows of the state |
 //! | [`time`], `backoff` | two clocks; waiting between attempts |
 //! | [`error`] | failures, named by what the app should do next |
@@ -26,6 +27,7 @@
 
 pub(crate) mod backoff;
 mod calls;
+mod carried;
 mod device;
 pub mod effect;
 pub mod error;

@@ -266,6 +266,9 @@ pub(crate) struct Phone {
     /// All steps, for transcripts.
     pub(crate) entries: Vec<Entry>,
     last_effect: EffectId,
+    /// The secrets that a shell would have now: all others it has wiped.
+    known_secrets: BTreeSet<SecretRef>,
+    needed_secrets: BTreeMap<EffectId, Vec<SecretRef>>,
 
     // How the vault behaves.
     pub(crate) holds_storage: bool,
@@ -293,6 +296,8 @@ impl Phone {
             history: vec![],
             entries: vec![],
             last_effect: EffectId(0),
+            known_secrets: BTreeSet::new(),
+            needed_secrets: BTreeMap::new(),
             holds_storage: false,
             storage_fails: false,
             contents: Loaded::Contents(contents),
@@ -368,12 +373,37 @@ impl Phone {
             self.timers.remove(timer);
         }
         let effects = step(&mut self.state, event.clone(), self.now);
+        self.keep_secrets(&event, &effects);
         self.entries.push(Entry { now: self.now, event, effects: effects.clone() });
         for effect in effects {
             self.carry_out(effect);
         }
         self.watch();
         self.vault_answers();
+    }
+
+    /// Does with secrets what the shell does, and watches that it never wipes one that an effect needs.
+    fn keep_secrets(&mut self, event: &Event, effects: &[Effect]) {
+        self.known_secrets.extend(event.secrets());
+        if let Event::Completed { effect, .. } | Event::Stream { effect, news: StreamNews::Closed { .. } } = event {
+            self.needed_secrets.remove(effect);
+        }
+        for effect in effects {
+            for secret in effect.secrets() {
+                assert!(self.known_secrets.contains(&secret), "{secret:?} was wiped, and is needed for {effect:?}");
+            }
+            match effect {
+                Effect::Send { id, .. } | Effect::Store { id, .. } | Effect::OpenStream { id, .. } => {
+                    self.needed_secrets.insert(*id, effect.secrets());
+                }
+                Effect::CloseStream { id } => {
+                    self.needed_secrets.remove(id);
+                }
+                _ => {}
+            }
+        }
+        self.known_secrets = self.state.secrets();
+        self.known_secrets.extend(self.needed_secrets.values().flatten());
     }
 
     fn carry_out(&mut self, effect: Effect) {

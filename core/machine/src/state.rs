@@ -288,8 +288,9 @@ impl State {
         !refused && !self.unremembered && !self.in_flight.values().any(|running| running.purpose.saves())
     }
 
-    /// The names of the secrets that the state refers to: the shell keeps these, and may drop any other that is not on
-    /// its way.
+    /// The names of the secrets that the state refers to. The shell keeps these, those that effects under way need
+    /// ([`Effect::secrets`]) and those that are on their way into the state ([`crate::Event::secrets`]); it wipes all
+    /// others.
     pub fn secrets(&self) -> BTreeSet<SecretRef> {
         let mut names: BTreeSet<SecretRef> = self.device.push_token.into_iter().collect();
         match &self.session {
@@ -299,16 +300,27 @@ impl State {
                     names.extend([tokens.access, tokens.refresh]);
                 }
             }
-            Session::SignedIn(session) => names.extend([session.tokens.access, session.tokens.refresh]),
+            Session::SignedIn(session) => {
+                names.extend([session.tokens.access, session.tokens.refresh]);
+                names.extend(session.parked.iter().filter_map(|parked| push_token_of(&parked.call)));
+            }
             Session::Loading
             | Session::Locked
             | Session::SignedOut { .. }
             | Session::ReauthRequired { .. }
             | Session::SigningOut { .. } => {}
         }
-        names.extend(self.in_flight.values().filter_map(|running| running.api.as_ref()).map(|sent| sent.access));
+        let sent = self.in_flight.values().filter_map(|running| running.api.as_ref());
+        for SentCall { call, access, retried: _ } in sent {
+            names.insert(*access);
+            names.extend(push_token_of(call));
+        }
         names
     }
+}
+
+const fn push_token_of(call: &ApiCall) -> Option<SecretRef> {
+    if let ApiCall::RegisterDevice { push_token, .. } = call { *push_token } else { None }
 }
 
 /// One step under way: the state, the time, and the effects so far.

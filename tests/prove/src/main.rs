@@ -28,6 +28,10 @@ use clap::{Parser, Subcommand};
 use promises::Promise;
 use report::{Report, Size};
 
+/// As in the shipped library: memory is wiped when it is freed, so that no buffer of HTTP or JSON outlives its secrets.
+#[global_allocator]
+static ALLOCATOR: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// Measures the promises that Hookswitch makes. Ends with 0 only when all that were asked for hold.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]

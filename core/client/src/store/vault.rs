@@ -232,10 +232,11 @@ impl Vault {
     fn contents(&mut self, knowledge: Option<Knowledge>) -> Result<Contents, Fault> {
         let mut contents = Contents { knowledge, ..Contents::default() };
         let quarantined_before = self.count("quarantine")?;
-        if let Some((agent, tokens)) = self.session()? {
+        if let Some((session, generation)) = self.session()? {
+            let tokens = self.tokens(&session, generation);
             let snapshot = self.sealed::<Snapshot>("snapshot")?.map(Box::new);
-            let unsettled = self.intent()? == Some(tokens.generation);
-            contents.session = Some(StoredSession { agent, tokens, snapshot, unsettled });
+            let unsettled = self.intent()? == Some(generation);
+            contents.session = Some(StoredSession { agent: session.agent, tokens, snapshot, unsettled });
         }
         contents.pending = self.sealed::<SealedPending>("pending")?.map(|pending| PendingLogin {
             redirect_uri: pending.redirect_uri,
@@ -314,7 +315,8 @@ impl Vault {
         Ok(value)
     }
 
-    fn session(&mut self) -> Result<Option<(Identified, TokenSet)>, Fault> {
+    /// The session, with its secrets in the clear: named by [`Self::tokens`] only where they are handed out.
+    fn session(&mut self) -> Result<Option<(SealedSession, Generation)>, Fault> {
         let row = self
             .db
             .query_row("SELECT account, sign_in, generation, tokens FROM session WHERE id = 1", [], |row| {
@@ -326,10 +328,7 @@ impl Vault {
         let place = Place { table: "session", row: "tokens", account: &account, generation };
         let opened = self.open_value::<SealedSession>(place, &tokens)?;
         match opened.filter(|session| as_sql(session.sign_in.0) == sign_in) {
-            Some(SealedSession { sign_in, agent, access, refresh, expires_at }) => {
-                let (access, refresh) = (self.secrets.name(&access), self.secrets.name(&refresh));
-                Ok(Some((agent, TokenSet { sign_in, generation, access, refresh, expires_at })))
-            }
+            Some(session) => Ok(Some((session, generation))),
             None => {
                 self.quarantine("session", &tokens)?;
                 self.db.execute_batch("DELETE FROM session; DELETE FROM refresh;")?;
@@ -338,8 +337,19 @@ impl Vault {
         }
     }
 
+    fn tokens(&self, session: &SealedSession, generation: Generation) -> TokenSet {
+        TokenSet {
+            sign_in: session.sign_in,
+            generation,
+            access: self.secrets.name(&session.access),
+            refresh: self.secrets.name(&session.refresh),
+            expires_at: session.expires_at,
+        }
+    }
+
     fn reread(&mut self) -> Result<Outcome, Fault> {
-        Ok(Outcome::Reread { tokens: self.session()?.map(|(_, tokens)| tokens) })
+        let session = self.session()?;
+        Ok(Outcome::Reread { tokens: session.map(|(session, generation)| self.tokens(&session, generation)) })
     }
 
     /// A token that waits to be revoked; `None` when there is no such, or it does not open.
@@ -430,9 +440,9 @@ impl Vault {
     fn begin_refresh(&mut self, sign_in: SignInId, generation: Generation) -> Result<Outcome, Fault> {
         let now = self.clock.now().mono;
         // A refresh whose end cannot be stored must not begin: the session has to open.
-        let Some((_, stored)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
-        if stored.sign_in != sign_in || stored.generation > generation {
-            return Ok(Outcome::Superseded { tokens: stored });
+        let Some((stored, newest)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
+        if stored.sign_in != sign_in || newest > generation {
+            return Ok(Outcome::Superseded { tokens: self.tokens(&stored, newest) });
         }
         let lease: Option<(Option<String>, Option<i64>)> = self
             .db
@@ -453,11 +463,11 @@ impl Vault {
     }
 
     fn finish_refresh(&mut self, tokens: &TokenSet) -> Result<Outcome, Fault> {
-        let Some((agent, stored)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
-        if stored.sign_in != tokens.sign_in || stored.generation >= tokens.generation {
-            return Ok(Outcome::Superseded { tokens: stored });
+        let Some((stored, newest)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
+        if stored.sign_in != tokens.sign_in || newest >= tokens.generation {
+            return Ok(Outcome::Superseded { tokens: self.tokens(&stored, newest) });
         }
-        self.save_session(&agent, tokens)?;
+        self.save_session(&stored.agent, tokens)?;
         self.db.execute("DELETE FROM refresh", [])?;
         Ok(Outcome::Done)
     }
@@ -473,9 +483,8 @@ impl Vault {
             SignOutOf::Whoever => {
                 // Without the key a session cannot be revoked, but it can be forgotten: it must not come back.
                 match self.session() {
-                    Ok(Some((_, tokens))) => {
-                        let refresh = self.named(tokens.refresh)?;
-                        let token = self.key.sealer(&self.db)?.seal(REVOCATION, refresh.as_bytes())?;
+                    Ok(Some((session, _))) => {
+                        let token = self.key.sealer(&self.db)?.seal(REVOCATION, session.refresh.as_bytes())?;
                         self.db.execute("INSERT INTO revocation (token) VALUES (?1)", [token])?;
                     }
                     Ok(None) | Err(Fault::Key(_)) => {}
