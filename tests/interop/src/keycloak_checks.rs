@@ -194,8 +194,8 @@ async fn declined(w: &World) -> Result<(), Trouble> {
     let ended = phone.core.finish_login(page.redirect()?).await;
     ensure(matches!(ended, Err(Failure::Cancelled { .. })), || format!("{ended:?} for {:?}", page.redirect()))?;
     ensure(matches!(phone.session(), SessionView::SignedOut { .. }), || format!("{:?}", phone.session()))?;
-    // The browser is signed in at Keycloak by now.
     let page = browser.open(&phone.begin().await?).await?;
+    let page = by_password("alice")(&browser, page).await?;
     let page = browser.press(&page, "accept").await?;
     phone.core.finish_login(page.redirect()?).await.map_err(text)?;
     phone.signed_in().map(|_| ())
