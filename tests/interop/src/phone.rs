@@ -185,6 +185,7 @@ impl Phone {
             redirect_uris: vec![REDIRECT.into(), LOOPBACK.into()],
             device: DeviceDescription { name: "interop".into(), platform: Platform::Android, app_version: "1".into() },
             folder: folder.path().join("vault"),
+            profile: hookswitch::machine::IssuerProfile::Unknown,
             process: "app".into(),
         };
         let ports = Ports {
@@ -196,9 +197,10 @@ impl Phone {
         Ok(Self { core, clock, line, app, folder })
     }
 
-    /// The app is killed and started again.
+    /// The app is suspended in peace, killed, and started again.
     pub(crate) async fn restart(self) -> Result<Self, Trouble> {
         let Self { core, clock, line, app, folder } = self;
+        core.saved().await;
         drop(core);
         Self::start(app, folder, clock, line).await
     }
