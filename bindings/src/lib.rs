@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 use hookswitch::{
     Config, DeviceDescription, Hookswitch,
-    machine::{Decision, Failure, PlatformAction, view::SessionView},
+    machine::{Decision, Failure, IssuerProfile, PlatformAction, view::SessionView},
     ports::{KeyFault, KeyProvider, Ports},
     wire::{CallPush, Platform},
 };
@@ -156,6 +156,39 @@ pub enum Phone {
     Android,
 }
 
+/// Which kind of issuer it is. See [`IssuerProfile`].
+#[derive(Clone, Copy, Debug, uniffi::Enum)]
+pub enum Issuer {
+    /// All care is taken.
+    Unknown,
+    /// Microsoft Entra ID.
+    Entra,
+    /// Okta.
+    Okta,
+    /// Auth0.
+    Auth0,
+    /// Keycloak.
+    Keycloak,
+    /// Amazon Cognito.
+    Cognito,
+    /// Any that follows the FAPI 2.0 security profile.
+    Fapi2,
+}
+
+impl From<Issuer> for IssuerProfile {
+    fn from(issuer: Issuer) -> Self {
+        match issuer {
+            Issuer::Unknown => Self::Unknown,
+            Issuer::Entra => Self::Entra,
+            Issuer::Okta => Self::Okta,
+            Issuer::Auth0 => Self::Auth0,
+            Issuer::Keycloak => Self::Keycloak,
+            Issuer::Cognito => Self::Cognito,
+            Issuer::Fapi2 => Self::Fapi2,
+        }
+    }
+}
+
 /// What the app says about itself and its server. See [`Config`].
 #[derive(Clone, Debug, uniffi::Record)]
 pub struct CoreConfig {
@@ -167,6 +200,8 @@ pub struct CoreConfig {
     pub client_id: String,
     /// The registered redirect URIs, best first.
     pub redirect_uris: Vec<String>,
+    /// What kind of issuer it is.
+    pub profile: Issuer,
     /// For display: "Alice's iPhone".
     pub device_name: String,
     /// Decides what a ring decision means.
@@ -292,15 +327,25 @@ impl Core {
             .enable_all()
             .build()
             .map_err(|error| Failure::internal(format!("No threads: {error}")))?;
-        let CoreConfig { issuer, server, client_id, redirect_uris, device_name, phone, app_version, folder, process } =
-            config;
+        let CoreConfig {
+            issuer,
+            server,
+            client_id,
+            redirect_uris,
+            profile,
+            device_name,
+            phone,
+            app_version,
+            folder,
+            process,
+        } = config;
         let platform = match phone {
             Phone::Ios => Platform::Ios,
             Phone::Android => Platform::Android,
         };
         let device = DeviceDescription { name: device_name, platform, app_version };
-        let folder = folder.into();
-        let config = Config { issuer, server, client_id, redirect_uris, device, folder, process };
+        let (folder, profile) = (folder.into(), profile.into());
+        let config = Config { issuer, server, client_id, redirect_uris, profile, device, folder, process };
         let ports = Ports::real(Arc::new(ForeignKeys(keys)))?;
         let core = runtime.block_on(Hookswitch::open(config, ports))?;
         Ok(Arc::new(Self { core, runtime: Some(runtime) }))

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hookswitch_machine::Failure;
+use hookswitch_machine::{Failure, IssuerProfile};
 use hookswitch_wire::Platform;
 use url::{Host, Url};
 
@@ -17,6 +17,8 @@ pub struct Config {
     pub client_id: String,
     /// The registered redirect URIs, best first: a claimed https link, then a private-use scheme (RFC 8252, section 7).
     pub redirect_uris: Vec<String>,
+    /// What kind of issuer it is: how soon a refresh whose answer was lost must be repeated, and what its refusals mean.
+    pub profile: IssuerProfile,
     /// What this phone is called and what it is.
     pub device: DeviceDescription,
     /// A folder of the app's own, not backed up. iOS: shared with the notification extension; protection class "until

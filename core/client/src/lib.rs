@@ -99,6 +99,7 @@ impl Hookswitch {
             redirect_uris: config.redirect_uris.clone(),
             device: store.device(),
             platform: config.device.platform,
+            profile: config.profile,
         };
         let (heart, effects) = Heart::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
         let heart = Arc::new(heart);

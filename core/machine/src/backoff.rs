@@ -38,6 +38,11 @@ impl Backoff {
         *self = Self::default();
     }
 
+    /// The next attempt comes at this moment instead.
+    pub(crate) fn retry_at(&mut self, at: Mono) {
+        self.until = Some(at);
+    }
+
     /// Something changed (network, foreground): try now, but go on counting.
     pub(crate) fn retry_now(&mut self) {
         self.until = None;

@@ -6,6 +6,7 @@
 //! | module | what is decided there |
 //! |---|---|
 //! | [`session`] | login and its checks, the life of tokens, sign-out, repair |
+//! | [`issuer_profile`] | what issuers do with a token that is used twice, and what their refusals mean |
 //! | [`presence`] | the server's state, the agent's taps, the stream |
 //! | [`ring`] | **the ring rule**, what a platform must do about it, the ring log |
 //! | `calls` | the life of calls on this phone: the facts for the rule |
@@ -32,6 +33,7 @@ mod device;
 pub mod effect;
 pub mod error;
 pub mod event;
+pub mod issuer_profile;
 pub mod presence;
 pub mod ring;
 pub mod session;
@@ -46,6 +48,7 @@ pub use event::{
     Claims, Command, CommandId, Contents, Event, Grant, Knowledge, Loaded, Outcome, Redirect, SecretRef, StoredSession,
     StreamNews,
 };
+pub use issuer_profile::IssuerProfile;
 pub use presence::{Superseded, TapKind, Wish};
 pub use ring::{Decision, Facts, PlatformAction, RingEntry, RingLog, Silence, Stopped, Verdict, decide};
 pub use session::{Identified, PendingLogin, ReauthReason, SignInId, SignedOutWhy, TokenSet};
@@ -191,11 +194,17 @@ impl Step<'_> {
         if session.refresh != Refresh::Idle {
             return;
         }
+        // A rotation whose answer was lost is tried again in the background as well, when its time has come.
+        let hurries = session.unsettled.is_some() && session.backoff.has_failed();
+        let wanted = active || (hurries && !self.state.timers.contains_key(&Timer::Refresh));
         let due = now.mono >= session.refresh_at;
-        if session.somebody_waits() || (active && network_up && due && session.backoff.is_over(now.mono)) {
+        if session.somebody_waits() || (wanted && network_up && due && session.backoff.is_over(now.mono)) {
             self.refresh_if_possible();
-        } else if active && !due && !self.state.timers.contains_key(&Timer::Refresh) {
-            let at = session.refresh_at;
+        }
+        // It may have come to nothing on the spot.
+        let Session::SignedIn(session) = &self.state.session else { return };
+        let (idle, at) = (session.refresh == Refresh::Idle, session.refresh_at);
+        if idle && active && at > now.mono && !self.state.timers.contains_key(&Timer::Refresh) {
             self.set_timer(Timer::Refresh, at);
         }
     }

@@ -42,6 +42,7 @@ pub(crate) fn setup() -> Setup {
         redirect_uris: vec![REDIRECT.into(), "http://127.0.0.1/callback".into()],
         device: "phone-1".into(),
         platform: Platform::Ios,
+        profile: IssuerProfile::Unknown,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     effect::{ApiCall, Generation, Reply, Request, SignOutOf, Transaction},
     error::Failure,
     event::{Claims, CommandId, Contents, Grant, Loaded, Outcome, Redirect, SecretRef, StoredSession},
+    issuer_profile::Refusal,
     presence::PresenceSync,
     ring::{Silence, Stopped},
     state::{Purpose, SentCall, Step, Timer},
@@ -177,15 +178,23 @@ impl From<SignedOutReason> for SignedOutWhy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReauthReason {
-    /// The issuer rejects the newest refresh token: revoked, expired, or lost in a rotation.
-    Rejected,
+    /// The issuer has replaced the refresh token, its answer was lost, and it takes no second try.
+    RotationLost,
+    /// The issuer rejects the newest refresh token.
+    Revoked,
+    /// The refresh token has run out.
+    Expired,
 }
 
 impl ReauthReason {
     /// One sentence for the agent.
     pub const fn explain(self) -> &'static str {
         match self {
-            Self::Rejected => "Your session has ended. Sign in again to go on.",
+            Self::RotationLost => {
+                "The connection broke off while your session was being renewed. Sign in again to go on."
+            }
+            Self::Revoked => "Your session was ended. Sign in again to go on.",
+            Self::Expired => "Your session has expired. Sign in again to go on.",
         }
     }
 }
@@ -247,6 +256,9 @@ pub(crate) struct SignedIn {
     pub(crate) refresh_at: Mono,
     pub(crate) refresh: Refresh,
     pub(crate) backoff: Backoff,
+    /// Since when nobody knows whether the issuer has replaced the refresh token: a refresh was sent, and no answer came
+    /// that says so.
+    pub(crate) unsettled: Option<Mono>,
     /// Rotated tokens are in memory only.
     pub(crate) unsaved: bool,
     /// Wait for a fresh token.
@@ -271,7 +283,9 @@ pub(crate) enum Refresh {
     /// The request is out.
     Posting,
     /// It was refused; is there a newer generation?
-    Rereading,
+    Rereading {
+        reason: ReauthReason,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -451,7 +465,7 @@ impl Step<'_> {
             // A login can only have begun because this session had come to its end.
             (Some(StoredSession { agent, .. }), Some(pending)) => {
                 self.recall(knowledge);
-                let before = BeforeLogin::ReauthRequired { agent, reason: ReauthReason::Rejected };
+                let before = BeforeLogin::ReauthRequired { agent, reason: ReauthReason::Revoked };
                 self.state.session = Session::SigningIn { pending, stage, before };
             }
             (Some(stored), None) => {
@@ -479,6 +493,7 @@ impl Step<'_> {
             refresh_at,
             refresh: Refresh::Idle,
             backoff: Backoff::default(),
+            unsettled: None,
             unsaved: false,
             waiters: Vec::new(),
             parked: Vec::new(),
@@ -492,6 +507,7 @@ impl Step<'_> {
         let now = self.now.mono;
         if let Session::SignedIn(session) = &mut self.state.session {
             session.refresh_at = now;
+            session.unsettled = Some(now);
         }
         self.refresh_if_possible();
     }
@@ -916,11 +932,21 @@ impl Step<'_> {
                 self.store(Transaction::FinishRefresh { tokens: tokens.clone() }, Purpose::SaveTokens { generation });
                 self.adopt(tokens, life);
             }
-            Outcome::OAuthError { error, description } if rejects_the_token(&error, description.as_deref()) => {
-                session.refresh = Refresh::Rereading;
+            Outcome::OAuthError { error, description } => {
+                let lost = session.unsettled.is_some();
+                let reason = match self.state.setup.profile.judge(&error, description.as_deref()) {
+                    Refusal::Expired => ReauthReason::Expired,
+                    Refusal::Invalid if lost => ReauthReason::RotationLost,
+                    Refusal::Invalid => ReauthReason::Revoked,
+                    Refusal::SaysNothing => return self.abandon_refresh(&Outcome::OAuthError { error, description }),
+                };
+                session.refresh = Refresh::Rereading { reason };
                 self.store(Transaction::Reread, Purpose::Reread);
             }
-            other => self.abandon_refresh(&other),
+            other => {
+                session.unsettled.get_or_insert(self.now.mono);
+                self.abandon_refresh(&other);
+            }
         }
     }
 
@@ -941,7 +967,7 @@ impl Step<'_> {
             }
             Outcome::Reread { tokens: Some(_) } => {
                 let agent = session.agent.clone();
-                let reason = ReauthReason::Rejected;
+                let Refresh::Rereading { reason } = session.refresh else { return };
                 self.leave_session(&Failure::reauthenticate(reason.explain()), Silence::SignedOut);
                 self.state.session = Session::ReauthRequired { agent, reason };
             }
@@ -1064,6 +1090,7 @@ impl Step<'_> {
         session.tokens = tokens;
         session.fresh_until = fresh_until;
         session.refresh_at = refresh_at;
+        session.unsettled = None;
         session.backoff.reset();
         let waiters = std::mem::take(&mut session.waiters);
         let parked = std::mem::take(&mut session.parked);
@@ -1086,8 +1113,20 @@ impl Step<'_> {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         session.refresh = Refresh::Idle;
         let retry_after = outcome.retry_after();
-        let at = session.backoff.fail(NETWORK, self.now.mono, &mut self.state.random, retry_after);
-        if self.is_active() && self.state.network_up {
+        let now = self.now.mono;
+        let at = session.backoff.fail(NETWORK, now, &mut self.state.random, retry_after);
+        // While the issuer would still take it for a retry, the next attempt comes soon, in the background too: what is
+        // lost otherwise is the session.
+        let soon = match (session.unsettled, self.state.setup.profile.hurry()) {
+            (Some(since), Some(hurry)) if now.saturating_sub(since) < hurry && retry_after.is_none() => Some(hurry / 4),
+            (Some(_) | None, Some(_) | None) => None,
+        };
+        let at = soon.map_or(at, |soon| at.min(now.saturating_add(soon)));
+        if soon.is_some() {
+            session.backoff.retry_at(at);
+            session.refresh_at = now;
+        }
+        if (self.is_active() || soon.is_some()) && self.state.network_up {
             self.set_timer(Timer::Refresh, at);
         }
         self.fail_waiting(outcome);
@@ -1319,13 +1358,6 @@ impl Step<'_> {
             | Outcome::Reread { .. } => Failure::internal("An answer came that belongs to another question."),
         }
     }
-}
-
-/// Whether a refusal of the token endpoint proves that the refresh token is dead.
-///
-/// Keycloak answers `invalid_grant` to a missing DPoP proof as well; that says nothing about the token.
-fn rejects_the_token(error: &str, description: Option<&str>) -> bool {
-    error == "invalid_grant" && !description.is_some_and(|text| text.to_ascii_lowercase().contains("dpop"))
 }
 
 /// Redirect URIs match exactly, but for the port of a loopback address (RFC 8252, section 7.3).

@@ -12,6 +12,7 @@ use crate::{
     effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, Transaction},
     error::Failure,
     event::{CommandId, SecretRef},
+    issuer_profile::IssuerProfile,
     presence::{PresenceSync, TapKind},
     session::{LoginStage, Session},
     time::{Mono, ServerClock, Timestamp},
@@ -30,6 +31,9 @@ pub struct Setup {
     pub device: DeviceId,
     /// Decides what a ring decision means for the call UI.
     pub platform: Platform,
+    /// What kind of issuer it is.
+    #[serde(default)]
+    pub profile: IssuerProfile,
 }
 
 /// A timer, by what it is for. Setting one again moves it.

@@ -12,7 +12,7 @@ use std::{
 use hookswitch::{
     Config, DeviceDescription, Hookswitch,
     machine::{
-        Decision, Failure, RingEntry, Stopped, View,
+        Decision, Failure, IssuerProfile, RingEntry, Stopped, View,
         view::{LinkView, SessionView},
     },
     ports::{Http, Ports},
@@ -148,6 +148,7 @@ impl Phone {
             server: self.issuer.clone(),
             client_id: "hookswitch-mobile".into(),
             redirect_uris: vec![APP_REDIRECT.into(), format!("http://127.0.0.1/phones/{}/callback", self.key)],
+            profile: IssuerProfile::Unknown,
             device: DeviceDescription {
                 name: self.name.to_owned(),
                 platform: self.platform,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use hookswitch::{
     Config, DeviceDescription, Hookswitch,
     http::Network,
-    machine::{Failure, Mono, Timestamp, view::SessionView},
+    machine::{Failure, IssuerProfile, Mono, Timestamp, view::SessionView},
     ports::{Clock, Http, HttpFault, HttpRequest, HttpResponse, Ports},
     store::KeyFile,
     wire::Platform,
@@ -96,6 +96,7 @@ impl Local {
             server: house.base().to_owned(),
             client_id: "hookswitch-mobile".into(),
             redirect_uris: vec![REDIRECT.into()],
+            profile: IssuerProfile::Unknown,
             device: DeviceDescription { name: "local".into(), platform: Platform::Android, app_version: "1".into() },
             folder: folder.join("vault"),
             process: "app".into(),

@@ -64,6 +64,15 @@ pub(crate) enum TokenRequest {
     Refresh { refresh: SecretString },
 }
 
+impl TokenRequest {
+    fn secrets(&self) -> Vec<SecretString> {
+        match self {
+            Self::Code { code, verifier, redirect_uri: _ } => vec![code.clone(), verifier.clone()],
+            Self::Refresh { refresh } => vec![refresh.clone()],
+        }
+    }
+}
+
 /// Asks the token endpoint, and says what came of it.
 pub(crate) async fn request(
     http: Arc<dyn Http>,
@@ -84,12 +93,14 @@ pub(crate) async fn request(
             Box::pin(async move {
                 let (head, body) = request.into_parts();
                 let response = http.send(http::Request::from_parts(head, Bytes::from(body))).await?;
-                let (head, body) = (response.head, answer::read_body(response.body, answer::SMALL_BODY).await?);
-                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(head.clone());
-                Ok(http::Response::from_parts(head, body))
+                // Before the body, which may break off: "not now" counts all the same.
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(response.head.clone());
+                let body = answer::read_body(response.body, answer::SMALL_BODY).await?;
+                Ok(http::Response::from_parts(response.head, body))
             })
         }
     };
+    let sent = request.secrets();
     let result = match request {
         TokenRequest::Code { code, verifier, redirect_uri } => {
             let Ok(redirect_uri) = RedirectUrl::new(redirect_uri) else {
@@ -112,24 +123,32 @@ pub(crate) async fn request(
         }
     };
     let head = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-    judge(result, head.as_ref(), &secrets)
+    judge(result, head.as_ref(), &secrets, &sent)
 }
 
 type TokenResult = Result<Tokens, RequestTokenError<HttpFault, StandardErrorResponse<BasicErrorResponseType>>>;
 
 /// Only a well-formed OAuth error with a status of its kind is a refusal; a portal's page, a proxy's 502 and a broken body
 /// are the network's doing.
-fn judge(result: TokenResult, head: Option<&http::response::Parts>, secrets: &Secrets) -> Answer {
+fn judge(
+    result: TokenResult,
+    head: Option<&http::response::Parts>,
+    secrets: &Secrets,
+    sent: &[SecretString],
+) -> Answer {
     let status = head.map_or(0, |head| head.status.as_u16());
     let unintelligible = |cause: &str| Outcome::Unintelligible { status, cause: cause.to_owned() };
     let outcome = match (head.and_then(answer::unavailable), result) {
         (Some(unavailable), _) => unavailable,
-        (None, Ok(tokens)) => Outcome::Granted { grant: grant(&tokens, secrets) },
+        (None, Ok(tokens)) => match grant(&tokens, secrets) {
+            Ok(grant) => Outcome::Granted { grant },
+            Err(cause) => unintelligible(cause),
+        },
+        (None, Err(RequestTokenError::ServerResponse(_))) if !head.is_some_and(may_be_json) => {
+            unintelligible("an OAuth error that is not sent as JSON")
+        }
         (None, Err(RequestTokenError::ServerResponse(refusal))) if matches!(status, 400 | 401 | 403) => {
-            Outcome::OAuthError {
-                error: refusal.error().as_ref().to_owned(),
-                description: refusal.error_description().cloned(),
-            }
+            refused(refusal.error().as_ref(), refusal.error_description().map(String::as_str), sent)
         }
         (None, Err(RequestTokenError::ServerResponse(_))) => {
             unintelligible("an OAuth error with a status of another kind")
@@ -138,16 +157,43 @@ fn judge(result: TokenResult, head: Option<&http::response::Parts>, secrets: &Se
         (None, Err(RequestTokenError::Parse(_, _))) => unintelligible("not a token answer"),
         (None, Err(RequestTokenError::Other(_))) => unintelligible("not an OAuth answer"),
     };
-    Answer { server_time: head.and_then(answer::server_time), outcome }
+    Answer { server_time: head.and_then(|head| answer::time_of(head, &outcome)), outcome }
 }
 
-fn grant(tokens: &Tokens, secrets: &Secrets) -> Grant {
-    Grant {
-        access: secrets.name(tokens.access_token().secret()),
-        refresh: tokens.refresh_token().map(|token| secrets.name(token.secret())),
+/// What the `oauth2` crate asks of an answer that grants is asked of one that refuses as well.
+fn may_be_json(head: &http::response::Parts) -> bool {
+    matches!(answer::media_type(head).as_str(), "" | "application/json")
+}
+
+/// A refusal goes into logs and transcripts: an issuer that quotes what it was sent must not carry secrets there.
+fn refused(error: &str, description: Option<&str>, sent: &[SecretString]) -> Outcome {
+    let told = |text: &str| {
+        let secrets = sent.iter().map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty());
+        answer::excerpt(&secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "\u{2026}")))
+    };
+    Outcome::OAuthError { error: told(error), description: description.map(told) }
+}
+
+/// The secrets of an answer by their names.
+///
+/// # Errors
+/// When the access token is not one that could be used (RFC 6749, section 7.1 and appendix A.12).
+fn grant(tokens: &Tokens, secrets: &Secrets) -> Result<Grant, &'static str> {
+    if *tokens.token_type() != BasicTokenType::Bearer {
+        return Err("a token of a type that this app does not speak");
+    }
+    let access = tokens.access_token().secret();
+    if access.is_empty() || !access.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err("an access token that cannot be sent");
+    }
+    // An empty one is none: the old one stays.
+    let refresh = tokens.refresh_token().map(|token| token.secret()).filter(|token| !token.is_empty());
+    Ok(Grant {
+        access: secrets.name(access),
+        refresh: refresh.map(|token| secrets.name(token)),
         expires_in: tokens.expires_in().map(|life| life.as_secs()),
         claims: tokens.extra_fields().id_token.as_deref().and_then(|token| id_token::claims(token, secrets)),
-    }
+    })
 }
 
 /// Revokes a refresh token (RFC 7009). By hand, since the `oauth2` crate takes no loopback endpoint here.
@@ -164,16 +210,18 @@ pub(crate) async fn revoke(http: &dyn Http, endpoint: &str, client_id: &str, tok
         return Answer::without_time(Outcome::Done);
     };
     answer::exchange(http, request, answer::SMALL_BODY, |head, body| {
+        let unintelligible =
+            |cause: &str| Outcome::Unintelligible { status: head.status.as_u16(), cause: cause.to_owned() };
         if head.status.is_success() {
-            return Outcome::Done;
+            // The body means nothing (section 2.2); but a page is what a captive portal shows.
+            let is_page = !body.is_empty() && answer::media_type(head).contains("html");
+            return if is_page { unintelligible("a page") } else { Outcome::Done };
         }
         match serde_json::from_slice::<hookswitch_wire::TokenError>(body) {
-            Ok(refusal) if head.status.is_client_error() => {
-                Outcome::OAuthError { error: refusal.error, description: refusal.error_description }
+            Ok(refusal) if head.status.is_client_error() && may_be_json(head) => {
+                refused(&refusal.error, refusal.error_description.as_deref(), std::slice::from_ref(token))
             }
-            Ok(_) | Err(_) => {
-                Outcome::Unintelligible { status: head.status.as_u16(), cause: "not an OAuth answer".into() }
-            }
+            Ok(_) | Err(_) => unintelligible("not an OAuth answer"),
         }
     })
     .await

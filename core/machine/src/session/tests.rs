@@ -775,6 +775,44 @@ fn a_save_that_finds_newer_tokens_ends_the_refresh_that_was_begun_meanwhile() {
 }
 
 #[test]
+fn the_agent_is_told_why_a_new_sign_in_is_needed() {
+    let expired_token =
+        || Outcome::OAuthError { error: "invalid_grant".into(), description: Some("it has expired".into()) };
+    for (answer_lost, refusal, why) in [
+        (false, oauth_error("invalid_grant"), ReauthReason::Revoked),
+        (true, oauth_error("invalid_grant"), ReauthReason::RotationLost),
+        (false, expired_token(), ReauthReason::Expired),
+        (true, expired_token(), ReauthReason::Expired),
+    ] {
+        let mut phone = expired();
+        phone.command(Command::AccessToken);
+        if answer_lost {
+            phone.answer(refresh, unreachable());
+            phone.command(Command::AccessToken);
+        }
+        phone.answer(refresh, refusal);
+        let SessionView::ReauthRequired { reason, .. } = phone.view().session else { panic!("{:?}", phone.view()) };
+        assert_eq!(reason, why);
+    }
+}
+
+#[test]
+fn a_refresh_whose_answer_was_lost_is_repeated_while_the_issuer_takes_it_for_a_retry_in_the_background_too() {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    phone.command(Command::AccessToken);
+    for attempt in 1..4 {
+        assert_eq!(phone.sent(refresh), attempt);
+        phone.answer(refresh, unreachable());
+        phone.advance(2_500);
+    }
+    phone.answer(refresh, granted(2));
+    phone.forget_history();
+    phone.advance(600_000);
+    assert_eq!(phone.requests(), Vec::<&Request>::new(), "then there is no reason any more");
+}
+
+#[test]
 fn a_sign_in_by_another_process_takes_the_place_of_the_session_and_is_never_overwritten() {
     let bobs =
         |generation| TokenSet { sign_in: SignInId(99), expires_at: EPOCH + 9 * HOUR as i64, ..tokens(generation) };
