@@ -31,6 +31,16 @@ impl Answer {
     pub(crate) const fn without_time(outcome: Outcome) -> Self {
         Self { server_time: None, outcome }
     }
+
+    /// An outcome with the time of the answer that it comes from, when it was the server that answered: the clock of a
+    /// portal, or of a gateway that says 502, is not the server's.
+    pub(crate) fn of(outcome: Outcome, head: Option<&Parts>) -> Self {
+        let from_elsewhere = matches!(
+            outcome,
+            Outcome::Unintelligible { .. } | Outcome::Unreachable { .. } | Outcome::Unavailable { .. }
+        );
+        Self { server_time: head.filter(|_| !from_elsewhere).and_then(server_time), outcome }
+    }
 }
 
 /// Sends a request, reads the whole answer and judges it; what says that the server cannot now is judged here.
@@ -50,10 +60,7 @@ pub(crate) async fn exchange(
         (None, Ok(body)) => judge(&head, &body),
         (None, Err(HttpFault(cause))) => Outcome::Unreachable { cause },
     };
-    // A portal's clock is not the server's.
-    let from_the_server = !matches!(outcome, Outcome::Unintelligible { .. } | Outcome::Unreachable { .. });
-    let server_time = from_the_server.then(|| server_time(&head)).flatten();
-    Answer { server_time, outcome }
+    Answer::of(outcome, Some(&head))
 }
 
 /// Reads a body to its end.
@@ -99,8 +106,8 @@ fn retry_after(head: &Parts) -> Option<u64> {
     Some(seconds.min(MOST) * 1_000)
 }
 
-/// The server's clock from `Date` (RFC 9110, section 6.6.1).
-pub(crate) fn server_time(head: &Parts) -> Option<UnixMillis> {
+/// What `Date` says (RFC 9110, section 6.6.1).
+fn server_time(head: &Parts) -> Option<UnixMillis> {
     let date = head.headers.get(header::DATE)?.to_str().ok()?;
     httpdate::parse_http_date(date).ok().map(millis)
 }
@@ -120,8 +127,8 @@ pub(crate) fn api(head: &Parts, body: &[u8]) -> Outcome {
         401 => parse::<Problem>(head, body, &["application/problem+json"], |_| Outcome::Unauthenticated),
         status => parse::<Problem>(head, body, &["application/problem+json"], |problem| Outcome::Refused {
             status,
-            code: problem.code,
-            detail: problem.detail.or(Some(problem.title)),
+            code: excerpt(&problem.code),
+            detail: Some(excerpt(&problem.detail.unwrap_or(problem.title))),
             current: problem.current,
         }),
     }
@@ -136,12 +143,33 @@ pub(crate) fn metadata(head: &Parts, body: &[u8]) -> Outcome {
     }
 }
 
+/// As much of somebody else's text as a person or a log should have to take.
+pub(crate) fn excerpt(text: &str) -> String {
+    const MOST: usize = 300;
+    text.chars().take(MOST).collect()
+}
+
+/// The media type without its parameters; empty when there is none.
+fn essence(head: &Parts) -> String {
+    let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether the answer says that it is JSON, or does not say what it is.
+pub(crate) fn may_be_json(head: &Parts) -> bool {
+    !head.headers.contains_key(header::CONTENT_TYPE) || essence(head) == "application/json"
+}
+
+/// Whether the answer is a page for a person, as portals have them.
+pub(crate) fn is_page(head: &Parts) -> bool {
+    matches!(essence(head).as_str(), "text/html" | "application/xhtml+xml")
+}
+
 fn parse<T: DeserializeOwned>(head: &Parts, body: &[u8], types: &[&str], then: impl FnOnce(T) -> Outcome) -> Outcome {
     let unintelligible = |cause: String| Outcome::Unintelligible { status: head.status.as_u16(), cause };
-    let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(head);
     if !types.contains(&essence.as_str()) {
-        return unintelligible(format!("the answer is {essence:?}"));
+        return unintelligible(format!("the answer is {:?}", excerpt(&essence)));
     }
     // The position and the kind of the mistake; never the data.
     serde_json::from_slice(body).map_or_else(

@@ -128,8 +128,8 @@ pub(crate) async fn request(
 
 type TokenResult = Result<Tokens, RequestTokenError<HttpFault, StandardErrorResponse<BasicErrorResponseType>>>;
 
-/// Only a well-formed OAuth error with a status of its kind is a refusal; a portal's page, a proxy's 502 and a broken body
-/// are the network's doing.
+/// Only a well-formed OAuth error with status and media type of its kind (RFC 6749, section 5.2) is a refusal; a portal's
+/// page, a proxy's 502 and a broken body are the network's doing.
 fn judge(
     result: TokenResult,
     head: Option<&http::response::Parts>,
@@ -144,8 +144,8 @@ fn judge(
             Ok(grant) => Outcome::Granted { grant },
             Err(cause) => unintelligible(cause),
         },
-        (None, Err(RequestTokenError::ServerResponse(_))) if !head.is_some_and(may_be_json) => {
-            unintelligible("an OAuth error that is not sent as JSON")
+        (None, Err(RequestTokenError::ServerResponse(_))) if !head.is_some_and(answer::may_be_json) => {
+            unintelligible("an OAuth error with a media type of another kind")
         }
         (None, Err(RequestTokenError::ServerResponse(refusal))) if matches!(status, 400 | 401 | 403) => {
             refused(refusal.error().as_ref(), refusal.error_description().map(String::as_str), sent)
@@ -157,12 +157,7 @@ fn judge(
         (None, Err(RequestTokenError::Parse(_, _))) => unintelligible("not a token answer"),
         (None, Err(RequestTokenError::Other(_))) => unintelligible("not an OAuth answer"),
     };
-    Answer { server_time: head.and_then(|head| answer::time_of(head, &outcome)), outcome }
-}
-
-/// What the `oauth2` crate asks of an answer that grants is asked of one that refuses as well.
-fn may_be_json(head: &http::response::Parts) -> bool {
-    matches!(answer::media_type(head).as_str(), "" | "application/json")
+    Answer::of(outcome, head)
 }
 
 /// A refusal goes into logs and transcripts: an issuer that quotes what it was sent must not carry secrets there.
@@ -214,11 +209,11 @@ pub(crate) async fn revoke(http: &dyn Http, endpoint: &str, client_id: &str, tok
             |cause: &str| Outcome::Unintelligible { status: head.status.as_u16(), cause: cause.to_owned() };
         if head.status.is_success() {
             // The body means nothing (section 2.2); but a page is what a captive portal shows.
-            let is_page = !body.is_empty() && answer::media_type(head).contains("html");
+            let is_page = !body.is_empty() && answer::is_page(head);
             return if is_page { unintelligible("a page") } else { Outcome::Done };
         }
         match serde_json::from_slice::<hookswitch_wire::TokenError>(body) {
-            Ok(refusal) if head.status.is_client_error() && may_be_json(head) => {
+            Ok(refusal) if head.status.is_client_error() && answer::may_be_json(head) => {
                 refused(&refusal.error, refusal.error_description.as_deref(), std::slice::from_ref(token))
             }
             Ok(_) | Err(_) => unintelligible("not an OAuth answer"),
