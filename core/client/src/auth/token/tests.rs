@@ -111,6 +111,47 @@ async fn an_answer_in_pieces_is_one_answer() {
     assert!(matches!(outcome, Outcome::Granted { .. }), "{outcome:?}");
 }
 
+#[tokio::test]
+async fn an_empty_refresh_token_is_none_and_a_life_is_what_the_answer_says() {
+    for (more, life) in [
+        (r#","refresh_token":"""#, None),
+        (r#","refresh_token":null,"expires_in":null"#, None),
+        (r#","expires_in":0"#, Some(0)),
+        (r#","expires_in":18446744073709551615"#, Some(u64::MAX)),
+    ] {
+        let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{more}}}"#);
+        let Outcome::Granted { grant } = endpoint(200, JSON, body).comes_to().await else { panic!("{more}") };
+        assert_eq!((grant.refresh, grant.expires_in), (None, life), "{more}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_used_is_no_grant() {
+    for body in [
+        // RFC 6749, section 7.1: a client must not use a type that it does not understand.
+        r#"{"access_token":"a","token_type":"mac","expires_in":300}"#,
+        r#"{"access_token":"a","token_type":"DPoP","expires_in":300}"#,
+        r#"{"access_token":"a","token_type":"N_A","expires_in":300}"#,
+        // Appendix A.12: visible characters, and at least one.
+        r#"{"access_token":"","token_type":"Bearer","expires_in":300}"#,
+        r#"{"access_token":"a\r\nX-Evil: 1","token_type":"Bearer","expires_in":300}"#,
+        r#"{"access_token":"ä","token_type":"Bearer","expires_in":300}"#,
+    ] {
+        let outcome = endpoint(200, JSON, body).comes_to().await;
+        assert!(matches!(outcome, Outcome::Unintelligible { status: 200, .. }), "{body}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn json_is_json_however_its_type_is_written() {
+    for media_type in ["Application/JSON; charset=UTF-8", "application/json;charset=utf-8"] {
+        let granted = endpoint(200, media_type, GRANT).comes_to().await;
+        assert!(matches!(granted, Outcome::Granted { .. }), "{media_type}: {granted:?}");
+        let refused = endpoint(400, media_type, REJECTED).comes_to().await;
+        assert!(matches!(refused, Outcome::OAuthError { .. }), "{media_type}: {refused:?}");
+    }
+}
+
 // ---- refused -------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
@@ -147,6 +188,20 @@ async fn a_refusal_that_comes_as_a_page_is_not_the_issuers() {
             let outcome = endpoint(status, media_type, REJECTED).comes_to().await;
             assert!(decides_nothing(&outcome), "{status} {media_type:?}: {outcome:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_that_quotes_what_it_was_sent_puts_no_secret_into_a_log() {
+    let long = "x".repeat(10_000);
+    let refusal = r#"{"error":"no-SENT","error_description":"unknown token SENT; LONG"}"#.replace("LONG", &long);
+    let refreshed = endpoint(400, JSON, refusal.replace("SENT", "the-refresh-token")).comes_to().await;
+    let revoked = endpoint(400, JSON, refusal.replace("SENT", "the&token"));
+    let revoked = revoke(&revoked, "https://id.example/revoke", "app", &SecretString::from("the&token")).await.outcome;
+    for (outcome, secret) in [(refreshed, "the-refresh-token"), (revoked, "the&token")] {
+        let shown = format!("{outcome:?}");
+        assert!(shown.contains("unknown token") && !shown.contains(secret), "{shown}");
+        assert!(shown.len() < 1_000, "{} characters", shown.len());
     }
 }
 
@@ -218,10 +273,39 @@ async fn a_server_that_cannot_now_is_heard_with_the_time_that_it_asks_for() {
 }
 
 #[tokio::test]
+async fn the_time_that_a_server_asks_for_is_heard_by_date_too_and_when_the_body_breaks_off() {
+    for (asked, expected) in [
+        ("0", Some(0)),
+        ("Mon, 23 Nov 2026 12:00:09 GMT", Some(9_000)),
+        ("Mon, 23 Nov 2026 11:00:00 GMT", None),
+        ("86400", Some(3_600_000)),
+        ("99999999999999999999999", None),
+        ("-1", None),
+        ("soon", None),
+    ] {
+        let pieces = vec![Ok(Bytes::from("{")), Err(HttpFault("cut".into()))];
+        let here = Endpoint { pieces, ..endpoint(429, JSON, "") };
+        let outcome = here.with("date", "Mon, 23 Nov 2026 12:00:00 GMT").with("retry-after", asked).comes_to().await;
+        assert_eq!(outcome, Outcome::Unavailable { status: 429, retry_after: expected }, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_be_as_long_as_the_limit_and_no_longer() {
+    let padded = |length: usize| format!("{GRANT}{}", " ".repeat(length - GRANT.len()));
+    let just = endpoint(200, JSON, padded(answer::SMALL_BODY)).comes_to().await;
+    assert!(matches!(just, Outcome::Granted { .. }), "{just:?}");
+    let over = endpoint(200, JSON, padded(answer::SMALL_BODY + 1)).comes_to().await;
+    assert!(matches!(over, Outcome::Unreachable { .. }), "{over:?}");
+}
+
+#[tokio::test]
 async fn the_clock_of_whoever_is_not_the_issuer_is_not_believed() {
     let date = "Mon, 23 Nov 2026 12:00:00 GMT";
-    let (answer, ..) = endpoint(200, "text/html", "<html>").with("date", date).answers().await;
-    assert_eq!(answer.server_time, None);
+    for (status, media_type, body) in [(200, "text/html", "<html>"), (502, "text/html", ""), (404, JSON, REJECTED)] {
+        let (answer, ..) = endpoint(status, media_type, body).with("date", date).answers().await;
+        assert_eq!(answer.server_time, None, "{status}");
+    }
     let (answer, ..) = endpoint(400, JSON, REJECTED).with("date", date).answers().await;
     assert_eq!(answer.server_time, Some(1_795_435_200_000));
 }
@@ -238,6 +322,9 @@ async fn a_refresh_is_sent_as_the_rfc_has_it() {
     assert_eq!(form["grant_type"], "refresh_token");
     assert_eq!(form["refresh_token"], "the-refresh-token");
     assert_eq!(form["client_id"], "app");
+    assert_eq!(form.len(), 3);
+    let envelope = format!("{} {:?}", request.uri(), request.headers());
+    assert!(!envelope.contains("the-refresh-token"), "{envelope}");
 }
 
 #[tokio::test]
@@ -256,6 +343,31 @@ async fn a_code_is_sent_with_its_verifier_and_the_very_redirect() {
     assert_eq!(form["code"], "c");
     assert_eq!(form["code_verifier"], "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
     assert_eq!(form["redirect_uri"], "dev.hookswitch.agent:/callback");
+    assert_eq!(form["client_id"], "app");
+    assert_eq!(form.len(), 5);
+    let envelope = format!("{} {:?}", asked[0].uri(), asked[0].headers());
+    assert!(!envelope.contains("dBjftJeZ4CVP") && !envelope.contains("authorization"), "{envelope}");
+}
+
+#[tokio::test]
+async fn a_revocation_is_sent_as_the_rfc_has_it() {
+    let here = endpoint(200, "", "");
+    revoke(&here, "https://id.example/revoke", "app", &SecretString::from("the token&x=y")).await;
+    let asked = here.asked.into_inner().unwrap();
+    assert_eq!((asked[0].method().as_str(), asked[0].uri().to_string()), ("POST", "https://id.example/revoke".into()));
+    assert_eq!(asked[0].headers()["content-type"], "application/x-www-form-urlencoded");
+    let form = form(&asked[0]);
+    assert_eq!((form["token"].as_str(), form["token_type_hint"].as_str()), ("the token&x=y", "refresh_token"));
+    assert_eq!((form["client_id"].as_str(), form.len()), ("app", 3));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_no_address_is_asked_nothing() {
+    let here = Arc::new(endpoint(200, JSON, GRANT));
+    let refresh = TokenRequest::Refresh { refresh: SecretString::from("r") };
+    let answer = request(Arc::clone(&here) as _, "nowhere".into(), "app".into(), refresh, Arc::default()).await;
+    assert!(decides_nothing(&answer.outcome), "{answer:?}");
+    assert!(here.asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
