@@ -15,7 +15,7 @@ use hookswitch::{
     wire::{CallId, CannotRing, PhoneNumber, Snapshot},
 };
 
-use hookswitch_backend::RingOutcome;
+use hookswitch_backend::{FaultPlan, RingOutcome};
 
 use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, SessionIs, Step, StoppedBecause};
 use crate::{
@@ -282,6 +282,14 @@ impl Player {
                 Ok(())
             }
             Action::RestoreBackup {} => self.world.operator.restore_from_backup().map_err(text),
+            Action::NoFaults {} => {
+                self.world.operator.clear_faults();
+                Ok(())
+            }
+            Action::Fault { at, is, times } => {
+                self.world.operator.inject(FaultPlan::new(*at, (*is).into()).times(*times));
+                Ok(())
+            }
         }
     }
 
@@ -665,6 +673,8 @@ fn describe_action(action: &Action) -> String {
         Action::OldServer { is: true } => "the server is an old one that pushes although calls are forwarded".into(),
         Action::OldServer { is: false } => "the server knows the ring rule again".into(),
         Action::RestoreBackup {} => "the server is restored from a backup".into(),
+        Action::NoFaults {} => "all faults are mended".into(),
+        Action::Fault { at, is, times } => format!("the next {times} at {at:?} will go wrong: {is:?}"),
     }
 }
 

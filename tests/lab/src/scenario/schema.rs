@@ -6,6 +6,7 @@ use hookswitch::{
     machine::Silence,
     wire::{Availability, Effective, SignedOutReason, UnavailableReason},
 };
+use hookswitch_backend::{Fault, Point};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::browser::Method;
@@ -199,6 +200,47 @@ pub(crate) enum Action {
     },
     /// The server comes back from a backup: a new epoch.
     RestoreBackup {},
+    /// Something goes wrong with the next requests of a kind.
+    Fault {
+        at: Point,
+        is: FaultName,
+        #[serde(default = "once")]
+        times: u64,
+    },
+    /// All faults are mended.
+    NoFaults {},
+}
+
+const fn once() -> u64 {
+    1
+}
+
+/// What goes wrong with a request.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FaultName {
+    /// The connection closes before the server does anything.
+    BeforeCommit,
+    /// The server does it, and the connection closes before the answer.
+    AfterCommit,
+    /// A web page answers in place of the server.
+    CaptivePortal,
+    /// The JSON of the answer ends in the middle.
+    MalformedJson,
+    /// 500.
+    ServerError,
+}
+
+impl From<FaultName> for Fault {
+    fn from(name: FaultName) -> Self {
+        match name {
+            FaultName::BeforeCommit => Self::BeforeCommit,
+            FaultName::AfterCommit => Self::AfterCommit,
+            FaultName::CaptivePortal => Self::CaptivePortal,
+            FaultName::MalformedJson => Self::MalformedJson,
+            FaultName::ServerError => Self::ServerError,
+        }
+    }
 }
 
 /// What is typed when a second factor is asked for.
