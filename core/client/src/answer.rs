@@ -150,7 +150,7 @@ pub(crate) fn excerpt(text: &str) -> String {
 }
 
 /// The media type without its parameters; empty when there is none.
-fn essence(head: &Parts) -> String {
+pub(crate) fn essence(head: &Parts) -> String {
     let media_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
@@ -179,6 +179,9 @@ fn parse<T: DeserializeOwned>(head: &Parts, body: &[u8], types: &[&str], then: i
         then,
     )
 }
+
+#[cfg(test)]
+pub(crate) mod parsers;
 
 #[cfg(test)]
 mod tests {

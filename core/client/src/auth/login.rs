@@ -6,6 +6,7 @@ use oauth2::{
 };
 use secrecy::ExposeSecret;
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::secrets::Secrets;
 
@@ -49,17 +50,21 @@ pub(crate) fn parse_redirect(address: &str, secrets: &Secrets) -> Result<Redirec
     }
     let url = Url::parse(address).map_err(|_| refused())?;
     let target = address.split(['?', '#']).next().unwrap_or_default().to_owned();
+    let (mut state, mut code) = (None, None);
     let mut redirect = Redirect { target, state: None, code: None, iss: None, error: None, repeated: false };
     for (name, value) in url.query_pairs() {
         let taken = match name.as_ref() {
-            "state" => redirect.state.replace(secrets.name(&value)).is_some(),
-            "code" => redirect.code.replace(secrets.name(&value)).is_some(),
+            "state" => state.replace(Zeroizing::new(value.into_owned())).is_some(),
+            "code" => code.replace(Zeroizing::new(value.into_owned())).is_some(),
             "iss" => redirect.iss.replace(value.into_owned()).is_some(),
             "error" => redirect.error.replace(value.chars().take(64).collect()).is_some(),
             _ => false,
         };
         redirect.repeated |= taken;
     }
+    // Named at the end: a name that is not handed on would never be forgotten.
+    redirect.state = state.map(|state| secrets.name(&state));
+    redirect.code = code.map(|code| secrets.name(&code));
     Ok(redirect)
 }
 
@@ -107,6 +112,16 @@ mod tests {
         assert_eq!(redirect.iss.as_deref(), Some("https://id"));
         assert!(redirect.code.is_some() && redirect.error.is_none() && !redirect.repeated);
         assert!(parse_redirect("dev.hookswitch.agent:/callback?state=s&state=t", &secrets).unwrap().repeated);
+    }
+
+    #[test]
+    fn a_redirect_leaves_nothing_behind_that_it_does_not_hand_on() {
+        let secrets = Secrets::default();
+        let before = secrets.name("before");
+        let many = "app:/callback?code=0".to_owned() + &(1..1_000).map(|n| format!("&code={n}")).collect::<String>();
+        let redirect = parse_redirect(&many, &secrets).unwrap();
+        assert!(redirect.repeated);
+        assert_eq!(redirect.code, Some(hookswitch_machine::SecretRef(before.0 + 1)), "of a thousand, one was named");
     }
 
     proptest! {

@@ -1,23 +1,17 @@
 //! The presence stream: server-sent events, read until they end.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-
-use eventsource_stream::{EventStreamError, Eventsource};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use hookswitch_machine::{Outcome, StreamNews};
 use hookswitch_wire::{StreamEvent, StreamEventError};
-use http::header;
 
 use crate::{
     answer,
     ports::{Http, HttpFault, HttpRequest},
+    sync::frames::{Frame, Frames, TooLong},
 };
 
 /// An event that is longer is not one of ours.
-const LONGEST_EVENT: usize = answer::BODY;
+pub(crate) const LONGEST_EVENT: usize = answer::BODY;
 
 /// Reads the stream and tells its news until it is over; the last news is [`StreamNews::Closed`].
 pub(crate) async fn read(http: &dyn Http, request: HttpRequest, mut tell: impl FnMut(StreamNews)) {
@@ -34,11 +28,7 @@ async fn read_until_closed(http: &dyn Http, request: HttpRequest, tell: &mut imp
     if let Some(unavailable) = answer::unavailable(&head) {
         return unavailable;
     }
-    let is_stream = head
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("text/event-stream"));
+    let is_stream = answer::essence(&head) == "text/event-stream";
     if !head.status.is_success() || !is_stream {
         return match answer::read_body(response.body, answer::BODY).await {
             // What would be a good answer to another question is none to this one.
@@ -50,34 +40,37 @@ async fn read_until_closed(http: &dyn Http, request: HttpRequest, tell: &mut imp
         };
     }
 
-    let unread = Arc::new(AtomicUsize::new(0));
-    let counted = {
-        let unread = Arc::clone(&unread);
-        response.body.map(move |piece| {
-            let piece = piece?;
-            if unread.fetch_add(piece.len(), Ordering::Relaxed) + piece.len() > LONGEST_EVENT {
-                return Err(HttpFault(format!("an event is longer than {LONGEST_EVENT} bytes")));
-            }
-            Ok(piece)
-        })
-    };
-    let mut events = counted.eventsource().into_stream();
-    while let Some(event) = events.next().await {
-        unread.store(0, Ordering::Relaxed);
-        let news = match event {
-            Ok(event) => match StreamEvent::parse(&event.event, &event.data) {
-                Ok(event) => StreamNews::Event { event },
-                // A newer server may have more to say.
-                Err(StreamEventError::UnknownEvent(_)) => continue,
-                Err(error @ StreamEventError::Malformed { .. }) => {
-                    StreamNews::Malformed { complaint: error.to_string() }
-                }
-            },
-            Err(EventStreamError::Transport(HttpFault(cause))) => return Outcome::Unreachable { cause },
-            Err(EventStreamError::Utf8(_)) => StreamNews::Malformed { complaint: "not UTF-8".into() },
-            Err(EventStreamError::Parser(_)) => StreamNews::Malformed { complaint: "not server-sent events".into() },
+    let mut frames = Frames::new(LONGEST_EVENT);
+    let mut body = response.body;
+    while let Some(piece) = body.next().await {
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(HttpFault(cause)) => return Outcome::Unreachable { cause },
         };
-        tell(news);
+        let taken = frames.take(&piece, |frame| {
+            if let Some(news) = news(frame) {
+                tell(news);
+            }
+        });
+        if taken == Err(TooLong) {
+            return Outcome::Unreachable { cause: format!("an event is longer than {LONGEST_EVENT} bytes") };
+        }
     }
     Outcome::Unreachable { cause: "the stream ended".into() }
 }
+
+/// What a frame means; nothing when only a newer app would know.
+fn news(frame: Frame) -> Option<StreamNews> {
+    let complaint = match frame {
+        Frame::Event { name, data } => match StreamEvent::parse(&name, &data) {
+            Ok(event) => return Some(StreamNews::Event { event }),
+            Err(StreamEventError::UnknownEvent(_)) => return None,
+            Err(error @ StreamEventError::Malformed { .. }) => error.to_string(),
+        },
+        Frame::NotText => "not UTF-8".to_owned(),
+    };
+    Some(StreamNews::Malformed { complaint })
+}
+
+#[cfg(test)]
+mod tests;
