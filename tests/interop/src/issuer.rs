@@ -49,8 +49,16 @@ impl Issuer {
     /// Uses a refresh token, as a thief would.
     pub(crate) async fn refresh(&self, client_id: &str, refresh_token: &str) -> Result<Answer, Trouble> {
         let form = [("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", refresh_token)];
-        let answer = self.http.post(self.endpoint("token_endpoint")?).form(&form).send().await.map_err(text)?;
-        Answer::read(answer).await
+        self.token(&form, None).await
+    }
+
+    /// Asks the token endpoint, with a proof of possession (RFC 9449) or without.
+    pub(crate) async fn token(&self, form: &[(&str, &str)], proof: Option<&str>) -> Result<Answer, Trouble> {
+        let mut request = self.http.post(self.endpoint("token_endpoint")?).form(form);
+        if let Some(proof) = proof {
+            request = request.header("dpop", proof);
+        }
+        Answer::read(request.send().await.map_err(text)?).await
     }
 
     /// What the issuer says about the owner of an access token: whether it takes the token.

@@ -70,8 +70,12 @@ impl Keycloak {
             format!("--http-management-port={management}"),
             "--import-realm".to_owned(),
         ];
-        let environment =
-            [("KC_BOOTSTRAP_ADMIN_USERNAME", ADMIN), ("KC_BOOTSTRAP_ADMIN_PASSWORD", admin_password.as_str())];
+        let environment = [
+            ("KC_BOOTSTRAP_ADMIN_USERNAME", ADMIN),
+            ("KC_BOOTSTRAP_ADMIN_PASSWORD", admin_password.as_str()),
+            // It runs for half a minute: what the best compiler costs would never come back.
+            ("JAVA_OPTS_APPEND", "-XX:TieredStopAtLevel=1"),
+        ];
         let mut server = Server::start("Keycloak", home, "bash", arguments, &environment, log)?;
         let http = reqwest::Client::builder().no_proxy().build().map_err(text)?;
         let mut found = None;

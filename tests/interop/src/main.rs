@@ -3,6 +3,7 @@
 //! `tests/run --only interop` fetches them and runs this. Each line of the output is a promise, kept or not.
 
 mod browser;
+mod dpop;
 mod html;
 mod issuer;
 mod keycloak;

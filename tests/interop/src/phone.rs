@@ -9,10 +9,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use hookswitch::{
     Config, DeviceDescription, Hookswitch,
     http::Network,
-    machine::{Failure, Identified, Mono, Timestamp, View, view::SessionView},
+    machine::{Failure, Identified, IssuerProfile, Mono, ReauthReason, Timestamp, View, view::SessionView},
     ports::{Clock, Http, HttpFault, HttpRequest, HttpResponse, Ports, SystemClock},
     store::KeyFile,
     wire::Platform,
@@ -23,7 +25,8 @@ use tokio::sync::Notify;
 
 use crate::{
     browser::{Browser, Page},
-    report::{Trouble, text},
+    issuer::Answer,
+    report::{Trouble, ensure, text},
 };
 
 /// The app's own scheme.
@@ -68,17 +71,24 @@ impl Clock for JumpingClock {
     }
 }
 
-/// A form that the phone sent, and the status that it got.
+/// A form that the phone sent, and the answer that came.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     fields: Vec<(String, String)>,
-    pub(crate) status: Option<u16>,
+    pub(crate) answer: Option<Answer>,
 }
 
 impl Sent {
     /// A field of the form.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `status error: description`, when it was refused.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let answer = self.answer.as_ref().filter(|answer| answer.status >= 400)?;
+        let say = |name| answer.body.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+        Some(format!("{} {}: {}", answer.status, say("error"), say("error_description")))
     }
 }
 
@@ -130,17 +140,20 @@ impl Http for Line {
         let fields = url::form_urlencoded::parse(request.body()).into_owned().collect();
         let at = {
             let mut sent = self.sent();
-            sent.push(Sent { fields, status: None });
+            sent.push(Sent { fields, answer: None });
             sent.len() - 1
         };
-        let answer = self.network.send(request).await?;
+        let HttpResponse { head, body } = self.network.send(request).await?;
+        let whole: Vec<Bytes> = body.try_collect().await?;
+        let whole = whole.concat();
         if let Some(sent) = self.sent().get_mut(at) {
-            sent.status = Some(answer.head.status.as_u16());
+            let body = serde_json::from_slice(&whole).unwrap_or_default();
+            sent.answer = Some(Answer { status: head.status.as_u16(), body });
         }
         if self.loses.swap(false, Ordering::SeqCst) {
             return Err(HttpFault("the connection was reset".into()));
         }
-        Ok(answer)
+        Ok(HttpResponse { head, body: stream::once(async { Ok(Bytes::from(whole)) }).boxed() })
     }
 }
 
@@ -151,6 +164,8 @@ pub(crate) struct App {
     pub(crate) issuer: String,
     /// As it is registered there.
     pub(crate) client_id: String,
+    /// What kind of issuer it is.
+    pub(crate) profile: IssuerProfile,
     /// The API.
     pub(crate) server: String,
 }
@@ -185,7 +200,7 @@ impl Phone {
             redirect_uris: vec![REDIRECT.into(), LOOPBACK.into()],
             device: DeviceDescription { name: "interop".into(), platform: Platform::Android, app_version: "1".into() },
             folder: folder.path().join("vault"),
-            profile: hookswitch::machine::IssuerProfile::Unknown,
+            profile: app.profile,
             process: "app".into(),
         };
         let ports = Ports {
@@ -224,10 +239,11 @@ impl Phone {
 
     /// Who is signed in.
     pub(crate) fn signed_in(&self) -> Result<Identified, Trouble> {
-        match self.core.view().session {
-            SessionView::SignedIn { agent, .. } => Ok(agent),
-            other => Err(format!("nobody is signed in: {other:?}")),
-        }
+        let session = self.session();
+        let SessionView::SignedIn { agent, .. } = session else {
+            return Err(format!("nobody is signed in: {session:?}"));
+        };
+        Ok(agent)
     }
 
     /// The session's view.
@@ -237,10 +253,9 @@ impl Phone {
 
     /// Fails unless a login waits for its browser.
     pub(crate) fn waits_for_the_browser(&self) -> Result<(), Trouble> {
-        match self.session() {
-            SessionView::SigningIn { completing: false } => Ok(()),
-            other => Err(format!("the sign-in does not wait: {other:?}")),
-        }
+        let session = self.session();
+        let waits = matches!(session, SessionView::SigningIn { completing: false });
+        ensure(waits, || format!("the sign-in does not wait: {session:?}"))
     }
 
     /// Returns once the view is such, within ten seconds.
@@ -271,19 +286,44 @@ impl Phone {
         token.ok_or_else(|| "it has not refreshed yet".to_owned())
     }
 
-    /// Fails unless the session is over because the issuer says so.
-    pub(crate) fn needs_a_new_sign_in(&self) -> Result<(), Trouble> {
-        match self.session() {
-            SessionView::ReauthRequired { .. } => Ok(()),
-            other => Err(format!("it should want a new sign-in, and is {other:?}")),
-        }
+    /// How the issuer refused the last refresh; empty when it did not.
+    pub(crate) fn refusal(&self) -> String {
+        self.line.refreshes().last().and_then(Sent::refusal).unwrap_or_default()
+    }
+
+    /// Fails unless whoever asks for the next token hears that a new sign-in is needed, because the issuer refused the
+    /// last refresh with these words, which mean one of these.
+    pub(crate) async fn is_over(&self, words: &str, why: &[ReauthReason]) -> Result<(), Trouble> {
+        let refused = self.next_token().await;
+        let told = self.refusal();
+        ensure(matches!(refused, Err(Failure::Reauthenticate { .. })), || format!("{refused:?} after {told:?}"))?;
+        ensure(told.starts_with("400 invalid_grant") && told.contains(words), || {
+            format!("it was refused as {told:?}")
+        })?;
+        let session = self.session();
+        let is_right = matches!(session, SessionView::ReauthRequired { reason, .. } if why.contains(&reason));
+        ensure(is_right, || format!("it should want a new sign-in ({why:?}), and is {session:?}"))
+    }
+
+    /// Fails unless the issuer refuses the next refresh with these words, and the session lives on all the same.
+    pub(crate) async fn is_refused_and_lives(&self, words: &str) -> Result<(), Trouble> {
+        let refused = self.next_token().await;
+        let told = self.refusal();
+        ensure(told.contains(words), || format!("it was refused as {told:?}: {refused:?}"))?;
+        ensure(!matches!(refused, Ok(_) | Err(Failure::Reauthenticate { .. })), || format!("{refused:?}"))?;
+        self.signed_in().map(|_| ())
     }
 
     /// Waits until the issuer has revoked something for this phone, and gives back what.
     pub(crate) async fn revoked(&self) -> Result<String, Trouble> {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(10) {
-            if let Some(sent) = self.line.revocations().into_iter().find(|sent| sent.status == Some(200)) {
+            if let Some(sent) = self
+                .line
+                .revocations()
+                .into_iter()
+                .find(|sent| sent.answer.as_ref().is_some_and(|answer| answer.status == 200))
+            {
                 return sent.get("token").map(str::to_owned).ok_or_else(|| "it revoked nothing".to_owned());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
