@@ -43,9 +43,12 @@ pub(crate) struct Heart {
     next_command: AtomicU64,
 }
 
+/// A reply, and the secrets that it names: whoever asked may look at it long after these were replaced.
+type Replied = Result<(Reply, Secrets), Failure>;
+
 struct Beating {
     state: State,
-    waiting: HashMap<CommandId, oneshot::Sender<Result<Reply, Failure>>>,
+    waiting: HashMap<CommandId, oneshot::Sender<Replied>>,
     /// The secrets that effects under way need.
     needed: HashMap<EffectId, Vec<SecretRef>>,
     transcript: Transcript,
@@ -118,7 +121,8 @@ impl Heart {
                 Effect::Reply { to, reply } => {
                     if let Some(waiter) = waiting.remove(to) {
                         // Whoever asked may have gone.
-                        let _ = waiter.send(reply.clone());
+                        let handed = self.secrets.handed_out(&effect.secrets());
+                        let _ = waiter.send(reply.clone().map(|reply| (reply, handed)));
                     }
                 }
                 Effect::Decided { decision: made } => decision = Some((**made).clone()),
@@ -151,7 +155,7 @@ impl Heart {
     }
 
     /// Asks for something and waits for the reply. Dropping the future abandons the wait and nothing else.
-    pub(crate) async fn ask(&self, command: Command) -> Result<Reply, Failure> {
+    pub(crate) async fn ask(&self, command: Command) -> Replied {
         let id = CommandId(self.next_command.fetch_add(1, Ordering::Relaxed));
         let (waiter, reply) = oneshot::channel();
         self.lock().waiting.insert(id, waiter);

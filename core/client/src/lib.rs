@@ -155,13 +155,11 @@ impl Hookswitch {
             verifier: secret()?,
         };
         match self.heart.ask(command).await? {
-            Reply::Login { authorization_endpoint, pending } => auth::login::authorization_url(
-                &authorization_endpoint,
-                &self.tools.config.client_id,
-                &pending,
-                &self.tools.secrets,
-            ),
-            Reply::Done | Reply::Token { .. } | Reply::Repaired { .. } => Err(wrong_reply()),
+            (Reply::Login { authorization_endpoint, pending }, secrets) => {
+                let client_id = &self.tools.config.client_id;
+                auth::login::authorization_url(&authorization_endpoint, client_id, &pending, &secrets)
+            }
+            (Reply::Done | Reply::Token { .. } | Reply::Repaired { .. }, _) => Err(wrong_reply()),
         }
     }
 
@@ -191,13 +189,8 @@ impl Hookswitch {
     /// in, [`Failure::Storage`] before the first unlock.
     pub async fn access_token(&self) -> Result<SecretString, Failure> {
         match self.heart.ask(Command::AccessToken).await? {
-            Reply::Token { access } => self
-                .tools
-                .secrets
-                .get(access)
-                // Wiped between the reply and this line.
-                .ok_or_else(|| Failure::cancelled("The session came to its end meanwhile.")),
-            Reply::Done | Reply::Login { .. } | Reply::Repaired { .. } => Err(wrong_reply()),
+            (Reply::Token { access }, secrets) => secrets.get(access).ok_or_else(wrong_reply),
+            (Reply::Done | Reply::Login { .. } | Reply::Repaired { .. }, _) => Err(wrong_reply()),
         }
     }
 
@@ -215,8 +208,8 @@ impl Hookswitch {
     /// The first step that failed, as that step fails elsewhere.
     pub async fn repair(&self) -> Result<Vec<String>, Failure> {
         match self.heart.ask(Command::Repair).await? {
-            Reply::Repaired { steps } => Ok(steps),
-            Reply::Done | Reply::Login { .. } | Reply::Token { .. } => Err(wrong_reply()),
+            (Reply::Repaired { steps }, _) => Ok(steps),
+            (Reply::Done | Reply::Login { .. } | Reply::Token { .. }, _) => Err(wrong_reply()),
         }
     }
 

@@ -47,6 +47,16 @@ impl Secrets {
         self.lock().by_name.get(&name).map(|kept| kept.secret.clone())
     }
 
+    /// A copy of some of them, under the same names, for whoever asked for them: the next step may wipe them here.
+    pub(crate) fn handed_out(&self, names: &[SecretRef]) -> Self {
+        let inner = self.lock();
+        let copy = |name: &SecretRef| {
+            let secret = inner.by_name.get(name)?.secret.clone();
+            Some((*name, Kept { secret, is_on_its_way: false }))
+        };
+        Self { inner: Mutex::new(Inner { by_name: names.iter().filter_map(copy).collect(), last: inner.last }) }
+    }
+
     /// The heart has seen an event that brought `arrived`, and needs `used` from now on.
     pub(crate) fn settle(&self, arrived: &[SecretRef], used: &BTreeSet<SecretRef>) {
         let mut inner = self.lock();
@@ -86,6 +96,17 @@ mod tests {
         assert_eq!(secrets.name("a"), name);
         assert_ne!(secrets.name("b"), name);
         assert_eq!(secrets.get(name).unwrap().expose_secret(), "a");
+    }
+
+    #[test]
+    fn what_was_handed_out_outlives_the_next_step() {
+        let secrets = Secrets::default();
+        let [asked, other] = ["asked", "other"].map(|secret| secrets.name(secret));
+        let handed = secrets.handed_out(&[asked]);
+        secrets.settle(&[asked, other], &BTreeSet::new());
+        assert!(secrets.get(asked).is_none());
+        assert_eq!(handed.get(asked).unwrap().expose_secret(), "asked");
+        assert!(handed.get(other).is_none());
     }
 
     #[test]

@@ -48,7 +48,10 @@ impl ServerClock {
         let mono = mono_as_millis(now.mono);
         let least = server.saturating_sub(mono);
         let most = within.map(|within| least.saturating_add(mono_as_millis(within)).saturating_add(RESOLUTION));
-        let anchor = self.anchor.map_or(least, |anchor| anchor.max(least));
+        // What is remembered is as good as the device's clock, so only within bounds on both sides.
+        let remembered = self.offset.filter(|_| most.is_some());
+        let believed = self.anchor.or_else(|| Some(now.wall.saturating_add(remembered?).saturating_sub(mono)));
+        let anchor = believed.map_or(least, |believed| believed.max(least));
         let anchor = most.map_or(anchor, |most| anchor.min(most));
         self.anchor = Some(anchor);
         self.offset = Some(anchor.saturating_add(mono).saturating_sub(now.wall));
@@ -108,6 +111,19 @@ mod tests {
         // The server's clock was an hour ahead and was set right.
         clock.hear(1_010_000 - 3_600_000, Some(20), at(0));
         assert_eq!(clock.trusted(at(0)), Some(1_010_000 - 3_600_000 + 1_020));
+    }
+
+    #[test]
+    fn the_first_answer_of_a_process_is_held_against_what_is_remembered() {
+        let late = |wall| {
+            let mut clock = ServerClock::remembered(Some(-500));
+            // Asked at 10 s, heard at 60 s: the server said the time when it answered.
+            clock.hear(9_500, Some(50_000), Timestamp { wall, mono: 60_000 });
+            clock.trusted(Timestamp { wall, mono: 60_000 })
+        };
+        assert_eq!(late(60_000), Some(59_500), "what is remembered is possible, and better than the bounds");
+        assert_eq!(late(60_000_000), Some(60_500), "somebody has set the clock: the bounds hold");
+        assert_eq!(late(0), Some(9_500));
     }
 
     #[test]

@@ -86,9 +86,10 @@ async fn prove(arguments: Arguments) -> ExitCode {
     for promise in wanted {
         let size = Size { full: arguments.full, seed };
         eprintln!("{}: measuring, seed {seed}", promise.name());
-        let report = match promise.measure(size).await {
-            Ok(report) => report,
-            Err(trouble) => Report::broken(promise, seed, &trouble),
+        let report = match tokio::time::timeout(size.deadline(), promise.measure(size)).await {
+            Ok(Ok(report)) => report,
+            Ok(Err(trouble)) => Report::broken(promise, seed, &trouble),
+            Err(_) => Report::broken(promise, seed, &format!("it hangs: no end after {:?}", size.deadline())),
         };
         eprintln!("{}: {}", promise.name(), report.sentence());
         reports.push(report);

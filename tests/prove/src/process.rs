@@ -5,6 +5,7 @@ use std::{
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use hookswitch::machine::{Failure, view::SessionView};
@@ -202,7 +203,8 @@ impl Process {
     /// Keeps its transcript in a file for whoever looks into a failure; gives the file's name.
     pub(crate) async fn keep_transcript(&self, round: usize) -> String {
         let kept = async {
-            let transcript = self.ask(Do::Transcript).await.map_err(Unanswered::text)?;
+            let transcript = tokio::time::timeout(Duration::from_secs(5), self.ask(Do::Transcript)).await;
+            let transcript = transcript.map_err(|_| "it hangs".to_owned())?.map_err(Unanswered::text)?;
             let path = std::env::temp_dir().join(format!("prove-round-{round}-{}.jsonl", self.id()));
             std::fs::write(&path, transcript.as_str().unwrap_or_default()).map_err(text)?;
             Ok::<_, Trouble>(path.display().to_string())

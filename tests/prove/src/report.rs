@@ -1,6 +1,9 @@
 //! What a measurement says.
 
-use std::{fmt::Write, time::Instant};
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -20,6 +23,11 @@ impl Size {
     /// One of two sizes.
     pub(crate) const fn pick(self, quick: usize, full: usize) -> usize {
         if self.full { full } else { quick }
+    }
+
+    /// Whatever takes longer hangs.
+    pub(crate) const fn deadline(self) -> Duration {
+        Duration::from_secs(if self.full { 3 * 3_600 } else { 300 })
     }
 
     /// The luck of one of many rounds: a round can be done again without those before it.

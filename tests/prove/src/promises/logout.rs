@@ -26,10 +26,13 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
     let rounds = size.pick(20, 200);
     let house = House::open().await?;
     let mut progress = Progress::new(Promise::Logout, rounds);
-    let (mut here, mut afar, mut short) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut here, mut stored, mut afar, mut short) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         match offline(&house, round).await {
-            Ok(millis) => here.push(millis),
+            Ok([locked, in_vault]) => {
+                here.push(locked);
+                stored.push(in_vault);
+            }
             Err(trouble) => short.push(format!("round {round}, offline: {trouble}")),
         }
         match from_afar(&house, round).await {
@@ -38,7 +41,7 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
         }
         progress.at(round);
     }
-    let (here, afar) = (percentiles(here), percentiles(afar));
+    let [here, stored, afar] = [here, stored, afar].map(percentiles);
     if here.2 > LOCKED_WITHIN {
         short.push(format!("locked only after {:.1} ms", here.2));
     }
@@ -46,8 +49,9 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
         short.push(format!("silent only after {:.1} ms", afar.2));
     }
     let figure = format!(
-        "{rounds} each: locked offline within {:.1} ms (median {:.1}); from afar silent within {:.1} ms (median {:.1})",
-        here.2, here.0, afar.2, afar.0
+        "{rounds} each: locked offline within {:.1} ms, in the vault within {:.1} ms (median {:.1}); from afar silent within \
+         {:.1} ms (median {:.1})",
+        here.2, stored.2, stored.0, afar.2, afar.0
     );
     Ok(Report::new(Promise::Logout, size, figure, short))
 }
@@ -71,15 +75,31 @@ fn is_silent(phone: &Local, account: &AccountId, id: String) -> bool {
     verdict == Verdict::Silence { reason: Silence::SignedOut }
 }
 
-async fn offline(house: &House, round: usize) -> Result<f64, Trouble> {
+/// How long it takes, in milliseconds, until nobody is signed in; and until that is in the vault, where it waits for the disk.
+async fn offline(house: &House, round: usize) -> Result<[f64; 2], Trouble> {
     let account = house.operator.account(house.email()).map_err(text)?;
     let phone = Local::open(house, &house.folder(&format!("offline-{round}"))).await?;
     phone.sign_in(house).await?;
     phone.core.foreground();
     phone.cable.pull(true);
+    let mut views = phone.core.watch();
     let began = Instant::now();
-    phone.core.sign_out().await.map_err(text)?;
-    let took = began.elapsed();
+    let mut signing_out = Box::pin(phone.core.sign_out());
+    let locked = views.wait_for(|view| !matches!(view.session, SessionView::SignedIn { .. }));
+    let done = tokio::select! {
+        locked = locked => { locked.map_err(text)?; None }
+        done = &mut signing_out => Some(done),
+    };
+    let locked = began.elapsed();
+    if !is_silent(&phone, &account, format!("offline-{round}-at-once")) {
+        return Err("a call rings during the sign-out".into());
+    }
+    match done {
+        Some(done) => done.map_err(text)?,
+        None => signing_out.as_mut().await.map_err(text)?,
+    }
+    drop(signing_out);
+    let stored = began.elapsed();
     if !is_silent(&phone, &account, format!("offline-{round}")) {
         return Err("a call rings after the sign-out".into());
     }
@@ -97,7 +117,7 @@ async fn offline(house: &House, round: usize) -> Result<f64, Trouble> {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), told).await.map_err(|_| "the server never hears of it")?;
-    Ok(took.as_secs_f64() * 1_000.0)
+    Ok([locked, stored].map(|took| took.as_secs_f64() * 1_000.0))
 }
 
 async fn from_afar(house: &House, round: usize) -> Result<f64, Trouble> {

@@ -5,7 +5,7 @@
 //! (SIGCONT) with its old knowledge and perhaps an old answer in its socket. Both must end with one and the same valid
 //! token, and nobody signed out.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use hookswitch::machine::Failure;
 use rustix::process::Signal;
@@ -74,15 +74,20 @@ async fn suspend(house: &House, app: &Process, extension: &Process, mut luck: fa
     // Either may be the one that falls asleep.
     let (sleeper, other) = if luck.bool() { (app, extension) } else { (extension, app) };
     let told = sleeper.stages().len();
-    let sleeping = sleeper.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?;
+    let mut sleeping = pin!(sleeper.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?);
+    let mut answered = None;
     if luck.bool() {
-        // The request is out, or about to be.
-        sleeper.reaches("send /token", told).await;
+        // The request is out, or about to be; or the other one was faster, and there will be none.
+        tokio::select! {
+            () = sleeper.reaches("send /token", told) => {}
+            answer = &mut sleeping => answered = Some(answer),
+            () = tokio::time::sleep(PATIENCE) => return Err("it sends no request and does not answer".into()),
+        }
         tokio::time::sleep(Duration::from_micros(luck.u64(..1_000))).await;
     } else {
         tokio::time::sleep(Duration::from_micros(luck.u64(..A_REFRESH))).await;
     }
-    sleeper.signal(Signal::STOP)?;
+    let asleep = Asleep::new(sleeper)?;
     // What it said before has to arrive.
     tokio::time::sleep(Duration::from_micros(500)).await;
     let in_hand = {
@@ -90,27 +95,41 @@ async fn suspend(house: &House, app: &Process, extension: &Process, mut luck: fa
         let since = stages.get(told..).unwrap_or_default();
         since.iter().any(|stage| stage == "send /token") && !since.iter().any(|stage| stage == "read /token")
     };
-    let refreshing = other.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?;
+    let mut refreshing = pin!(other.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?);
     house.jump(PAST_THE_LEASE)?;
-    let refreshed = tokio::time::timeout(PATIENCE, refreshing).await;
-    sleeper.signal(Signal::CONT)?;
-    match refreshed.map_err(|_| "the other process did not take over")? {
-        // The sleeper may hold the lock of the vault's file: then the other one can only say that storage fails for now.
+    // Who fell asleep with the lock of the vault's file in hand keeps the other one waiting: mostly it wakes up before the
+    // other one has given up, sometimes after.
+    let sleep = if luck.u32(..20) == 0 { PATIENCE } else { Duration::from_millis(luck.u64(50..700)) };
+    let refreshed = tokio::time::timeout(sleep, &mut refreshing).await;
+    drop(asleep);
+    let refreshed = match refreshed {
+        Ok(refreshed) => refreshed,
+        Err(_) => {
+            tokio::time::timeout(PATIENCE, refreshing).await.map_err(|_| "the other process did not take over")?
+        }
+    };
+    match refreshed {
+        // Only while the vault's file is locked: storage fails for now.
         Ok(_) | Err(Unanswered::Failed(Failure::Storage { .. })) => {}
         Err(error) => return Err(error.text()),
     }
-    let woken = tokio::time::timeout(PATIENCE, sleeping).await.map_err(|_| "the sleeper did not answer")?;
+    let woken = match answered {
+        Some(woken) => woken,
+        None => tokio::time::timeout(PATIENCE, sleeping).await.map_err(|_| "the sleeper did not answer")?,
+    };
     woken.map_err(Unanswered::text)?;
 
     for process in [app, extension] {
-        if !is_signed_in(&process.session().await.map_err(Unanswered::text)?) {
+        // The answer comes before the save, which has the issuer's leeway and not a quarter of an hour.
+        ask(process, Do::Saved).await?;
+        if !is_signed_in(&serde_json::from_value(ask(process, Do::Session).await?).map_err(text)?) {
             return Err("signed out".into());
         }
     }
     // The next expiry shows whether both still hold the newest generation.
     house.jump(TOKEN_LIFE)?;
-    let tokens = (app.token().await.map_err(Unanswered::text)?, extension.token().await.map_err(Unanswered::text)?);
-    if tokens.0 != tokens.1 {
+    let tokens = [ask(app, Do::Tokens { count: 1 }).await?, ask(extension, Do::Tokens { count: 1 }).await?];
+    if tokens[0] != tokens[1] {
         return Err("two tokens are in use".into());
     }
     let refused = house.refusals()? - refusals;
@@ -118,4 +137,26 @@ async fn suspend(house: &House, app: &Process, extension: &Process, mut luck: fa
         return Err(format!("{refused} invalid_grant"));
     }
     Ok(in_hand)
+}
+
+async fn ask(process: &Process, what: Do) -> Result<serde_json::Value, Trouble> {
+    let answer = tokio::time::timeout(PATIENCE, process.ask(what)).await;
+    answer.map_err(|_| "it hangs")?.map_err(Unanswered::text)
+}
+
+/// A process that is stopped; it goes on when this is dropped, whatever happened meanwhile.
+struct Asleep<'a>(&'a Process);
+
+impl<'a> Asleep<'a> {
+    fn new(process: &'a Process) -> Result<Self, Trouble> {
+        process.signal(Signal::STOP)?;
+        Ok(Self(process))
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        // It fails only for a process that is gone, which the next question to it will tell.
+        let _ = self.0.signal(Signal::CONT);
+    }
 }
