@@ -104,6 +104,8 @@ mod tests {
             (r#"{"do": "wait", "seconds": "long"}"#, "invalid type"),
             (r#"{"do": "availability", "on": "web", "to": "asleep"}"#, "asleep"),
             (r#"{"do": "wait", "seconds": 1, "expect": "rings"}"#, "both"),
+            (r#"{"do": "forward", "on": "web"}"#, "missing field `to`"),
+            (r#"{"expect": "banner", "on": "iphone"}"#, "missing field `is`"),
             (r#"{}"#, "do"),
             (r#"7"#, "invalid type"),
         ] {

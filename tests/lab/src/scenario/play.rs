@@ -589,8 +589,10 @@ impl Player {
 
     fn why(&self, phone: &Phone, call: &CallId) -> String {
         let phone_says = last_silence(phone, call).map_or("it decided nothing", Silence::explain);
-        let server_says = self.not_pushed(phone, call).map_or("pushed", |_| "did not push");
-        format!("{phone_says} (the server {server_says})")
+        match self.not_pushed(phone, call) {
+            Some(why) => format!("the server did not push: {}", why.explain()),
+            None => format!("the server pushed; {phone_says}"),
+        }
     }
 }
 

@@ -117,6 +117,7 @@ pub(crate) enum Action {
     /// Forwarding to a number; `null` turns it off.
     Forward {
         on: String,
+        #[serde(deserialize_with = "stated")]
         to: Option<String>,
         #[serde(default)]
         fails: Option<String>,
@@ -289,11 +290,13 @@ pub(crate) enum Expectation {
     /// Forwarding to this number; `null`: off.
     Forwarding {
         on: Places,
+        #[serde(deserialize_with = "stated")]
         is: Option<String>,
     },
     /// A phone says that calls go elsewhere; `null`: it does not.
     Banner {
         on: Places,
+        #[serde(deserialize_with = "stated")]
         is: Option<String>,
     },
     /// The phone makes a sound.
@@ -379,6 +382,11 @@ pub(crate) enum SessionIs {
 
 fn alice() -> String {
     "alice@acme.example".into()
+}
+
+/// A value or `null`. Without this, a field that somebody forgot would read as `null`.
+fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 /// `available`, `automatic`, or one of the reasons.
