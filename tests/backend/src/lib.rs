@@ -20,6 +20,7 @@
 //! | `store` | SQLite; the only place with SQL |
 //! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
 //! | `upstream` | the issuer behind "Continue with Google" and SSO |
+//! | `push` | Apple's and Google's push services, behind one port |
 //! | `faults` | what goes wrong on order: where, what, how often |
 //! | `refreshes` | what became of each refresh: a record to prove things by |
 //! | `operator` | what the lab and tests may do from outside |
@@ -47,6 +48,7 @@ mod identity;
 mod limiter;
 mod logout;
 mod operator;
+mod push;
 mod refreshes;
 mod rings;
 mod rotation;
@@ -68,6 +70,7 @@ pub use hours::WorkingHours;
 pub use house::HouseError;
 pub use logout::LogoutClient;
 pub use operator::{AgentSeed, CallReport, Counts, DEMO_PASSWORD, Operator, OutboxEntry, RequestLog, SessionReport};
+pub use push::{Apns, ApnsConfig, Fcm, FcmConfig, GatewayError, Gateways, Outcome, PushGateway, PushMessage};
 pub use refreshes::{FamilyReport, RefreshRecord, RefusedRefresh};
 pub use rotation::RotationProfile;
 pub use secret::stored as token_fingerprint;
