@@ -84,6 +84,9 @@ pub(crate) struct TrackedDevice {
     pub(crate) platform: Platform,
     pub(crate) app_version: String,
     pub(crate) push_token: Option<String>,
+    /// When the app said so last.
+    #[serde(default)]
+    pub(crate) token_at: UnixMillis,
     /// The session that registered it and that it ends with.
     pub(crate) session: String,
     pub(crate) last_seen: UnixMillis,
@@ -100,6 +103,13 @@ pub(crate) enum Command {
         session: String,
     },
     Unregister(DeviceId),
+    /// The push service knows this token no more.
+    TokenGone {
+        device: DeviceId,
+        push_token: String,
+        /// Since when.
+        since: Option<UnixMillis>,
+    },
     /// A session ended: its device goes with it.
     SessionEnded(String),
     Incoming {
@@ -250,7 +260,22 @@ impl Aggregate {
             Command::SetForwarding(number) => Ok(self.set_forwarding(number, context)),
             Command::Register { id, device, session } => {
                 let RegisterDevice { name, platform, app_version, push_token } = device;
-                let device = TrackedDevice { id, name, platform, app_version, push_token, session, last_seen: now };
+                // A token is where one app is reached: a phone that was set up anew is no second phone.
+                for other in &mut self.devices {
+                    if other.platform == platform && other.push_token == push_token {
+                        other.push_token = None;
+                    }
+                }
+                let device = TrackedDevice {
+                    id,
+                    name,
+                    platform,
+                    app_version,
+                    push_token,
+                    token_at: now,
+                    session,
+                    last_seen: now,
+                };
                 match self.devices.iter_mut().find(|known| known.id == device.id) {
                     Some(known) => *known = device,
                     None => self.devices.push(device),
@@ -261,6 +286,18 @@ impl Aggregate {
                 let before = self.devices.len();
                 self.devices.retain(|device| device.id != id);
                 if self.devices.len() == before { Err(Refusal::NoSuchDevice) } else { Ok(Vec::new()) }
+            }
+            Command::TokenGone { device, push_token, since } => {
+                // By now the app may have another token, or the same one anew.
+                let stale = |known: &&mut TrackedDevice| {
+                    known.id == device
+                        && known.push_token.as_ref() == Some(&push_token)
+                        && since.is_none_or(|since| known.token_at <= since)
+                };
+                if let Some(known) = self.devices.iter_mut().find(stale) {
+                    known.push_token = None;
+                }
+                Ok(Vec::new())
             }
             Command::SessionEnded(session) => {
                 self.devices.retain(|device| device.session != session);

@@ -69,8 +69,12 @@ pub use faults::{Fault, FaultPlan, FaultReport, Point};
 pub use hours::WorkingHours;
 pub use house::HouseError;
 pub use logout::LogoutClient;
-pub use operator::{AgentSeed, CallReport, Counts, DEMO_PASSWORD, Operator, OutboxEntry, RequestLog, SessionReport};
-pub use push::{Apns, ApnsConfig, Fcm, FcmConfig, GatewayError, Gateways, Outcome, PushGateway, PushMessage};
+pub use operator::{
+    AgentSeed, CallReport, Counts, DEMO_PASSWORD, DeliveryReport, Operator, OutboxEntry, RequestLog, SessionReport,
+};
+pub use push::{
+    Apns, ApnsConfig, DeliveryEnd, Fcm, FcmConfig, GatewayError, Gateways, Outcome, PushGateway, PushMessage,
+};
 pub use refreshes::{FamilyReport, RefreshRecord, RefusedRefresh};
 pub use rotation::RotationProfile;
 pub use secret::stored as token_fingerprint;
@@ -150,12 +154,13 @@ impl Backend {
             }
             Ok::<_, HouseError>(())
         })?;
-        let (ticker, postman) = (Arc::clone(&house), Arc::clone(&house));
+        let (ticker, postman, pusher) = (Arc::clone(&house), Arc::clone(&house), Arc::clone(&house));
         let tasks = vec![
             serve(&house, listener, http::router(Arc::clone(&house))),
             serve(&house, upstream_listener, upstream::router(Arc::clone(&house))),
             tokio::spawn(async move { house::run_ticker(&ticker).await }),
             tokio::spawn(async move { house::run_logouts(&postman).await }),
+            tokio::spawn(async move { house::run_pushes(&pusher).await }),
         ];
         Ok(Self { house, tasks })
     }

@@ -1,12 +1,13 @@
 //! The house: the one thing that all handlers share, and the one way to change anything.
 //!
-//! [`House::write`] is a unit of work: one transaction, and what follows from it (new snapshots to those who watch, pushes
-//! to the outbox) is announced after the commit and in its order. Every change of an agent goes through
+//! [`House::write`] is a unit of work: one transaction, and what follows from it (new snapshots to those who watch) is
+//! announced after the commit and in its order; pushes are in the outbox then, and `pushes` sends them. Every change of an agent goes through
 //! [`Unit::agent`], which lets time pass, applies the change, and raises `rev` exactly when the snapshot differs.
 
 mod bus;
 mod issue;
 mod logouts;
+mod pushes;
 mod sessions;
 mod ticker;
 
@@ -31,6 +32,7 @@ use crate::{
     limiter::Limiter,
     logout::LogoutClient,
     operator::{Counters, OutboxEntry, RequestLog},
+    push::Recorded,
     refreshes::Refreshes,
     rotation::RotationProfile,
     shared_login::{self, Seen, is_shared},
@@ -40,6 +42,7 @@ use crate::{
 pub(crate) use bus::{Bus, Published};
 pub(crate) use issue::{CodeExchange, Grant, GrantError};
 pub(crate) use logouts::run as run_logouts;
+pub(crate) use pushes::run as run_pushes;
 pub(crate) use ticker::run as run_ticker;
 
 /// Why a unit of work came to nothing.
@@ -96,6 +99,10 @@ pub(crate) struct House {
     logout_clients: Mutex<Vec<LogoutClient>>,
     /// Logout tokens wait to be sent.
     logouts_due: Notify,
+    /// Pushes wait to be sent.
+    pushes_due: Notify,
+    /// Takes the pushes for which no service is configured.
+    pub(crate) recorded: Recorded,
     deadlines: ticker::Deadlines,
 }
 
@@ -120,6 +127,8 @@ impl House {
             rotation: Mutex::new(config.refresh),
             logout_clients: Mutex::default(),
             logouts_due: Notify::new(),
+            pushes_due: Notify::new(),
+            recorded: Recorded::new(config.clock.clone()),
             config,
             base_url,
             upstream_url,
@@ -169,7 +178,7 @@ impl House {
             now: self.now(),
             changed: HashMap::new(),
             ended: Vec::new(),
-            pushes: Vec::new(),
+            pushes: false,
             logouts: false,
         };
         let result = work(&mut unit)?;
@@ -183,8 +192,8 @@ impl House {
         for account in ended {
             self.bus.poke(&account);
         }
-        for push in pushes {
-            self.bus.push(push);
+        if pushes {
+            self.pushes_due.notify_one();
         }
         if logouts {
             self.logouts_due.notify_one();
@@ -261,7 +270,7 @@ pub(crate) struct Unit<'h> {
     house: &'h House,
     changed: HashMap<AccountId, (Arc<Published>, Option<UnixMillis>)>,
     ended: Vec<AccountId>,
-    pushes: Vec<OutboxEntry>,
+    pushes: bool,
     logouts: bool,
 }
 
@@ -314,8 +323,9 @@ impl Unit<'_> {
             self.tx.save_agent(&aggregate, rev, &published.json)?;
         }
         for push in pushes {
-            let entry = outbox_entry(push, &aggregate, published.snapshot.version, self.now);
-            self.push(entry)?;
+            let mut entry = outbox_entry(push, &aggregate, published.snapshot.version, self.now);
+            self.tx.insert_push(&mut entry)?;
+            self.pushes = true;
         }
         let published = Arc::new(published);
         let sessions_end = sessions.iter().map(|session| session.expires_at).min();
@@ -336,12 +346,6 @@ impl Unit<'_> {
             }
         }
         self.agent(account, |aggregate, context| aggregate.apply(command, context))
-    }
-
-    fn push(&mut self, mut entry: OutboxEntry) -> Result<(), StoreError> {
-        self.tx.insert_push(&mut entry)?;
-        self.pushes.push(entry);
-        Ok(())
     }
 }
 

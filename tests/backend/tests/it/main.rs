@@ -17,6 +17,8 @@ mod logout;
 #[cfg(test)]
 mod presence;
 #[cfg(test)]
+mod pushes;
+#[cfg(test)]
 mod refreshes;
 #[cfg(test)]
 mod sso;
