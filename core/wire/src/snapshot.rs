@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, CallId, DeviceId, PhoneNumber, Presence, UnixMillis, Version};
+use crate::{AccountId, CallId, Capabilities, DeviceId, PhoneNumber, Presence, SessionId, UnixMillis, Version};
 
 /// The whole state of an agent, as the server knows it. Always whole, never a delta: whoever misses one and gets the
 /// next has missed nothing.
@@ -18,6 +18,9 @@ pub struct Snapshot {
     pub calls: Vec<Call>,
     /// Mobile devices on which the agent is signed in.
     pub devices: Vec<Device>,
+    /// Where the agent is signed in, oldest first: phones, browsers, desktops. An older server does not say.
+    #[serde(default)]
+    pub sessions: Vec<SignIn>,
     /// What the agent should be told.
     #[serde(default)]
     pub notices: Vec<Notice>,
@@ -129,6 +132,9 @@ pub struct Device {
     pub platform: Platform,
     /// The app's version.
     pub app_version: String,
+    /// What the phone lets the app do when a call comes, as far as the app has said.
+    #[serde(default)]
+    pub capabilities: Capabilities,
     /// `None`: calls are pushed to it. `Some`: they are not, and why.
     pub cannot_ring: Option<CannotRing>,
     /// When it spoke to the server last.
@@ -140,6 +146,32 @@ impl Device {
     pub const fn can_ring(&self) -> bool {
         self.cannot_ring.is_none()
     }
+}
+
+/// A session of the agent that lives. `DELETE /v1/me/sessions/{id}` ends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    /// Its name; no secret. On a phone, it is the `sid` of the ID token.
+    pub id: SessionId,
+    /// Where.
+    pub kind: SignInKind,
+    /// The device that it registered; `None` for browsers and desktops, and for a phone that has not registered yet.
+    #[serde(default)]
+    pub device: Option<DeviceId>,
+    /// When it began.
+    pub signed_in_at: UnixMillis,
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInKind {
+    /// One phone.
+    Mobile,
+    /// All that runs in one browser.
+    Browser,
+    /// The desktop app.
+    Desktop,
 }
 
 /// Which push service a device hears from.

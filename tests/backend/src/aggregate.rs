@@ -4,9 +4,9 @@
 //! see. The effective status is computed in one place: [`Aggregate::effective`].
 
 use hookswitch_wire::{
-    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Device, DeviceId, Effective, Forwarding,
-    LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, Snapshot, Surface, UnixMillis,
-    Version,
+    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Capabilities, Device, DeviceId, Effective,
+    Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, SignIn, Snapshot,
+    Surface, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,9 @@ pub(crate) struct Aggregate {
     pub(crate) devices: Vec<TrackedDevice>,
     /// Whether any session of the agent lives.
     pub(crate) signed_in: bool,
+    /// Those that do.
+    #[serde(default)]
+    pub(crate) sessions: Vec<SignIn>,
     /// Whether several people seem to use this login.
     pub(crate) shared: bool,
 }
@@ -87,6 +90,11 @@ pub(crate) struct TrackedDevice {
     /// When the app said so last.
     #[serde(default)]
     pub(crate) token_at: UnixMillis,
+    #[serde(default)]
+    pub(crate) capabilities: Capabilities,
+    /// Its own number, if the platform told it.
+    #[serde(default)]
+    pub(crate) line_number: Option<PhoneNumber>,
     /// The session that registered it and that it ends with.
     pub(crate) session: String,
     pub(crate) last_seen: UnixMillis,
@@ -96,7 +104,7 @@ pub(crate) struct TrackedDevice {
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
     SetAvailability(Availability),
-    SetForwarding(Option<PhoneNumber>),
+    SetForwarding(Option<ForwardTo>),
     Register {
         id: DeviceId,
         device: RegisterDevice,
@@ -132,6 +140,14 @@ pub(crate) enum Command {
     Renew(CallId),
 }
 
+/// Where calls should go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ForwardTo {
+    pub(crate) number: PhoneNumber,
+    /// When that ends by itself.
+    pub(crate) until: Option<UnixMillis>,
+}
+
 /// What the command depends on besides the agent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context {
@@ -164,6 +180,9 @@ pub enum Refusal {
     /// The call was answered by somebody else or is over.
     #[error("the call was answered elsewhere or is over")]
     CallTaken,
+    /// Forwarding would end before it began.
+    #[error("forwarding cannot end in the past")]
+    EndsInThePast,
 }
 
 impl Aggregate {
@@ -177,6 +196,7 @@ impl Aggregate {
             calls: Vec::new(),
             devices: Vec::new(),
             signed_in: false,
+            sessions: Vec::new(),
             shared: false,
         }
     }
@@ -201,8 +221,12 @@ impl Aggregate {
         }
     }
 
-    /// Lets time pass until `now`: calls stop ringing, leases run out.
-    pub(crate) fn settle(&mut self, now: UnixMillis) -> Vec<Push> {
+    /// Lets time pass until now: calls stop ringing, leases run out, forwarding comes to its end.
+    pub(crate) fn settle(&mut self, context: Context) -> Vec<Push> {
+        let now = context.now;
+        if self.forwarding.until.is_some_and(|until| until <= now) {
+            self.forwarding = Forwarding { rev: context.next_rev, ..Forwarding::default() };
+        }
         let lost: Vec<CallId> = self
             .leases
             .iter()
@@ -242,7 +266,7 @@ impl Aggregate {
             Availability::Automatic => self.hours.next_edge(now),
             Availability::Available | Availability::Unavailable { .. } => None,
         };
-        leases.chain(calls).chain(edge).filter(|at| *at > now).min()
+        leases.chain(calls).chain(edge).chain(self.forwarding.until).filter(|at| *at > now).min()
     }
 
     /// Carries out a command, in a state that was settled at `context.now`.
@@ -257,9 +281,12 @@ impl Aggregate {
                 }
                 Ok(Vec::new())
             }
-            Command::SetForwarding(number) => Ok(self.set_forwarding(number, context)),
+            Command::SetForwarding(Some(ForwardTo { until: Some(until), .. })) if until <= now => {
+                Err(Refusal::EndsInThePast)
+            }
+            Command::SetForwarding(to) => Ok(self.set_forwarding(to, context)),
             Command::Register { id, device, session } => {
-                let RegisterDevice { name, platform, app_version, push_token } = device;
+                let RegisterDevice { name, platform, app_version, push_token, capabilities, line_number } = device;
                 // A token is where one app is reached: a phone that was set up anew is no second phone.
                 for other in &mut self.devices {
                     if other.platform == platform && other.push_token == push_token {
@@ -273,6 +300,9 @@ impl Aggregate {
                     app_version,
                     push_token,
                     token_at: now,
+                    capabilities,
+                    // A phone may know it in a form that only its network understands: better none than a wrong one.
+                    line_number: line_number.and_then(|number| number.parse().ok()),
                     session,
                     last_seen: now,
                 };
@@ -337,11 +367,12 @@ impl Aggregate {
     }
 
     /// Forwarding changes; a call that rings in the apps goes to the number with all that come after it.
-    fn set_forwarding(&mut self, number: Option<PhoneNumber>, context: Context) -> Vec<Push> {
-        if self.forwarding.number == number {
+    fn set_forwarding(&mut self, to: Option<ForwardTo>, context: Context) -> Vec<Push> {
+        let (number, until) = to.map_or((None, None), |to| (Some(to.number), to.until));
+        if self.forwarding.number == number && self.forwarding.until == until {
             return Vec::new();
         }
-        self.forwarding = Forwarding { number: number.clone(), rev: context.next_rev };
+        self.forwarding = Forwarding { number: number.clone(), rev: context.next_rev, until, own_device: None };
         let Some(number) = number else { return Vec::new() };
         let ringing: Vec<CallId> = self
             .calls
@@ -470,6 +501,13 @@ impl Aggregate {
         self.devices.iter().find(|device| device.session == session)
     }
 
+    /// The device that calls are forwarded to, as far as devices have told their numbers.
+    fn own_device(&self) -> Option<DeviceId> {
+        let number = self.forwarding.number.as_ref()?;
+        let own = self.devices.iter().find(|device| device.line_number.as_ref() == Some(number))?;
+        Some(own.id.clone())
+    }
+
     /// What apps see.
     pub(crate) fn snapshot(&self, version: Version, now: UnixMillis) -> Snapshot {
         let effective = self.effective(now);
@@ -481,7 +519,7 @@ impl Aggregate {
             agent: self.agent.clone(),
             presence: Presence {
                 availability: self.availability,
-                forwarding: self.forwarding.clone(),
+                forwarding: Forwarding { own_device: self.own_device(), ..self.forwarding.clone() },
                 call_leases: self.leases.clone(),
                 effective,
             },
@@ -494,8 +532,17 @@ impl Aggregate {
                     name: device.name.clone(),
                     platform: device.platform,
                     app_version: device.app_version.clone(),
+                    capabilities: device.capabilities,
                     cannot_ring: cannot_ring(self.forwarding.is_on(), effective, device.push_token.is_some()),
                     last_seen: device.last_seen,
+                })
+                .collect(),
+            sessions: self
+                .sessions
+                .iter()
+                .map(|session| SignIn {
+                    device: self.device_of(session.id.as_str()).map(|device| device.id.clone()),
+                    ..session.clone()
                 })
                 .collect(),
             notices: if self.shared { vec![Notice::SharedLogin] } else { Vec::new() },

@@ -32,6 +32,8 @@ pub struct Config {
     pub refresh: RotationProfile,
     /// Who is told when a session ends (OpenID Connect Back-Channel Logout 1.0).
     pub logout_clients: Vec<LogoutClient>,
+    /// Whether calls are forwarded only to numbers that the agent has shown to be reachable at.
+    pub verify_forwarding: bool,
     /// Who carries pushes.
     pub push: Gateways,
     /// How much work a password is.
@@ -55,6 +57,7 @@ impl Default for Config {
             browser_session_life: Duration::from_secs(30 * 24 * 3_600),
             refresh: RotationProfile::default(),
             logout_clients: Vec::new(),
+            verify_forwarding: false,
             push: Gateways::default(),
             password_cost: PasswordCost::default(),
             operator_key: None,

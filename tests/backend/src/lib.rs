@@ -21,6 +21,7 @@
 //! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
 //! | `upstream` | the issuer behind "Continue with Google" and SSO |
 //! | `push` | Apple's and Google's push services, behind one port |
+//! | `carrier` | the telephone network: who would read or hear a code |
 //! | `faults` | what goes wrong on order: where, what, how often |
 //! | `refreshes` | what became of each refresh: a record to prove things by |
 //! | `operator` | what the lab and tests may do from outside |
@@ -38,6 +39,7 @@
 //! - A device that registers under a new session ends the old one: nobody holds its tokens any more.
 
 mod aggregate;
+mod carrier;
 mod clock;
 mod config;
 mod faults;
@@ -63,6 +65,7 @@ use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use aggregate::{DeviceRing, Refusal, RingOutcome};
+pub use carrier::CarrierMessage;
 pub use clock::Clock;
 pub use config::{Config, Database, PasswordCost};
 pub use faults::{Fault, FaultPlan, FaultReport, Point};

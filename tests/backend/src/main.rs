@@ -34,6 +34,9 @@ struct Arguments {
     /// An origin that may show our pages in a frame; may be repeated.
     #[arg(long = "framer")]
     framers: Vec<String>,
+    /// Forward calls only to numbers that were verified by a code; the codes are at /operator/carrier.
+    #[arg(long)]
+    verify_forwarding: bool,
     /// Send pushes to iPhones with this key of Apple's (a .p8 file).
     #[arg(long, requires_all = ["apns_key_id", "apns_team_id", "apns_bundle_id"])]
     apns_key: Option<PathBuf>,
@@ -94,6 +97,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let clock = Clock::system();
     let config = Config {
+        verify_forwarding: arguments.verify_forwarding,
         push: arguments.gateways(&clock)?,
         clock,
         address: arguments.listen,

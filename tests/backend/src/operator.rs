@@ -18,6 +18,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     aggregate::{Aggregate, Command, DeviceRing, Refusal, TrackedCall},
+    carrier::CarrierMessage,
     clock::Clock,
     faults::{FaultPlan, FaultReport},
     hours::WorkingHours,
@@ -442,6 +443,11 @@ impl Operator {
     /// Pushes that were decided on after number `seq`, whatever became of them; 0 for all that are remembered.
     pub fn outbox_since(&self, seq: u64) -> Result<Vec<OutboxEntry>, HouseError> {
         self.house.write(|unit| Ok(unit.tx.pushes_since(seq)?))
+    }
+
+    /// What people with phones have read and heard from us in this run of the backend, oldest first, the last thousand.
+    pub fn carrier_messages(&self) -> Vec<CarrierMessage> {
+        self.house.carrier.messages()
     }
 
     /// Plays a server that does not know the ring rule: it pushes although calls are forwarded.

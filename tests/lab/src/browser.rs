@@ -234,7 +234,7 @@ impl Browser {
     }
 
     pub(crate) async fn set_forwarding(&self, surface: &str, number: Option<String>) -> Result<(), Trouble> {
-        self.command(surface, "/v1/me/forwarding", &SetForwarding { number }).await
+        self.command(surface, "/v1/me/forwarding", &SetForwarding { number, until: None }).await
     }
 
     pub(crate) async fn answer(&self, surface: &str, call: &CallId) -> Result<(), Trouble> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hookswitch_machine::ApiCall;
 use hookswitch_wire::{
-    AnswerCall, DeviceId, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SetAvailability, SetForwarding, Version,
+    AnswerCall, Capabilities, DeviceId, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SetAvailability, SetForwarding, Version,
 };
 use http::{Method, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -67,6 +67,8 @@ pub(crate) fn draft(
                 platform: description.platform,
                 app_version: description.app_version.clone(),
                 push_token: push_token.map(|token| token.expose_secret().to_owned()),
+                capabilities: Capabilities::default(),
+                line_number: None,
             })?,
         },
         ApiCall::Answer { key, call_id } => {

@@ -7,6 +7,7 @@
 mod bus;
 mod issue;
 mod logouts;
+mod numbers;
 mod pushes;
 mod sessions;
 mod ticker;
@@ -24,6 +25,7 @@ use tokio::sync::Notify;
 
 use crate::{
     aggregate::{Aggregate, Command, Context, Push, Refusal},
+    carrier::Carrier,
     clock::Clock,
     config::Config,
     faults::Faults,
@@ -36,12 +38,13 @@ use crate::{
     refreshes::Refreshes,
     rotation::RotationProfile,
     shared_login::{self, Seen, is_shared},
-    store::{AgentRow, Answer, SessionKind, Store, StoreError, Tx},
+    store::{AgentRow, Answer, SessionKind, SessionRow, Store, StoreError, Tx},
 };
 
 pub(crate) use bus::{Bus, Published};
 pub(crate) use issue::{CodeExchange, Grant, GrantError};
 pub(crate) use logouts::run as run_logouts;
+pub(crate) use numbers::NotVerified;
 pub(crate) use pushes::run as run_pushes;
 pub(crate) use ticker::run as run_ticker;
 
@@ -57,6 +60,9 @@ pub enum HouseError {
     /// There is no such agent.
     #[error("there is no such agent")]
     NoSuchAgent,
+    /// The agent has no such session.
+    #[error("there is no such session")]
+    NoSuchSession,
     /// The command makes no sense now.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -95,6 +101,8 @@ pub(crate) struct House {
     pub(crate) no_password: String,
     store: Store,
     passwords: Mutex<Limiter>,
+    codes: Mutex<Limiter>,
+    pub(crate) carrier: Carrier,
     rotation: Mutex<RotationProfile>,
     logout_clients: Mutex<Vec<LogoutClient>>,
     /// Logout tokens wait to be sent.
@@ -144,6 +152,8 @@ impl House {
             no_password,
             store,
             passwords: Mutex::new(Limiter::new(10, 15 * 60_000)),
+            codes: Mutex::new(Limiter::new(numbers::CODES, numbers::CODES_WINDOW)),
+            carrier: Carrier::default(),
             deadlines: ticker::Deadlines::default(),
         }
     }
@@ -151,6 +161,11 @@ impl House {
     /// Failures to sign in.
     pub(crate) fn failures(&self) -> MutexGuard<'_, Limiter> {
         self.passwords.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Codes that were sent to forwarding numbers.
+    fn codes(&self) -> MutexGuard<'_, Limiter> {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happens to refresh tokens from now on.
@@ -212,10 +227,11 @@ impl House {
 
     /// Carries out a command once, however often it is sent.
     pub(crate) fn command(&self, order: Order<'_>) -> Result<Answer, HouseError> {
-        let Order { account, key, fingerprint, if_match, command, answer } = order;
+        let Order { named, if_match, command, answer } = order;
+        let Named { account, key, fingerprint } = named;
         self.write(|unit| {
-            if let Some(given) = unit.tx.answer(account, key, unit.now)? {
-                return if given.fingerprint == fingerprint { Ok(given) } else { Err(HouseError::KeyReused) };
+            if let Some(given) = unit.answered(named)? {
+                return Ok(given);
             }
             if let Some(version) = if_match {
                 let current = unit.agent(account, |_, _| Ok(Vec::new()))?;
@@ -245,12 +261,18 @@ impl House {
     }
 }
 
-/// A command as it came over the wire.
-pub(crate) struct Order<'a> {
+/// A request, by what makes two of them the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'a> {
     pub(crate) account: &'a AccountId,
     pub(crate) key: &'a str,
     /// Of method, path and body.
     pub(crate) fingerprint: &'a str,
+}
+
+/// A command as it came over the wire.
+pub(crate) struct Order<'a> {
+    pub(crate) named: Named<'a>,
     pub(crate) if_match: Option<Version>,
     pub(crate) command: Command,
     pub(crate) answer: AnswerWith,
@@ -279,6 +301,14 @@ impl Unit<'_> {
         self.house
     }
 
+    /// What this request was answered before.
+    fn answered(&self, named: Named<'_>) -> Result<Option<Answer>, HouseError> {
+        match self.tx.answer(named.account, named.key, self.now)? {
+            Some(given) if given.fingerprint != named.fingerprint => Err(HouseError::KeyReused),
+            given => Ok(given),
+        }
+    }
+
     /// Lets time pass for an agent and applies `change`; the result is what apps see then.
     pub(crate) fn agent(
         &mut self,
@@ -293,7 +323,8 @@ impl Unit<'_> {
 
         let sessions = self.tx.live_sessions(account, self.now)?;
         aggregate.signed_in = !sessions.is_empty();
-        let mut pushes = aggregate.settle(self.now);
+        aggregate.sessions = sessions.iter().map(SessionRow::sign_in).collect();
+        let mut pushes = aggregate.settle(context);
         pushes.extend(change(&mut aggregate, context)?);
         let seen: Vec<Seen> = sessions
             .iter()

@@ -19,6 +19,7 @@ use super::{
     text,
 };
 use crate::{
+    carrier::CarrierMessage,
     faults::{FaultPlan, FaultReport},
     logout::LogoutClient,
     operator::{AgentSeed, CallReport, Counts, DeliveryReport, Operator, OutboxEntry, SessionReport},
@@ -67,6 +68,7 @@ pub(super) fn router() -> Router<Shared> {
         .route("/operator/calls/{call_id}/hang-up", post(hang_up))
         .route("/operator/outbox", get(outbox))
         .route("/operator/deliveries", get(deliveries))
+        .route("/operator/carrier", get(carrier))
         .route("/operator/old-server", post(old_server))
         .route("/operator/expire-access-tokens", post(expire))
         .route("/operator/revoke-sessions", post(revoke))
@@ -131,6 +133,10 @@ async fn outbox(operator: Keyholder, Asked(query): Asked) -> Answer<Vec<OutboxEn
 
 async fn deliveries(operator: Keyholder, Asked(query): Asked) -> Answer<Vec<DeliveryReport>> {
     Ok(Json(operator.0.deliveries_since(after(&query)?)?))
+}
+
+async fn carrier(operator: Keyholder) -> Answer<Vec<CarrierMessage>> {
+    Ok(Json(operator.0.carrier_messages()))
 }
 
 #[derive(Deserialize)]

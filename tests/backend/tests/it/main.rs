@@ -7,9 +7,13 @@ mod calls;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod forwarding;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
