@@ -205,3 +205,33 @@ pub enum Notice {
     /// Several people seem to use this login: calls will go wrong; each agent needs a login of their own.
     SharedLogin,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RegisterDevice, SetForwarding};
+
+    #[test]
+    fn the_words_of_an_older_server_and_an_older_app_are_still_understood() {
+        let snapshot = r#"{"version":{"epoch":1,"rev":2},"agent":{"account":"a","email":"e","name":"n","role":"agent"},
+            "presence":{"availability":{"kind":"available"},"forwarding":{"on":true,"number":"+33612345678","rev":2},
+            "call_leases":[],"effective":"available"},"calls":[],"devices":[{"id":"d","name":"n","platform":"ios",
+            "app_version":"1","cannot_ring":"forwarding_active","last_seen":3}],"notices":[],"at":4}"#;
+        let snapshot: Snapshot = serde_json::from_str(snapshot).unwrap();
+        assert!(snapshot.sessions.is_empty());
+        assert_eq!(snapshot.devices[0].capabilities, Capabilities::default());
+        assert_eq!((snapshot.presence.forwarding.until, &snapshot.presence.forwarding.own_device), (None, &None));
+        let device = r#"{"name":"n","platform":"android","app_version":"1","push_token":null}"#;
+        let device: RegisterDevice = serde_json::from_str(device).unwrap();
+        assert_eq!((device.capabilities, device.line_number), (Capabilities::default(), None));
+        let forwarding: SetForwarding = serde_json::from_str(r#"{"number":"+33612345678"}"#).unwrap();
+        assert_eq!(forwarding.until, None);
+    }
+
+    #[test]
+    fn a_command_without_news_reads_as_it_always_did() {
+        let text = serde_json::to_string(&SetForwarding::on(&"+33612345678".parse().unwrap())).unwrap();
+        assert_eq!(text, r#"{"number":"+33612345678"}"#);
+        assert_eq!(serde_json::to_string(&SetForwarding::off()).unwrap(), r#"{"number":null}"#);
+    }
+}

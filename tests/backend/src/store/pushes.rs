@@ -114,12 +114,18 @@ impl Tx<'_> {
              WHERE stage = 'waiting' AND due_at <= ?1 ORDER BY seq LIMIT ?2"
         ))?;
         let mut rows = statement.query(params![now, i64::try_from(most).unwrap_or(i64::MAX)])?;
-        let mut due = Vec::new();
+        let (mut due, mut unreadable) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {
             let (delivery, entry): (Delivery, String) = (delivery(row)?, row.get(7)?);
-            let mut entry: OutboxEntry = serde_json::from_str(&entry)?;
-            entry.seq = delivery.seq;
-            due.push(PushDue { delivery, entry });
+            match serde_json::from_str::<OutboxEntry>(&entry) {
+                Ok(entry) => due.push(PushDue { entry: OutboxEntry { seq: delivery.seq, ..entry }, delivery }),
+                Err(error) => unreadable.push((delivery, error)),
+            }
+        }
+        // Of another version. It must not hold up the calls behind it.
+        for (delivery, error) in unreadable {
+            tracing::error!(seq = delivery.seq, %error, "a push in the outbox cannot be read");
+            self.save_delivery(&Delivery { stage: Stage::Done(DeliveryEnd::Rejected), ..delivery })?;
         }
         Ok(due)
     }
@@ -188,5 +194,69 @@ impl Tx<'_> {
             })
         })?;
         Ok(reports.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookswitch_wire::{CallPush, Platform, Version};
+
+    use super::*;
+    use crate::{config::Database, store::Store};
+
+    fn entry(call: &str) -> OutboxEntry {
+        OutboxEntry {
+            seq: 0,
+            at: 1_000,
+            device: DeviceId::from("phone"),
+            platform: Platform::Ios,
+            push_token: "token".to_owned(),
+            payload: CallPush {
+                kind: PushKind::Incoming,
+                call_id: CallId::from(call),
+                account: AccountId::from("a"),
+                expires_at: 31_000,
+                routing: Version::new(1, 1),
+                forwarding_on: false,
+                from: None,
+                from_name: None,
+            },
+        }
+    }
+
+    #[test]
+    fn a_push_that_cannot_be_read_holds_no_other_up() {
+        let store = Store::open(&Database::Memory).unwrap();
+        let mut connection = store.lock();
+        let tx = Tx::begin(&mut connection).unwrap();
+        for call in ["first", "second"] {
+            tx.insert_push(&mut entry(call)).unwrap();
+        }
+        tx.0.execute("UPDATE outbox SET entry = '{}' WHERE seq = 1", []).unwrap();
+        let due = tx.pushes_due(1_000, 10).unwrap();
+        assert_eq!(due.len(), 1);
+        assert_eq!((due[0].entry.seq, due[0].entry.payload.call_id.as_str()), (2, "second"));
+        assert_eq!(tx.deliveries_since(0).unwrap()[0].end, Some(DeliveryEnd::Rejected));
+    }
+
+    #[test]
+    fn a_delivery_survives_the_database() {
+        let store = Store::open(&Database::Memory).unwrap();
+        let mut connection = store.lock();
+        let tx = Tx::begin(&mut connection).unwrap();
+        let mut push = entry("call");
+        tx.insert_push(&mut push).unwrap();
+        let start = || tx.start_of(&AccountId::from("a"), &CallId::from("call"), &DeviceId::from("phone")).unwrap();
+        let mut delivery = start().unwrap();
+        assert_eq!(delivery, Delivery::new(push.seq, PushKind::Incoming, 31_000, 1_000));
+        assert!(tx.pushes_due(999, 10).unwrap().is_empty() && tx.pushes_due(1_000, 10).unwrap().len() == 1);
+        delivery.leave();
+        tx.save_delivery(&delivery).unwrap();
+        assert_eq!(start(), Some(delivery.clone()));
+        assert_eq!((tx.next_push().unwrap(), tx.pushes_out().unwrap()), (None, vec![delivery.clone()]));
+        delivery.interrupted(2_000);
+        tx.save_delivery(&delivery).unwrap();
+        assert_eq!(tx.delivery(push.seq).unwrap(), Some(delivery));
+        assert_eq!(tx.next_push().unwrap(), Some(2_000));
     }
 }
