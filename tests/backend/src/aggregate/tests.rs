@@ -67,6 +67,18 @@ fn a_lease_that_ran_out_counts_no_more_even_before_it_is_cleared() {
     assert_eq!(aggregate.effective(NOW), Effective::Available);
 }
 
+#[test]
+fn forwarding_ends_at_its_instant_and_not_before() {
+    let mut aggregate = agent();
+    let to = ForwardTo { number: "+33612345678".parse().unwrap(), until: Some(NOW + 1_000) };
+    aggregate.apply(Command::SetForwarding(Some(to)), context(NOW)).unwrap();
+    assert_eq!(aggregate.next_change(NOW), Some(NOW + 1_000));
+    aggregate.settle(context(NOW + 999));
+    assert_eq!(aggregate.forwarding.until, Some(NOW + 1_000));
+    aggregate.settle(Context { next_rev: 3, ..context(NOW + 1_000) });
+    assert_eq!(aggregate.forwarding, Forwarding { rev: 3, ..Forwarding::default() });
+}
+
 /// A step of a random history: a command, and how much time passes before it.
 fn step() -> impl Strategy<Value = (Command, i64)> {
     let call = (0..4_u8).prop_map(|n| CallId(format!("call-{n}")));
