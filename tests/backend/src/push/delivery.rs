@@ -248,6 +248,8 @@ impl DeliveryEnd {
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     const AT: UnixMillis = 1_000_000;
@@ -391,6 +393,142 @@ mod tests {
         assert_eq!(start.stage, Stage::Waiting { due_at: AT + 20_000 });
         start.came_back(&Outcome::Retry { after: Some(Duration::from_secs(30)), why: String::new() }, AT);
         assert_eq!(start.stage, Stage::Done(DeliveryEnd::Expired));
+    }
+
+    /// A call, its start, its stop, and a push service of any mood.
+    #[derive(Debug)]
+    struct World {
+        now: UnixMillis,
+        call: CallNow,
+        forwarding_on: bool,
+        start: Delivery,
+        stop: Option<Delivery>,
+        /// Whether the phone may have heard of the start.
+        heard: bool,
+    }
+
+    #[derive(Clone, Debug)]
+    enum Happens {
+        Time(i64),
+        ForwardingOn,
+        ForwardingOff,
+        HangUp,
+        /// What a push that is out comes to: the stop, or the start.
+        Answer {
+            stop: bool,
+            outcome: Outcome,
+        },
+        Crash,
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        let why = String::new;
+        let outcome = prop_oneof![
+            Just(Outcome::Accepted),
+            Just(Outcome::Unanswered { why: why() }),
+            prop::option::of(0..20_u64)
+                .prop_map(move |after| Outcome::Retry { after: after.map(Duration::from_secs), why: why() }),
+            Just(Outcome::Rejected { why: why() }),
+            Just(Outcome::TokenGone { since: None }),
+        ];
+        prop_oneof![
+            4 => (0..5_000_i64).prop_map(Happens::Time),
+            1 => Just(Happens::ForwardingOn),
+            1 => Just(Happens::ForwardingOff),
+            1 => Just(Happens::HangUp),
+            6 => (any::<bool>(), outcome).prop_map(|(stop, outcome)| Happens::Answer { stop, outcome }),
+            1 => Just(Happens::Crash),
+        ]
+    }
+
+    impl World {
+        fn new() -> Self {
+            Self {
+                now: AT,
+                call: CallNow::Rings,
+                forwarding_on: false,
+                start: delivery(PushKind::Incoming),
+                stop: None,
+                heard: false,
+            }
+        }
+
+        fn over(&mut self, call: CallNow) {
+            if self.call == CallNow::Rings {
+                self.call = call;
+                self.stop = Some(Delivery::new(8, PushKind::Ended, AT + 30_000, self.now));
+            }
+        }
+
+        /// What the worker does.
+        fn send_what_is_due(&mut self) -> Result<(), TestCaseError> {
+            for which in [false, true] {
+                let facts = Facts {
+                    now: self.now,
+                    call: self.call,
+                    forwarding_on: self.forwarding_on,
+                    start: StartNow::of(Some(&self.start)),
+                    ..facts()
+                };
+                let push = if which { self.stop.as_mut() } else { Some(&mut self.start) };
+                let Some(push) = push else { continue };
+                if !matches!(push.stage, Stage::Waiting { due_at } if due_at <= self.now) {
+                    continue;
+                }
+                match push.decide(facts) {
+                    Err(end) => push.stage = Stage::Done(end),
+                    Ok(()) if which => push.leave(),
+                    Ok(()) => {
+                        push.leave();
+                        prop_assert!(self.call == CallNow::Rings && !self.forwarding_on && self.now < AT + 30_000);
+                    }
+                }
+            }
+            Ok(())
+        }
+
+        fn happens(&mut self, event: Happens) -> Result<(), TestCaseError> {
+            match event {
+                Happens::Time(ms) => self.now += ms,
+                Happens::ForwardingOn => {
+                    self.forwarding_on = true;
+                    self.over(CallNow::Forwarded);
+                }
+                Happens::ForwardingOff => self.forwarding_on = false,
+                Happens::HangUp => self.over(CallNow::Over),
+                Happens::Answer { stop, outcome } => {
+                    let push = if stop { self.stop.as_mut() } else { Some(&mut self.start) };
+                    if let Some(push) = push.filter(|push| push.stage == Stage::Sending) {
+                        push.came_back(&outcome, self.now);
+                        let took = matches!(outcome, Outcome::Accepted | Outcome::Unanswered { .. });
+                        self.heard |= took && !stop;
+                    }
+                }
+                Happens::Crash => {
+                    self.heard |= self.start.stage == Stage::Sending;
+                    let pushes = self.stop.as_mut().into_iter().chain([&mut self.start]);
+                    pushes.filter(|push| push.stage == Stage::Sending).for_each(|push| push.interrupted(self.now));
+                }
+            }
+            self.send_what_is_due()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_a_phone_that_may_ring_is_told_to_stop(history in prop::collection::vec(happens(), 0..40)) {
+            let mut world = World::new();
+            world.send_what_is_due()?;
+            for event in history {
+                world.happens(event)?;
+                let Some(stop) = &world.stop else { continue };
+                if world.heard && world.now < stop.deliver_by {
+                    let given_up = matches!(stop.stage, Stage::Done(DeliveryEnd::NeverStarted | DeliveryEnd::Withheld));
+                    prop_assert!(!given_up, "{world:?}");
+                    prop_assert!(stop.tries > 0, "no stop was tried: {world:?}");
+                }
+            }
+        }
     }
 
     #[test]
