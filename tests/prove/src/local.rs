@@ -10,16 +10,22 @@ use std::{
 
 use async_trait::async_trait;
 use hookswitch::{
-    Config, DeviceDescription, Hookswitch,
+    Hookswitch,
     http::Network,
-    machine::{Failure, IssuerProfile, Mono, Timestamp, view::SessionView},
+    machine::{Failure, Mono, Timestamp, view::SessionView},
     ports::{Clock, Http, HttpFault, HttpRequest, HttpResponse, Ports},
     store::KeyFile,
     wire::Platform,
 };
 use tokio::task::AbortHandle;
 
-use crate::{child::REDIRECT, house::House, process::text, report::Trouble, shared_clock::SharedClock};
+use crate::{
+    child::{REDIRECT, config},
+    house::House,
+    process::text,
+    report::Trouble,
+    shared_clock::SharedClock,
+};
 
 /// The shared clock, with a wall clock that somebody has set wrong.
 pub(crate) struct WrongClock {
@@ -91,16 +97,7 @@ impl Local {
         let clock = Arc::new(WrongClock { right, skew: AtomicI64::new(0) });
         let network = Network::new().map_err(text)?;
         let cable = Arc::new(Cable { network, pulled: AtomicBool::new(false) });
-        let config = Config {
-            issuer: house.base().to_owned(),
-            server: house.base().to_owned(),
-            client_id: "hookswitch-mobile".into(),
-            redirect_uris: vec![REDIRECT.into()],
-            profile: IssuerProfile::Unknown,
-            device: DeviceDescription { name: "local".into(), platform: Platform::Android, app_version: "1".into() },
-            folder: folder.join("vault"),
-            process: "app".into(),
-        };
+        let config = config(house.base(), folder, "app", Platform::Android);
         let ports = Ports {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             keys: Arc::new(KeyFile::new(folder.join("key"))),

@@ -9,10 +9,12 @@
 //! | [`clock`] | no clock signs anybody out, or makes a storm |
 //! | [`canary`] | no secret is where it should not be |
 //! | [`logout`] | signed out means signed out, at once |
+//! | [`latency`] | a push that starts the app is decided on in a moment |
 
 mod canary;
 mod clock;
 mod kill;
+mod latency;
 mod logout;
 mod network;
 mod once;
@@ -32,11 +34,12 @@ pub(crate) enum Promise {
     Clock,
     Canary,
     Logout,
+    Latency,
 }
 
 impl Promise {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Kill, Self::Once, Self::Suspend, Self::Network, Self::Clock, Self::Canary, Self::Logout];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Kill, Self::Once, Self::Suspend, Self::Network, Self::Clock, Self::Canary, Self::Logout, Self::Latency];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -47,6 +50,7 @@ impl Promise {
             Self::Clock => "clock",
             Self::Canary => "canary",
             Self::Logout => "logout",
+            Self::Latency => "latency",
         }
     }
 
@@ -63,6 +67,7 @@ impl Promise {
             Self::Clock => "clock +-10 years, jumps: works, no storm of refreshes",
             Self::Canary => "secrets in logs, database, WAL, temporary files, memory after sign-out: 0",
             Self::Logout => "offline: locked within 100 ms; from afar: no ring after 2 s",
+            Self::Latency => "cold: from the start of the process to the ring decision, p99: 20 ms",
         }
     }
 
@@ -75,6 +80,7 @@ impl Promise {
             Self::Clock => clock::measure(size).await,
             Self::Canary => canary::measure(size).await,
             Self::Logout => logout::measure(size).await,
+            Self::Latency => latency::measure(size).await,
         }
     }
 }
