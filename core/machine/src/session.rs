@@ -316,6 +316,11 @@ impl SignedIn {
         now.mono < self.fresh_until
     }
 
+    /// Whether the sign-in itself could not be stored. (Its later generations are not asked for before it was.)
+    const fn is_unknown_to_vault(&self) -> bool {
+        self.unsaved && self.tokens.generation == 1
+    }
+
     /// Whether anything waits for the next token.
     pub(crate) fn somebody_waits(&self) -> bool {
         let repairs = self.repair.as_ref().is_some_and(|repair| repair.stage == RepairStage::Refreshing);
@@ -887,6 +892,11 @@ impl Step<'_> {
                     }
                 }
             },
+            // This sign-in was never stored: that the vault knows nobody, or somebody from before, is no news.
+            Outcome::Superseded { .. } | Outcome::Reread { .. } if session.is_unknown_to_vault() => {
+                let cause = "the sign-in could not be saved".into();
+                self.refresh_came_to_nothing(&Outcome::StorageFailed { cause });
+            }
             Outcome::Superseded { tokens } | Outcome::Reread { tokens: Some(tokens) } => {
                 session.refresh = Refresh::Idle;
                 self.adopt_stored(tokens);
@@ -1033,7 +1043,7 @@ impl Step<'_> {
         let Session::SignedIn(session) = &self.state.session else { return };
         let generation = session.tokens.generation;
         let (tokens, agent) = (session.tokens.clone(), session.agent.clone());
-        let transaction = if tokens.generation == 1 {
+        let transaction = if session.is_unknown_to_vault() {
             Transaction::SignIn { agent, tokens }
         } else {
             Transaction::FinishRefresh { tokens }
@@ -1156,6 +1166,8 @@ impl Step<'_> {
     pub(crate) fn sign_out(&mut self, to: CommandId) {
         match &self.state.session {
             Session::SignedIn(_) | Session::ReauthRequired { .. } => {
+                // What storage refused before: the newest token is the one to be revoked.
+                self.store_again();
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
                 let of = SignOutOf::Whoever;
                 self.state.session = Session::SigningOut { why: SignedOutWhy::Asked, of };

@@ -924,6 +924,58 @@ fn what_is_unsaved_goes_into_the_vault_before_the_next_lease_is_asked_for() {
     assert!(matches!(stores[..2], [Transaction::SignIn { .. }, Transaction::BeginRefresh { .. }]), "{stores:?}");
 }
 
+/// With a full disk, the vault says truly that it knows nobody; the app took that for a sign-out by another process.
+#[test]
+fn a_sign_in_that_could_not_be_stored_is_not_ended_by_a_vault_that_knows_nothing_of_it() {
+    let older = TokenSet { sign_in: SignInId(77), ..tokens(5) };
+    for answer in [Outcome::Reread { tokens: None }, Outcome::Superseded { tokens: older }] {
+        let mut phone = in_browser();
+        phone.comes_back_with(redirect());
+        phone.storage_fails = true;
+        phone.answer(exchange, login_granted(claims()));
+        phone.pass(2 * HOUR);
+        // Reads work, writes do not.
+        phone.holds_storage = true;
+        let waiting = phone.command(Command::AccessToken);
+        for (id, transaction) in std::mem::take(&mut phone.held) {
+            let outcome = match transaction {
+                Transaction::BeginRefresh { .. } => answer.clone(),
+                _ => Outcome::StorageFailed { cause: "disk full".into() },
+            };
+            phone.event(Event::Completed { effect: id, server_time: None, outcome });
+        }
+        assert!(matches!(phone.failure_of(waiting), Failure::Storage { .. }));
+        assert_eq!(phone.status(), Status::Degraded);
+        phone.storage_fails = false;
+        phone.release_storage();
+        let waiting = phone.command(Command::AccessToken);
+        phone.answer(refresh, granted(2));
+        assert!(phone.reply_to(waiting).is_ok());
+        assert_eq!(phone.status(), Status::Fresh);
+    }
+}
+
+#[test]
+fn a_sign_out_stores_the_newest_tokens_first_for_they_are_the_ones_to_revoke() {
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    phone.storage_fails = true;
+    phone.answer(refresh, granted(2));
+    phone.storage_fails = false;
+    phone.forget_history();
+    phone.command(Command::SignOut);
+    let stores: Vec<_> = phone
+        .history
+        .iter()
+        .filter_map(|effect| match effect {
+            crate::Effect::Store { transaction, .. } => Some(transaction.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(stores[..2], [Transaction::FinishRefresh { .. }, Transaction::SignOut { .. }]), "{stores:?}");
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+}
+
 #[test]
 fn a_vault_that_lost_the_metadata_asks_for_it_and_then_refreshes() {
     let contents = Contents { metadata: None, ..Phone::contents_of_alice() };
