@@ -86,6 +86,33 @@ fn a_second_call_does_not_ring_while_the_first_does_or_runs() {
 }
 
 #[test]
+fn a_call_that_is_over_does_not_keep_the_next_one_silent() {
+    let mut phone = ringing();
+    phone.gets(stop("c1", PushKind::Ended));
+    assert!(rings(phone.gets(push("c2", 2))));
+    phone.gets(stop("c2", PushKind::AnsweredElsewhere));
+    assert!(rings(phone.gets(push("c3", 2))));
+    assert_eq!(phone.ringing(), ["c3"]);
+}
+
+#[test]
+fn a_push_is_held_against_what_the_state_says_of_that_very_call() {
+    for (said, reason) in [(elsewhere(), Silence::AnsweredElsewhere), (CallState::Ended, Silence::CallEnded)] {
+        for (call, made_from, wanted) in
+            [("c1", 2, Some(reason)), ("c1", 3, Some(reason)), ("c1", 4, None), ("c2", 3, None)]
+        {
+            let mut phone = Phone::signed_in();
+            phone.hears(with_call(3, "c1", said.clone()));
+            let verdict = phone.gets(push(call, made_from));
+            match wanted {
+                Some(reason) => assert_eq!(verdict, silent(reason), "{call} at {made_from}"),
+                None => assert!(rings(verdict), "{call} at {made_from}: {verdict:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_state_that_says_answered_elsewhere_or_ended_stops_the_ringing() {
     let told = [
         (with_call(3, "c1", elsewhere()), Silence::AnsweredElsewhere),
