@@ -10,6 +10,7 @@
 //! | [`stage`] | how far a process has come; the points at which it kills itself |
 //! | [`shared_clock`] | one time for the backend and all processes, which can be moved |
 //! | [`local`] | a phone in this process, for what needs no kill |
+//! | [`simulation`] | many phones and a server in virtual time, for what needs no process at all |
 //!
 //! Everything random comes from one seed, which is printed: `prove kill --seed N` does the same again.
 
@@ -20,6 +21,7 @@ mod process;
 mod promises;
 mod report;
 mod shared_clock;
+mod simulation;
 mod stage;
 
 use std::process::ExitCode;
