@@ -7,7 +7,7 @@ use hookswitch_wire::{AccountId, Agent, CallPush, DeviceId, Role, Snapshot, Unix
 use crate::{
     aggregate::{Aggregate, Command, Refusal},
     hours::WorkingHours,
-    record::{AnswerWith, Circumstances, Denied, Desk, Order, Record, carry_out},
+    record::{AnswerWith, Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
     store::Answer,
 };
 
@@ -59,7 +59,7 @@ impl PresenceModel {
     /// Lets time pass; what apps see then, and what is pushed.
     pub fn at(&mut self, now: UnixMillis) -> (&Snapshot, Vec<(DeviceId, CallPush)>) {
         // Time alone is never refused.
-        let pushes = self.change(now, None).unwrap_or_default();
+        let pushes = self.change(now, Change::Seen, None).unwrap_or_default();
         (&self.record.snapshot, pushes)
     }
 
@@ -68,8 +68,8 @@ impl PresenceModel {
         self.record.aggregate.next_change(now)
     }
 
-    /// Whether the command of this key was carried out.
-    pub fn has_answered(&self, key: &str) -> bool {
+    /// Whether the command of this key was carried out or withdrawn.
+    fn has_answered(&self, key: &str) -> bool {
         self.answers.contains_key(key)
     }
 
@@ -89,7 +89,8 @@ impl PresenceModel {
         let said = carry_out(&mut desk, order);
         let pushes = desk.pushes;
         match said {
-            Ok(answer) => match serde_json::from_str(&answer.body) {
+            Ok(Carried::Withdrawn(current)) => (Said::Stale(current), pushes),
+            Ok(Carried::Out(answer)) => match serde_json::from_str(&answer.body) {
                 Ok(snapshot) => (Said::State { snapshot: Box::new(snapshot), again }, pushes),
                 Err(error) => (Said::Broken(error.to_string()), pushes),
             },
@@ -108,14 +109,20 @@ impl PresenceModel {
         self.record.rev = 0;
         let first = 1;
         self.record.aggregate.forwarding.rev = self.record.aggregate.forwarding.rev.min(first);
-        self.change(now, None).unwrap_or_default()
+        self.change(now, Change::Seen, None).unwrap_or_default()
     }
 
-    fn change(&mut self, now: UnixMillis, command: Option<Command>) -> Result<Vec<(DeviceId, CallPush)>, Refusal> {
+    fn change(
+        &mut self,
+        now: UnixMillis,
+        kind: Change,
+        command: Option<Command>,
+    ) -> Result<Vec<(DeviceId, CallPush)>, Refusal> {
         let around = Circumstances { epoch: self.epoch, now, signed_in: true, old_server: self.old_server };
         let mut record = self.record.clone();
         let pushes = record.change(
             around,
+            kind,
             |aggregate, context| command.map_or_else(|| Ok(Vec::new()), |command| aggregate.apply(command, context)),
             |_| false,
         )?;
@@ -153,14 +160,69 @@ impl Desk for InMemory<'_> {
     }
 
     fn current(&mut self) -> Result<Snapshot, Said> {
-        self.pushes.extend(self.model.change(self.now, None).map_err(Said::Refused)?);
+        self.pushes.extend(self.model.change(self.now, Change::Seen, None).map_err(Said::Refused)?);
         Ok(self.model.record.snapshot.clone())
     }
 
-    fn apply(&mut self, command: Command) -> Result<(Version, String), Said> {
-        self.pushes.extend(self.model.change(self.now, Some(command)).map_err(Said::Refused)?);
+    fn apply(&mut self, command: Command, kind: Change) -> Result<(Version, String), Said> {
+        self.pushes.extend(self.model.change(self.now, kind, Some(command)).map_err(Said::Refused)?);
         let snapshot = &self.model.record.snapshot;
         let json = serde_json::to_string(snapshot).map_err(|error| Said::Broken(error.to_string()))?;
         Ok((snapshot.version, json))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookswitch_wire::Availability;
+
+    use super::*;
+
+    const CHOOSE: fn(Availability) -> Command = Command::SetAvailability;
+
+    fn put(model: &mut PresenceModel, key: &str, base: Version, availability: Availability) -> Said {
+        model.command(key, &format!("{availability:?}"), Some(base), CHOOSE(availability), 1).0
+    }
+
+    // The simulation: of two taps the later one asked for what was so already, and the earlier one came late.
+    #[test]
+    fn a_choice_that_changes_nothing_still_outdates_what_was_chosen_before_it() {
+        let mut model = PresenceModel::new("a".into(), 0);
+        let base = model.at(1).0.version;
+        let Said::State { snapshot, again: false } = put(&mut model, "later", base, Availability::Available) else {
+            panic!("refused");
+        };
+        assert!(snapshot.version > base);
+        assert!(matches!(put(&mut model, "earlier", base, Availability::Automatic), Said::Stale(_)));
+        assert_eq!(model.at(1).0.presence.availability, Availability::Available);
+    }
+
+    #[test]
+    fn a_command_that_is_withdrawn_was_carried_out_or_never_will_be() {
+        let mut model = PresenceModel::new("a".into(), 0);
+        let base = model.at(1).0.version;
+        assert!(matches!(put(&mut model, "k", base, Availability::Automatic), Said::State { again: false, .. }));
+        assert!(matches!(
+            put(&mut model, "k", Version::NEVER, Availability::Automatic),
+            Said::State { again: true, .. }
+        ));
+
+        let base = model.at(1).0.version;
+        assert!(matches!(put(&mut model, "l", Version::NEVER, Availability::Available), Said::Stale(_)));
+        assert!(matches!(put(&mut model, "l", base, Availability::Available), Said::Stale(_)), "still on its way");
+        assert_eq!(model.at(1).0.presence.availability, Availability::Automatic);
+        assert!(matches!(put(&mut model, "l", base, Availability::Automatic), Said::KeyReused));
+    }
+
+    #[test]
+    fn a_restored_server_is_of_a_new_epoch_and_knows_no_command_since_the_backup() {
+        let mut model = PresenceModel::new("a".into(), 0);
+        let (backup, base) = (model.clone(), model.at(1).0.version);
+        put(&mut model, "k", base, Availability::Automatic);
+        model.restore(backup, 2);
+        let restored = model.at(2).0.clone();
+        assert_eq!(restored.version.epoch, 2);
+        assert_eq!(restored.presence.availability, Availability::Available);
+        assert!(matches!(put(&mut model, "k", base, Availability::Automatic), Said::Stale(_)));
     }
 }

@@ -30,12 +30,23 @@ pub(crate) struct Circumstances {
     pub(crate) old_server: bool,
 }
 
+/// What raises `rev`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// What apps see another way.
+    Seen,
+    /// A choice of the agent, made on top of a version: also one for what is so already, or an older one that comes late
+    /// would still be on top of the newest version, and win.
+    Chosen,
+}
+
 impl Record {
-    /// Lets time pass and applies `change`; raises `rev` exactly when apps see a difference. After a refusal the record is
-    /// half changed: drop it.
+    /// Lets time pass and applies `change`; raises `rev` when apps see a difference, and at each [`Change::Chosen`]. After a
+    /// refusal the record is half changed: drop it.
     pub(crate) fn change(
         &mut self,
         around: Circumstances,
+        kind: Change,
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
         is_shared: impl FnOnce(&Aggregate) -> bool,
     ) -> Result<Vec<Push>, Refusal> {
@@ -51,7 +62,7 @@ impl Record {
         // `at` says when a snapshot was made, so it is no difference.
         let unchanged =
             shown.version == Version::new(epoch, self.rev) && *shown == Snapshot { at: shown.at, ..same_time };
-        if !unchanged {
+        if !unchanged || kind == Change::Chosen {
             self.rev = next_rev;
             self.snapshot = self.aggregate.snapshot(Version::new(epoch, next_rev), now);
         }
@@ -110,27 +121,52 @@ pub(crate) trait Desk {
     /// Lets time pass; what apps see then.
     fn current(&mut self) -> Result<Snapshot, Self::Error>;
     /// Changes the agent; what apps see then, as a value and as JSON.
-    fn apply(&mut self, command: Command) -> Result<(Version, String), Self::Error>;
+    fn apply(&mut self, command: Command, kind: Change) -> Result<(Version, String), Self::Error>;
 }
 
+/// What became of a command.
+#[derive(Debug)]
+pub(crate) enum Carried {
+    /// It was carried out, now or before.
+    Out(Answer),
+    /// It was not, and never will be: see [`Version::NEVER`].
+    Withdrawn(Box<Snapshot>),
+}
+
+/// What is kept under the key of a command that was withdrawn.
+const WITHDRAWN: u16 = 412;
+
 /// Carries out a command once, however often it is sent.
-pub(crate) fn carry_out<D: Desk>(desk: &mut D, order: Order<'_>) -> Result<Answer, D::Error> {
+pub(crate) fn carry_out<D: Desk>(desk: &mut D, order: Order<'_>) -> Result<Carried, D::Error> {
     let Order { key, fingerprint, if_match, command, answer } = order;
     if let Some(given) = desk.given(key)? {
-        return if given.fingerprint == fingerprint { Ok(given) } else { Err(Denied::KeyReused.into()) };
+        if given.fingerprint != fingerprint {
+            return Err(Denied::KeyReused.into());
+        }
+        return if given.status == WITHDRAWN {
+            Ok(Carried::Withdrawn(Box::new(desk.current()?)))
+        } else {
+            Ok(Carried::Out(given))
+        };
     }
+    let fingerprint = fingerprint.to_owned();
+    let mut kind = Change::Seen;
     if let Some(version) = if_match {
+        kind = Change::Chosen;
         let current = desk.current()?;
+        if version == Version::NEVER {
+            desk.keep(key, &Answer { fingerprint, status: WITHDRAWN, etag: None, body: String::new() })?;
+            return Ok(Carried::Withdrawn(Box::new(current)));
+        }
         if current.version != version {
             return Err(Denied::Stale(Box::new(current)).into());
         }
     }
-    let (version, json) = desk.apply(command)?;
-    let fingerprint = fingerprint.to_owned();
+    let (version, json) = desk.apply(command, kind)?;
     let answer = match answer {
         AnswerWith::Snapshot => Answer { fingerprint, status: 200, etag: Some(version.etag()), body: json },
         AnswerWith::Nothing => Answer { fingerprint, status: 204, etag: None, body: String::new() },
     };
     desk.keep(key, &answer)?;
-    Ok(answer)
+    Ok(Carried::Out(answer))
 }

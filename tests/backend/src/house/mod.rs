@@ -31,7 +31,7 @@ use crate::{
     limiter::Limiter,
     logout::LogoutClient,
     operator::{Counters, OutboxEntry, RequestLog},
-    record::{Circumstances, Denied, Desk, Order, Record, carry_out},
+    record::{Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
     refreshes::Refreshes,
     rotation::RotationProfile,
     shared_login::{self, Seen, is_shared},
@@ -203,7 +203,7 @@ impl House {
     }
 
     /// Carries out a command once, however often it is sent.
-    pub(crate) fn command(&self, account: &AccountId, order: Order<'_>) -> Result<Answer, HouseError> {
+    pub(crate) fn command(&self, account: &AccountId, order: Order<'_>) -> Result<Carried, HouseError> {
         self.write(|unit| carry_out(&mut AgentsDesk { unit, account }, order))
     }
 
@@ -243,8 +243,8 @@ impl Desk for AgentsDesk<'_, '_, '_> {
         Ok(published.snapshot.clone())
     }
 
-    fn apply(&mut self, command: Command) -> Result<(Version, String), HouseError> {
-        let published = self.unit.apply(self.account, command)?;
+    fn apply(&mut self, command: Command, kind: Change) -> Result<(Version, String), HouseError> {
+        let published = self.unit.apply(self.account, command, kind)?;
         Ok((published.snapshot.version, published.json.to_string()))
     }
 }
@@ -271,6 +271,15 @@ impl Unit<'_> {
         account: &AccountId,
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
     ) -> Result<Arc<Published>, HouseError> {
+        self.change_agent(account, Change::Seen, change)
+    }
+
+    fn change_agent(
+        &mut self,
+        account: &AccountId,
+        kind: Change,
+        change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
+    ) -> Result<Arc<Published>, HouseError> {
         let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
         let AgentRow { rev, aggregate, snapshot, .. } = row;
         let mut record = Record { rev, aggregate, snapshot };
@@ -293,7 +302,7 @@ impl Unit<'_> {
             signed_in: !sessions.is_empty(),
             old_server: self.house.old_server.load(Ordering::Relaxed),
         };
-        let pushes = record.change(around, change, |aggregate| is_shared(&seen(aggregate), self.now))?;
+        let pushes = record.change(around, kind, change, |aggregate| is_shared(&seen(aggregate), self.now))?;
         if record.aggregate.shared && !before.aggregate.shared {
             self.tx.audit("several people seem to use this login", Some(account), "", self.now)?;
         }
@@ -316,7 +325,12 @@ impl Unit<'_> {
     }
 
     /// Carries out a command on an agent.
-    pub(crate) fn apply(&mut self, account: &AccountId, command: Command) -> Result<Arc<Published>, HouseError> {
+    pub(crate) fn apply(
+        &mut self,
+        account: &AccountId,
+        command: Command,
+        kind: Change,
+    ) -> Result<Arc<Published>, HouseError> {
         // A device that signs in anew leaves its old session behind: nobody holds its tokens any more.
         if let Command::Register { id, session, .. } = &command {
             let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
@@ -325,7 +339,7 @@ impl Unit<'_> {
                 self.end_session(&left_behind.session, SignedOutReason::SignedOutElsewhere)?;
             }
         }
-        self.agent(account, |aggregate, context| aggregate.apply(command, context))
+        self.change_agent(account, kind, |aggregate, context| aggregate.apply(command, context))
     }
 
     fn push(&mut self, mut entry: OutboxEntry) -> Result<(), StoreError> {

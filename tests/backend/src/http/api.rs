@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     aggregate::Command,
-    house::Published,
-    record::{AnswerWith, Order},
+    house::{HouseError, Published},
+    record::{AnswerWith, Carried, Order},
     secret,
     store::Answer,
 };
@@ -141,7 +141,10 @@ impl Request {
         let fingerprint = self.fingerprint();
         let (key, fingerprint) = (self.key()?, fingerprint.as_str());
         let order = Order { key, fingerprint, if_match, command, answer };
-        let Answer { status, etag, body, .. } = house.command(&caller.account, order)?;
+        let Answer { status, etag, body, .. } = match house.command(&caller.account, order)? {
+            Carried::Out(answer) => answer,
+            Carried::Withdrawn(current) => return Err(HouseError::Stale(current).into()),
+        };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
         if status == StatusCode::NO_CONTENT {
             return Ok(status.into_response());
