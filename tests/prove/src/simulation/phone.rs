@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hookswitch::{
     machine::{
         ApiCall, CommandId, Contents, EffectId, Failure, Identified, IssuerProfile, Loaded, Mono, Outcome, Setup,
-        SignInId, State, StoredSession, Timer, Timestamp, TokenSet, Transaction, Wish,
+        SignInId, State, StoredSession, TapKind, Timer, Timestamp, TokenSet, Transaction, Wish,
     },
     wire::{CallId, DeviceId, Platform, ServerMetadata, UnixMillis, Version},
 };
@@ -21,8 +21,22 @@ pub(crate) struct Tapped {
     /// The names under which the server may have carried it out.
     pub(crate) keys: Vec<String>,
     pub(crate) reply: Option<Result<(), Failure>>,
-    /// The process died before it replied.
+    /// The phone has shown it as not applied.
+    pub(crate) superseded: bool,
+    /// A newer one took its place.
+    pub(crate) replaced: bool,
+    /// The process died before it was settled.
     pub(crate) died: bool,
+}
+
+impl Tapped {
+    pub(crate) const fn new(wish: Wish, id: CommandId) -> Self {
+        Self { wish, id, keys: Vec::new(), reply: None, superseded: false, replaced: false, died: false }
+    }
+
+    pub(crate) fn is_about(&self, kind: TapKind) -> bool {
+        self.wish.kind() == kind
+    }
 }
 
 pub(crate) struct Phone {
@@ -110,16 +124,30 @@ impl Phone {
         self.open.clear();
         self.rings.clear();
         self.newest = Version::default();
-        for tap in self.taps.iter_mut().filter(|tap| tap.reply.is_none()) {
-            tap.died = true;
+        for kind in [TapKind::Availability, TapKind::Forwarding] {
+            if let Some(tap) = self.newest_tap(kind) {
+                tap.died = true;
+            }
         }
     }
 
-    /// Notes under which name a tap goes out: the newest of its kind is the only one that may.
+    /// The only one of its kind that may be pending.
+    pub(crate) fn newest_tap(&mut self, kind: TapKind) -> Option<&mut Tapped> {
+        self.taps.iter_mut().rev().find(|tap| tap.is_about(kind))
+    }
+
+    pub(crate) fn taps(&mut self, wish: Wish, id: CommandId) {
+        if let Some(older) = self.newest_tap(wish.kind()) {
+            older.replaced = true;
+        }
+        self.taps.push(Tapped::new(wish, id));
+    }
+
+    /// Notes under which name a tap goes out.
     pub(crate) fn sends(&mut self, call: &ApiCall) {
-        let (key, availability) = match call {
-            ApiCall::SetAvailability { key, .. } => (key, true),
-            ApiCall::SetForwarding { key, .. } => (key, false),
+        let (key, kind) = match call {
+            ApiCall::SetAvailability { key, .. } => (key, TapKind::Availability),
+            ApiCall::SetForwarding { key, .. } => (key, TapKind::Forwarding),
             ApiCall::FetchState
             | ApiCall::RegisterDevice { .. }
             | ApiCall::Answer { .. }
@@ -127,8 +155,7 @@ impl Phone {
             | ApiCall::HangUp { .. }
             | ApiCall::RenewLease { .. } => return,
         };
-        let same = |tap: &&mut Tapped| matches!(tap.wish, Wish::Availability { .. }) == availability;
-        if let Some(tap) = self.taps.iter_mut().rev().find(same)
+        if let Some(tap) = self.newest_tap(kind)
             && !tap.keys.contains(key)
         {
             tap.keys.push(key.clone());

@@ -13,7 +13,7 @@ use hookswitch_backend::{Command, Said};
 
 use super::{
     Broken, claims,
-    phone::{Phone, Tapped, date, metadata},
+    phone::{Phone, date, metadata},
     plan::{Act, Plan, number},
     server::{HEARTBEAT, Pushes, Reader, Server, Stream, choose, clock, forward},
 };
@@ -320,6 +320,11 @@ impl<'p> World<'p> {
         let Some(phone) = self.phones.get_mut(index) else { return Ok(()) };
         let view = phone.state.view(phone.now(self.now));
         let Some(presence) = &view.presence else { return Ok(()) };
+        if let Some(superseded) = &presence.superseded
+            && let Some(tap) = phone.newest_tap(superseded.wish.kind())
+        {
+            tap.superseded = true;
+        }
         let version = presence.confirmed.version;
         if version == phone.newest {
             return Ok(());
@@ -663,7 +668,7 @@ impl<'p> World<'p> {
         phone.next_command += 1;
         if let Some(wish) = wish {
             self.tally.commands += 1;
-            phone.taps.push(Tapped { wish, id, keys: Vec::new(), reply: None, died: false });
+            phone.taps(wish, id);
         }
         let to = (index, phone.life);
         self.step(to, Event::Command { id, command: ask })
