@@ -3,7 +3,8 @@
 //! The phone shows what the server says and nothing else. A tap is shown as *pending*, apart from what is confirmed, until
 //! the server's answer has it. A tap of the last [`TAP_LIFE`] is applied on top of whatever the server has by then; an
 //! older one is dropped and shown as superseded: an availability that somebody chose an hour ago, before a tunnel, must
-//! not overwrite what they chose on another device since.
+//! not overwrite what they chose on another device since. One whose answer was lost may have been applied: it stays
+//! pending and is *withdrawn* ([`Version::NEVER`]), and the server's answer to that says which of the two it was.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
@@ -45,6 +46,9 @@ pub(crate) struct PresenceSync {
     pub(crate) superseded: Option<Superseded>,
     pub(crate) link: Link,
     pub(crate) backoff: Backoff,
+    /// What was shown before a repair dropped it: nothing older comes back, until the server is asked anew.
+    #[serde(default)]
+    pub(crate) floor: Option<Version>,
     /// The last stream was refused with 401 before it said anything: a second time is no accident.
     pub(crate) refused: bool,
 }
@@ -52,6 +56,7 @@ pub(crate) struct PresenceSync {
 impl PresenceSync {
     /// Drops what the server will say again.
     pub(crate) fn drop_cache(&mut self) {
+        self.floor = self.version().max(self.floor);
         self.confirmed = None;
         self.superseded = None;
         self.backoff.reset();
@@ -102,9 +107,16 @@ impl Wish {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tap {
     pub(crate) wish: Wish,
-    pub(crate) to: CommandId,
+    /// Waits for the end of it; `None` when it was told that the end is not known yet.
+    pub(crate) to: Option<CommandId>,
     pub(crate) at: Mono,
     pub(crate) sent: bool,
+    /// The request is out, and not only waiting for a token.
+    pub(crate) out: bool,
+    /// A request that was out had no answer: it may have been carried out.
+    pub(crate) in_doubt: bool,
+    /// Too old and in doubt: asked to be undone rather than done.
+    pub(crate) withdrawn: bool,
     /// How often it was sent on top of another state.
     pub(crate) rebased: u32,
     /// What was sent last; kept while the answer is in doubt, so that a repetition is known as one.
@@ -186,11 +198,23 @@ impl Step<'_> {
             }
         }
         let kind = wish.kind();
-        let tap = Tap { wish, to, at: self.now.mono, sent: false, rebased: 0, attempt: None };
+        let tap = Tap {
+            wish,
+            to: Some(to),
+            at: self.now.mono,
+            sent: false,
+            out: false,
+            in_doubt: false,
+            withdrawn: false,
+            rebased: 0,
+            attempt: None,
+        };
         if let Some(older) = self.state.presence.taps.slot(kind).replace(tap) {
             // Its request may still arrive; the newer one is sent after it and wins.
             self.forget(|purpose| *purpose == Purpose::Tap { tap: kind });
-            self.fail(older.to, Failure::cancelled("A newer choice replaces this one."));
+            if let Some(to) = older.to {
+                self.fail(to, Failure::cancelled("A newer choice replaces this one."));
+            }
         }
         self.state.presence.superseded = None;
         let at = self.after(TAP_LIFE);
@@ -206,18 +230,21 @@ impl Step<'_> {
                 // The phone slept through the timer: no tap is applied hours later.
                 self.tap_expired(kind);
             }
-            let Some((wish, attempt)) = self
+            // Nobody waits for a tap that is withdrawn: it can wait for the foreground.
+            let active = self.is_active();
+            let Some((wish, attempt, withdrawn)) = self
                 .state
                 .presence
                 .taps
                 .slot(kind)
                 .as_ref()
-                .filter(|tap| !tap.sent)
-                .map(|tap| (tap.wish.clone(), tap.attempt.clone()))
+                .filter(|tap| !tap.sent && (active || !tap.withdrawn))
+                .map(|tap| (tap.wish.clone(), tap.attempt.clone(), tap.withdrawn))
             else {
                 continue;
             };
             let (key, base) = attempt.unwrap_or_else(|| (self.idempotency_key(), newest));
+            let base = if withdrawn { Version::NEVER } else { base };
             if let Some(tap) = self.state.presence.taps.slot(kind) {
                 tap.sent = true;
                 tap.attempt = Some((key.clone(), base));
@@ -234,17 +261,28 @@ impl Step<'_> {
         let now = self.now.mono;
         let Some(tap) = self.state.presence.taps.slot(kind) else { return };
         let young = now.saturating_sub(tap.at) < TAP_LIFE;
+        let was_out = std::mem::take(&mut tap.out);
         tap.sent = false;
         match outcome {
             Outcome::State { snapshot } => {
                 let to = tap.to;
                 self.drop_tap(kind);
                 self.apply_snapshot(snapshot);
-                self.reply(to, Ok(Reply::Done));
+                if let Some(to) = to {
+                    self.reply(to, Ok(Reply::Done));
+                }
+            }
+            Outcome::Refused { code, current, .. } if code == code::STALE && tap.withdrawn => {
+                if let Some(snapshot) = current {
+                    self.apply_snapshot(snapshot);
+                }
+                self.supersede_offline(kind);
             }
             // The server is at another state. A tap of just now is the agent's last word: on top of that state, then.
             Outcome::Refused { code, current, .. } if code == code::STALE => {
+                // What may still be on its way is on top of a state that never comes again.
                 tap.attempt = None;
+                tap.in_doubt = false;
                 tap.rebased += 1;
                 let rebased = tap.rebased;
                 if let Some(snapshot) = current {
@@ -258,17 +296,24 @@ impl Step<'_> {
             }
             // No answer: in doubt, so the very same request is repeated while the tap is young.
             Outcome::Unreachable { .. } | Outcome::Unavailable { .. } | Outcome::Unintelligible { .. } => {
-                if young {
+                tap.in_doubt |= was_out;
+                if young || tap.withdrawn {
                     self.link_failed(&outcome);
                 } else {
-                    self.supersede_offline(kind);
+                    self.give_up(kind);
                 }
             }
+            // A token that is refused says nothing of what an earlier request, with a better one, came to.
+            Outcome::Refused { status: 401, .. } if tap.withdrawn => self.link_failed(&outcome),
+            Outcome::Refused { status: 401, .. } if tap.in_doubt => self.give_up(kind),
+            _ if tap.withdrawn => self.supersede_offline(kind),
             other => {
                 let to = tap.to;
                 let failure = self.failure_of(&other);
                 self.drop_tap(kind);
-                self.fail(to, failure);
+                if let Some(to) = to {
+                    self.fail(to, failure);
+                }
             }
         }
     }
@@ -278,7 +323,23 @@ impl Step<'_> {
         let purpose = Purpose::Tap { tap: kind };
         if !self.is_in_flight(|running| *running == purpose) {
             self.forget(|running| *running == purpose);
-            self.supersede_offline(kind);
+            self.give_up(kind);
+        }
+    }
+
+    /// The request of a tap goes out.
+    pub(crate) fn tap_is_out(&mut self, kind: TapKind) {
+        if let Some(tap) = self.state.presence.taps.slot(kind) {
+            tap.out = true;
+        }
+    }
+
+    /// The server has refused to look at the request: it was not carried out.
+    pub(crate) fn tap_was_not_looked_at(&mut self, purpose: &Purpose) {
+        if let Purpose::Tap { tap: kind } = purpose
+            && let Some(tap) = self.state.presence.taps.slot(*kind)
+        {
+            tap.out = false;
         }
     }
 
@@ -286,7 +347,25 @@ impl Step<'_> {
     pub(crate) fn is_too_late(&mut self, purpose: &Purpose) -> bool {
         let Purpose::Tap { tap: kind } = purpose else { return false };
         let now = self.now.mono;
-        self.state.presence.taps.slot(*kind).as_ref().is_some_and(|tap| now.saturating_sub(tap.at) >= TAP_LIFE)
+        self.state.presence.taps.slot(*kind).as_ref().is_some_and(|tap| {
+            // One that is withdrawn is asked to be undone, which is never too late.
+            !tap.withdrawn && now.saturating_sub(tap.at) >= TAP_LIFE
+        })
+    }
+
+    /// A tap is too old to be applied. One that may have been applied is withdrawn; until the server has said which it
+    /// was, it is pending.
+    fn give_up(&mut self, kind: TapKind) {
+        let Some(tap) = self.state.presence.taps.slot(kind) else { return };
+        if !tap.in_doubt {
+            return self.supersede_offline(kind);
+        }
+        tap.withdrawn = true;
+        tap.sent = false;
+        if let Some(to) = tap.to.take() {
+            let why = "The connection broke off. It is settled when the connection is back whether this was applied.";
+            self.fail(to, Failure::offline(why));
+        }
     }
 
     fn supersede_offline(&mut self, kind: TapKind) {
@@ -297,7 +376,9 @@ impl Step<'_> {
     fn supersede(&mut self, kind: TapKind, why: &str, failure: Failure) {
         let at = self.state.clock.guess(self.now);
         if let Some(tap) = self.drop_tap(kind) {
-            self.fail(tap.to, failure);
+            if let Some(to) = tap.to {
+                self.fail(to, failure);
+            }
             self.state.presence.superseded = Some(Superseded { wish: tap.wish, at, why: why.to_owned() });
         }
     }
@@ -312,8 +393,9 @@ impl Step<'_> {
     /// Applies a state if it is newer than the one that is known.
     pub(crate) fn apply_snapshot(&mut self, snapshot: Box<Snapshot>) {
         let known = self.state.presence.version();
+        let least = known.max(self.state.presence.floor);
         let Session::SignedIn(session) = &mut self.state.session else { return };
-        if snapshot.agent.account != session.agent.account || known.is_some_and(|known| snapshot.version < known) {
+        if snapshot.agent.account != session.agent.account || least.is_some_and(|least| snapshot.version < least) {
             // Not our agent's state, a server's fault that must not show somebody else's calls; or one of long ago.
             return;
         }
@@ -323,6 +405,7 @@ impl Step<'_> {
         }
         session.agent = (&snapshot.agent).into();
         self.state.presence.confirmed = Some(snapshot);
+        self.state.presence.floor = None;
         self.state.unremembered = true;
         self.device_seen();
         self.calls_seen();
@@ -331,6 +414,11 @@ impl Step<'_> {
     pub(crate) fn fetched(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::State { snapshot } => {
+                // The repair has forgotten all questions of before it: what the server says to this one is what is.
+                if self.repairs(RepairStage::Fetching) {
+                    self.state.presence.floor = None;
+                    self.state.calls.remembered = None;
+                }
                 self.apply_snapshot(snapshot);
                 self.repair_progress(RepairStage::Fetching, Ok("The state was read anew."));
             }

@@ -832,6 +832,7 @@ impl Step<'_> {
     /// 401: the token is not valid, whatever its clock says. Once, with the next one, the request is repeated.
     pub(crate) fn token_refused(&mut self, sent: SentCall, purpose: Purpose) {
         self.token_is_stale(sent.access);
+        self.tap_was_not_looked_at(&purpose);
         if sent.retried {
             let detail = Some("The server refuses this phone's access.".to_owned());
             let outcome = Outcome::Refused { status: 401, code: "unauthenticated".into(), detail, current: None };
@@ -1242,8 +1243,8 @@ impl Step<'_> {
         self.stop_all_calls(Stopped::Because { reason: silence });
         self.close_stream();
         let taps = self.state.presence.taps.take_all();
-        for tap in taps {
-            self.fail(tap.to, failure.clone());
+        for to in taps.into_iter().filter_map(|tap| tap.to) {
+            self.fail(to, failure.clone());
         }
         let waiting: Vec<CommandId> =
             self.state.in_flight.values().filter_map(|running| running.purpose.replies_to()).collect();
@@ -1305,10 +1306,25 @@ impl Step<'_> {
             stage: RepairStage::Refreshing,
         });
         self.close_stream();
+        self.forget(|purpose| *purpose == Purpose::Fetch);
+        // The ring rule goes by what was known until the server is heard again: a late push must not ring meanwhile.
+        self.state.calls.remembered = Some(self.state.knowledge(self.now));
         self.state.presence.drop_cache();
         self.state.device.forget_registration();
         self.state.unremembered = true;
         self.refresh_if_possible();
+    }
+
+    pub(crate) fn repairs(&self, stage: RepairStage) -> bool {
+        match &self.state.session {
+            Session::SignedIn(session) => session.repair.as_ref().is_some_and(|repair| repair.stage == stage),
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. }
+            | Session::SigningOut { .. } => false,
+        }
     }
 
     /// A step of a repair has ended.

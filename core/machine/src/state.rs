@@ -354,6 +354,9 @@ impl Step<'_> {
     }
 
     pub(crate) fn send_api(&mut self, call: ApiCall, access: SecretRef, retried: bool, purpose: Purpose) {
+        if let Purpose::Tap { tap } = &purpose {
+            self.tap_is_out(*tap);
+        }
         let id = self.start(purpose, Some(SentCall { call: call.clone(), access, retried }));
         self.effects.push(Effect::Send { id, request: Request::Api { access, call } });
     }

@@ -91,34 +91,55 @@ pub(crate) struct TrackedDevice {
 
 /// What can happen to an agent.
 #[derive(Clone, Debug)]
-pub(crate) enum Command {
+pub enum Command {
+    /// The availability picker.
     SetAvailability(Availability),
+    /// The forwarding switch.
     SetForwarding(Option<PhoneNumber>),
+    /// A phone says that it is there.
     Register {
+        /// Which.
         id: DeviceId,
+        /// What it says of itself.
         device: RegisterDevice,
+        /// By which session.
         session: String,
     },
+    /// A phone is taken off the list.
     Unregister(DeviceId),
     /// A session ended: its device goes with it.
     SessionEnded(String),
+    /// Somebody calls.
     Incoming {
+        /// Which call.
         call_id: CallId,
+        /// Who calls.
         from: Option<PhoneNumber>,
+        /// Who calls, for display.
         from_name: Option<String>,
     },
+    /// The agent answers.
     Answer {
+        /// Which call.
         call_id: CallId,
+        /// Where.
         by: Surface,
     },
+    /// The agent declines.
     Decline {
+        /// Which call.
         call_id: CallId,
+        /// On which phone, if on one.
         by: Option<DeviceId>,
     },
+    /// Somebody hangs up.
     HangUp {
+        /// Which call.
         call_id: CallId,
+        /// On which phone, if on one.
         by: Option<DeviceId>,
     },
+    /// A phone is still in the call.
     Renew(CallId),
 }
 

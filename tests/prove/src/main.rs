@@ -11,6 +11,7 @@
 //! | [`shared_clock`] | one time for the backend and all processes, which can be moved |
 //! | [`local`] | a phone in this process, for what needs no kill |
 //! | [`wake`] | a process that a push starts, and that tells its times |
+//! | [`simulation`] | many phones and a server in virtual time, for what needs no process at all |
 //!
 //! Everything random comes from one seed, which is printed: `prove kill --seed N` does the same again.
 
@@ -21,6 +22,7 @@ mod process;
 mod promises;
 mod report;
 mod shared_clock;
+mod simulation;
 mod stage;
 mod wake;
 

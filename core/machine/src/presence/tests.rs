@@ -194,6 +194,97 @@ fn a_tap_in_doubt_is_repeated_as_the_very_same_request() {
     }
 }
 
+/// A tap of ten seconds ago; the request was out when the connection broke off.
+fn in_doubt() -> (Phone, CommandId) {
+    let mut phone = Phone::signed_in();
+    let id = phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    phone.answer(tap, unreachable());
+    assert!(matches!(phone.failure_of(id), Failure::Offline { why } if !why.contains("Not applied")));
+    assert_eq!((pending(&phone), superseded(&phone)), (1, None), "nobody knows yet");
+    let attempts = attempts(&phone);
+    assert_eq!(attempts[1], (attempts[0].0.clone(), 0), "withdrawn under the same key");
+    (phone, id)
+}
+
+#[test]
+fn a_tap_that_may_have_been_applied_is_called_neither_before_the_server_has_said() {
+    let (mut phone, _) = in_doubt();
+    phone.answer(tap, is_state(state_with(2, |state| state.presence.availability = BREAK)));
+    assert_eq!((pending(&phone), superseded(&phone)), (0, None), "it was");
+    assert_eq!(phone.view().presence.unwrap().confirmed.presence.availability, BREAK);
+
+    let (mut phone, _) = in_doubt();
+    phone.answer(tap, stale(state(2)));
+    assert_eq!(pending(&phone), 0);
+    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }), "it was not, and never will be");
+}
+
+#[test]
+fn a_tap_is_withdrawn_until_the_server_answers_but_not_in_the_background() {
+    let (mut phone, _) = in_doubt();
+    phone.answer(tap, unavailable(503));
+    phone.advance(60_000);
+    assert!(phone.open.values().any(tap), "asked again");
+    phone.answer(tap, refused(401, "unauthenticated"));
+    phone.event(Event::Background);
+    phone.advance(BACKGROUND_GRACE);
+    while phone.open.values().any(tap) {
+        phone.answer(tap, unreachable());
+    }
+    phone.forget_history();
+    phone.advance(HOUR);
+    assert_eq!(attempts(&phone), []);
+    assert_eq!(pending(&phone), 1);
+    phone.pass(HOUR);
+    phone.event(Event::Foreground);
+    phone.answer(refresh, granted(2));
+    phone.answer(tap, stale(state(9)));
+    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }));
+}
+
+#[test]
+fn a_newer_tap_takes_the_place_of_one_in_doubt() {
+    let (mut phone, older) = in_doubt();
+    let newer = phone.taps(Availability::Automatic);
+    let reply = phone.reply_to(older).clone();
+    phone.answer(tap, is_state(state(2)));
+    assert!(!phone.has_reply(newer), "that was the older one's answer");
+    phone.answer(tap, is_state(state(3)));
+    assert_eq!(phone.reply_to(newer), &Ok(Reply::Done));
+    assert_eq!(phone.reply_to(older), &reply, "one reply a command");
+}
+
+// The simulation: an answer of before the repair came after it.
+#[test]
+fn what_was_asked_before_a_repair_brings_nothing_older_back_after_it() {
+    let mut phone = Phone::signed_in();
+    phone.hears(state(4));
+    phone.taps(BREAK);
+    phone.hears(state(6));
+    let repair = phone.command(Command::Repair);
+    assert_eq!(phone.view().presence, None);
+    phone.answer(tap, is_state(state(5)));
+    assert_eq!(phone.view().presence, None, "6 was shown");
+    phone.answer(refresh, granted(2));
+    phone.answer(register, is_state(state(5)));
+    assert_eq!(phone.view().presence, None);
+    // A server that has lost its memory is believed when it is asked by a repair.
+    phone.answer(fetch, is_state(state(3)));
+    assert_eq!(confirmed(&phone).rev, 3);
+    assert!(phone.reply_to(repair).is_ok());
+}
+
+// Interleaving 6008629 of the simulation.
+#[test]
+fn a_repair_does_not_forget_that_calls_are_forwarded() {
+    let mut phone = Phone::signed_in();
+    phone.hears(forwarding(5));
+    phone.command(Command::Repair);
+    assert_eq!(phone.gets(push("c", 4)), Verdict::Silence { reason: Silence::ForwardingActive });
+    assert!(matches!(phone.gets(push("d", 6)), Verdict::Ring { .. }), "a newer push is believed");
+}
+
 #[test]
 fn a_tap_without_a_network_is_dropped_after_ten_seconds_and_never_sent() {
     let mut phone = Phone::signed_in();

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     aggregate::Command,
-    house::{AnswerWith, Order, Published},
+    house::{HouseError, Published},
+    record::{AnswerWith, Carried, Order},
     secret,
     store::Answer,
 };
@@ -139,8 +140,11 @@ impl Request {
     ) -> Result<Response, ApiError> {
         let fingerprint = self.fingerprint();
         let (key, fingerprint) = (self.key()?, fingerprint.as_str());
-        let order = Order { account: &caller.account, key, fingerprint, if_match, command, answer };
-        let Answer { status, etag, body, .. } = house.command(order)?;
+        let order = Order { key, fingerprint, if_match, command, answer };
+        let Answer { status, etag, body, .. } = match house.command(&caller.account, order)? {
+            Carried::Out(answer) => answer,
+            Carried::Withdrawn(current) => return Err(HouseError::Stale(current).into()),
+        };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
         if status == StatusCode::NO_CONTENT {
             return Ok(status.into_response());
