@@ -10,12 +10,16 @@
 //! | [`canary`] | no secret is where it should not be |
 //! | [`logout`] | signed out means signed out, at once |
 //! | [`converge`] | no two apps disagree once the network is quiet, and nothing acknowledged is lost |
+//! | [`mirror`] | what is chosen on one phone is shown by all others, nearly as soon as a bare event could be |
+//! | [`battery`] | an idle phone is left alone |
 
+mod battery;
 mod canary;
 mod clock;
 mod converge;
 mod kill;
 mod logout;
+mod mirror;
 mod network;
 mod once;
 mod suspend;
@@ -35,6 +39,8 @@ pub(crate) enum Promise {
     Canary,
     Logout,
     Converge,
+    Mirror,
+    Battery,
 }
 
 impl Promise {
@@ -47,6 +53,8 @@ impl Promise {
         Self::Canary,
         Self::Logout,
         Self::Converge,
+        Self::Mirror,
+        Self::Battery,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -59,6 +67,8 @@ impl Promise {
             Self::Canary => "canary",
             Self::Logout => "logout",
             Self::Converge => "converge",
+            Self::Mirror => "mirror",
+            Self::Battery => "battery",
         }
     }
 
@@ -78,6 +88,8 @@ impl Promise {
             Self::Converge => {
                 "5 devices x 10,000 interleavings (loss, duplication, reordering, partition): all equal at the end, 0 rev regressions"
             }
+            Self::Mirror => "mirror latency, device to device: p99 <= 1.5 x a bare SSE round trip",
+            Self::Battery => "background after 20 s: 0 requests, 0 timers; foreground: <= 4 heartbeats a minute",
         }
     }
 
@@ -91,6 +103,8 @@ impl Promise {
             Self::Canary => canary::measure(size).await,
             Self::Logout => logout::measure(size).await,
             Self::Converge => converge::measure(size).await,
+            Self::Mirror => mirror::measure(size).await,
+            Self::Battery => battery::measure(size).await,
         }
     }
 }
