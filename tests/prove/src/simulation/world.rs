@@ -7,7 +7,7 @@ use hookswitch::{
         ApiCall, Command as Ask, CommandId, Effect, EffectId, Event, Grant, Outcome, Request, SecretRef, StreamNews,
         Timer, Transaction, Verdict, Wish, step,
     },
-    wire::{CallId, CallPush, Snapshot, StreamEvent, Version, stream::Heartbeat},
+    wire::{CallId, CallPush, Snapshot, StreamEvent, Surface, Version, stream::Heartbeat},
 };
 use hookswitch_backend::{Command, Said};
 
@@ -717,7 +717,7 @@ impl<'p> World<'p> {
                 self.ask(phone, Ask::SetForwarding { number: number.clone() }, Some(Wish::Forwarding { number }))
             }
             Act::BrowserChooses { availability } => {
-                self.browser_does(choose(availability));
+                self.browser_does(choose(availability, Surface::Desktop));
                 Ok(())
             }
             Act::BrowserForwards { on } => {
