@@ -119,6 +119,7 @@ pub(crate) fn state(rev: u64) -> Box<Snapshot> {
             availability: Availability::Available,
             forwarding: Forwarding::default(),
             call_leases: vec![],
+            chosen: None,
             effective: Effective::Available,
         },
         calls: vec![],

@@ -11,7 +11,7 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
-use hookswitch_wire::{Availability, PhoneNumber, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
+use hookswitch_wire::{Availability, Chosen, PhoneNumber, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -156,6 +156,9 @@ pub struct Superseded {
     pub at: UnixMillis,
     /// What happened, for the agent.
     pub why: String,
+    /// Where and when something newer was chosen: "Desktop at 14:02". `None` when nothing was, or nobody knows.
+    #[serde(default)]
+    pub by: Option<Chosen>,
 }
 
 /// The presence stream, as the phone sees it.
@@ -290,8 +293,11 @@ impl Step<'_> {
                 }
                 // A server that is at another state each time, or is always behind, is not asked for ever.
                 if !young || rebased > REBASES {
-                    let why = "Something newer was chosen on another device.";
-                    self.supersede(kind, why, Failure::cancelled(format!("Not applied: {why}")));
+                    let why = match self.chosen_since(kind) {
+                        Some(chosen) => format!("Superseded by {}.", chosen.by.title()),
+                        None => "Something newer was chosen on another device.".to_owned(),
+                    };
+                    self.supersede(kind, &why, Failure::cancelled(format!("Not applied: {why}")));
                 }
             }
             // No answer: in doubt, so the very same request is repeated while the tap is young.
@@ -375,12 +381,22 @@ impl Step<'_> {
 
     fn supersede(&mut self, kind: TapKind, why: &str, failure: Failure) {
         let at = self.state.clock.guess(self.now);
+        let by = self.chosen_since(kind);
         if let Some(tap) = self.drop_tap(kind) {
             if let Some(to) = tap.to {
                 self.fail(to, failure);
             }
-            self.state.presence.superseded = Some(Superseded { wish: tap.wish, at, why: why.to_owned() });
+            self.state.presence.superseded = Some(Superseded { wish: tap.wish, at, why: why.to_owned(), by });
         }
+    }
+
+    /// The availability that was chosen elsewhere after the tap, if any.
+    fn chosen_since(&mut self, kind: TapKind) -> Option<Chosen> {
+        let now = self.state.clock.guess(self.now);
+        let tap = self.state.presence.taps.slot(kind).as_ref()?;
+        let age = i64::try_from(self.now.mono.saturating_sub(tap.at)).unwrap_or(i64::MAX);
+        let chosen = self.state.presence.confirmed.as_ref()?.presence.chosen.as_ref()?;
+        (kind == TapKind::Availability && chosen.at >= now.saturating_sub(age)).then(|| chosen.clone())
     }
 
     fn drop_tap(&mut self, kind: TapKind) -> Option<Tap> {

@@ -31,7 +31,8 @@ pub use command::{AnswerCall, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, RegisterDevic
 pub use id::{AccountId, CallId, DeviceId};
 pub use oauth::{ServerMetadata, TokenAnswer, TokenError};
 pub use presence::{
-    Availability, CallLease, Effective, Forwarding, InvalidNumber, LeaseKind, PhoneNumber, Presence, UnavailableReason,
+    Availability, CallLease, Chosen, Effective, Forwarding, InvalidNumber, LeaseKind, PhoneNumber, Presence,
+    UnavailableReason,
 };
 pub use problem::Problem;
 pub use push::{CallPush, PushKind};

@@ -135,6 +135,25 @@ pub struct Device {
     pub last_seen: UnixMillis,
 }
 
+impl Surface {
+    /// What the agent calls it.
+    pub fn title(&self) -> &str {
+        match self {
+            Self::Web => "Workspace",
+            Self::Desktop => "Desktop",
+            Self::Dashboard => "Dashboard",
+            Self::Cti { host } => match host.as_str() {
+                "zendesk" => "Zendesk",
+                "salesforce" => "Salesforce",
+                "hubspot" => "HubSpot",
+                _ => "a widget",
+            },
+            Self::Mobile { .. } => "another phone",
+            Self::Forwarded => "the external number",
+        }
+    }
+}
+
 impl Device {
     /// Whether the server pushes calls to this device.
     pub const fn can_ring(&self) -> bool {

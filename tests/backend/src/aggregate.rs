@@ -4,9 +4,9 @@
 //! see. The effective status is computed in one place: [`Aggregate::effective`].
 
 use hookswitch_wire::{
-    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Device, DeviceId, Effective, Forwarding,
-    LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, Snapshot, Surface, UnixMillis,
-    Version,
+    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Chosen, Device, DeviceId, Effective,
+    Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, Snapshot, Surface,
+    UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub(crate) struct Aggregate {
     pub(crate) agent: Agent,
     pub(crate) hours: WorkingHours,
     pub(crate) availability: Availability,
+    #[serde(default)]
+    pub(crate) chosen: Option<Chosen>,
     pub(crate) forwarding: Forwarding,
     pub(crate) leases: Vec<CallLease>,
     pub(crate) calls: Vec<TrackedCall>,
@@ -93,7 +95,12 @@ pub(crate) struct TrackedDevice {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// The availability picker.
-    SetAvailability(Availability),
+    SetAvailability {
+        /// Which.
+        availability: Availability,
+        /// Where it was chosen, if that is known.
+        by: Option<Surface>,
+    },
     /// The forwarding switch.
     SetForwarding(Option<PhoneNumber>),
     /// A phone says that it is there.
@@ -183,6 +190,7 @@ impl Aggregate {
             agent,
             hours,
             availability: Availability::Available,
+            chosen: None,
             forwarding: Forwarding::default(),
             leases: Vec::new(),
             calls: Vec::new(),
@@ -260,8 +268,9 @@ impl Aggregate {
     pub(crate) fn apply(&mut self, command: Command, context: Context) -> Result<Vec<Push>, Refusal> {
         let now = context.now;
         match command {
-            Command::SetAvailability(availability) => {
+            Command::SetAvailability { availability, by } => {
                 self.availability = availability;
+                self.chosen = by.map(|by| Chosen { by, at: now });
                 // Who says "available" has finished the work after the call.
                 if !matches!(availability, Availability::Unavailable { .. }) {
                     self.leases.retain(|lease| lease.kind != LeaseKind::AfterCallWork);
@@ -467,6 +476,7 @@ impl Aggregate {
                 availability: self.availability,
                 forwarding: self.forwarding.clone(),
                 call_leases: self.leases.clone(),
+                chosen: self.chosen.clone(),
                 effective,
             },
             calls: self.calls.iter().filter(shown).map(|tracked| tracked.call.clone()).collect(),

@@ -178,10 +178,16 @@ mod tests {
 
     use super::*;
 
-    const CHOOSE: fn(Availability) -> Command = Command::SetAvailability;
-
     fn put(model: &mut PresenceModel, key: &str, base: Version, availability: Availability) -> Said {
-        model.command(key, &format!("{availability:?}"), Some(base), CHOOSE(availability), 1).0
+        model
+            .command(
+                key,
+                &format!("{availability:?}"),
+                Some(base),
+                Command::SetAvailability { availability, by: None },
+                1,
+            )
+            .0
     }
 
     // The simulation: of two taps the later one asked for what was so already, and the earlier one came late.

@@ -1,4 +1,4 @@
-use hookswitch_wire::{Availability, UnavailableReason, Version};
+use hookswitch_wire::{Availability, Chosen, Surface, UnavailableReason, Version};
 
 use super::*;
 use crate::{
@@ -161,6 +161,25 @@ fn an_old_tap_gives_way_to_what_the_server_has_by_then() {
     assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
     assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }));
     assert_eq!(attempts(&phone).len(), 1);
+}
+
+#[test]
+fn an_old_tap_says_which_device_was_newer_and_when() {
+    let mut phone = Phone::signed_in();
+    phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
+    phone.answer(tap, stale(state_with(4, |state| state.presence.chosen = Some(chosen.clone()))));
+    let superseded = phone.view().presence.unwrap().superseded.unwrap();
+    assert_eq!((superseded.by, superseded.why.as_str()), (Some(chosen), "Superseded by Desktop."));
+
+    // What was chosen before the tap has not superseded it.
+    let mut phone = Phone::signed_in();
+    let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
+    phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    phone.answer(tap, stale(state_with(4, |state| state.presence.chosen = Some(chosen))));
+    assert_eq!(phone.view().presence.unwrap().superseded.unwrap().by, None);
 }
 
 #[test]

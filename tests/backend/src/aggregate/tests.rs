@@ -83,7 +83,7 @@ fn step() -> impl Strategy<Value = (Command, i64)> {
         Command::Register { id, device, session }
     });
     let command = prop_oneof![
-        availability.prop_map(Command::SetAvailability),
+        availability.prop_map(|availability| Command::SetAvailability { availability, by: None }),
         prop::option::of(Just("+33612345678".parse().unwrap())).prop_map(Command::SetForwarding),
         register,
         device.clone().prop_map(Command::Unregister),

@@ -163,7 +163,8 @@ pub(super) async fn set_availability(
     request.key()?;
     let version = request.if_match()?;
     let SetAvailability { availability } = request.json()?;
-    let command = Command::SetAvailability(availability);
+    let by = caller.place_of_choice(&house)?;
+    let command = Command::SetAvailability { availability, by };
     request.carry_out(&house, &caller, Some(version), command, AnswerWith::Snapshot)
 }
 

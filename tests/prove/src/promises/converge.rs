@@ -27,13 +27,14 @@ fn play_all(size: Size) -> Result<Report, Trouble> {
     let began = Instant::now();
     let next = AtomicUsize::new(0);
     let work = || {
-        let (mut tally, mut failed) = (Tally::default(), Vec::new());
+        let (mut tally, mut failed, mut played) = (Tally::default(), Vec::new(), 0_usize);
         loop {
             let round = next.fetch_add(1, Ordering::Relaxed);
             if round >= total || failed.len() > 2 {
-                return (tally, failed);
+                return (tally, failed, played);
             }
             let seed = size.seed.wrapping_mul(1_000_003).wrapping_add(round as u64);
+            played += 1;
             match simulation::play(&Plan::new(seed)) {
                 Ok(one) => {
                     tally.steps += one.steps;
@@ -53,19 +54,20 @@ fn play_all(size: Size) -> Result<Report, Trouble> {
         }
         workers.into_iter().map(|worker| worker.join()).collect::<Vec<_>>()
     });
-    let (mut sum, mut failed) = (Tally::default(), Vec::new());
+    let (mut sum, mut failed, mut played) = (Tally::default(), Vec::new(), 0);
     for result in results {
-        let (tally, seeds) = result.map_err(|_| "the simulation panicked".to_owned())?;
+        let (tally, seeds, plays) = result.map_err(|_| "the simulation panicked".to_owned())?;
         sum.steps += tally.steps;
         sum.commands += tally.commands;
         sum.decisions += tally.decisions;
         failed.extend(seeds);
+        played += plays;
     }
     failed.sort_unstable();
-    let a_minute = total as f64 / began.elapsed().as_secs_f64() * 60.0;
+    let a_minute = played as f64 / began.elapsed().as_secs_f64() * 60.0;
     let short = failed.iter().take(1).map(|seed| tell(*seed)).collect();
     let figure = format!(
-        "{total} interleavings ({a_minute:.0} a minute): {} steps, {} taps, {} ring decisions; {} disagree",
+        "{played} interleavings ({a_minute:.0} a minute): {} steps, {} taps, {} ring decisions; {} disagree",
         sum.steps,
         sum.commands,
         sum.decisions,

@@ -11,13 +11,17 @@
 //! | [`logout`] | signed out means signed out, at once |
 //! | [`latency`] | a push that starts the app is decided on in a moment |
 //! | [`converge`] | no two apps disagree once the network is quiet, and nothing acknowledged is lost |
+//! | [`mirror`] | what is chosen on one phone is shown by all others, nearly as soon as a bare event could be |
+//! | [`battery`] | an idle phone is left alone |
 
+mod battery;
 mod canary;
 mod clock;
 mod converge;
 mod kill;
 mod latency;
 mod logout;
+mod mirror;
 mod network;
 mod once;
 mod suspend;
@@ -38,6 +42,8 @@ pub(crate) enum Promise {
     Logout,
     Latency,
     Converge,
+    Mirror,
+    Battery,
 }
 
 impl Promise {
@@ -51,6 +57,8 @@ impl Promise {
         Self::Logout,
         Self::Latency,
         Self::Converge,
+        Self::Mirror,
+        Self::Battery,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -64,6 +72,8 @@ impl Promise {
             Self::Logout => "logout",
             Self::Latency => "latency",
             Self::Converge => "converge",
+            Self::Mirror => "mirror",
+            Self::Battery => "battery",
         }
     }
 
@@ -84,6 +94,8 @@ impl Promise {
             Self::Converge => {
                 "5 devices x 10,000 interleavings (loss, duplication, reordering, partition): all equal at the end, 0 rev regressions"
             }
+            Self::Mirror => "mirror latency, device to device: p99 <= 1.5 x a bare SSE round trip",
+            Self::Battery => "background after 20 s: 0 requests, 0 timers; foreground: <= 4 heartbeats a minute",
         }
     }
 
@@ -98,6 +110,8 @@ impl Promise {
             Self::Logout => logout::measure(size).await,
             Self::Latency => latency::measure(size).await,
             Self::Converge => converge::measure(size).await,
+            Self::Mirror => mirror::measure(size).await,
+            Self::Battery => battery::measure(size).await,
         }
     }
 }

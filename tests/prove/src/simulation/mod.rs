@@ -10,15 +10,18 @@
 //! | [`phone`] | a real core with a driver and a vault of the simulation |
 //! | [`server`] | the backend's presence model with its streams and tokens, and a record of what it did |
 //! | [`claims`] | what must hold after each step, and in the end |
+//! | [`idle`] | what a phone costs that nobody touches |
 //! | [`shrink`] | makes a plan that fails as short as it can |
 
 mod claims;
+mod idle;
 mod phone;
 mod plan;
 mod server;
 mod shrink;
 mod world;
 
+pub(crate) use idle::{Hour, idle_hours};
 pub(crate) use plan::Plan;
 pub(crate) use shrink::shrink;
 pub(crate) use world::{Tally, play, transcript};

@@ -132,7 +132,7 @@ impl Server {
                 let (snapshot, pushes) = self.current(now);
                 return (Outcome::State { snapshot: Box::new(snapshot) }, pushes);
             }
-            ApiCall::SetAvailability { key, base, availability } => (key, Some(base), choose(availability)),
+            ApiCall::SetAvailability { key, base, availability } => (key, Some(base), choose(availability, mobile())),
             ApiCall::SetForwarding { key, base, number } => (key, Some(base), forward(number)),
             ApiCall::RegisterDevice { key, push_token: _ } => (
                 key,
@@ -168,8 +168,8 @@ impl Server {
     }
 }
 
-pub(crate) const fn choose(availability: Availability) -> Command {
-    Command::SetAvailability(availability)
+pub(crate) const fn choose(availability: Availability, by: Surface) -> Command {
+    Command::SetAvailability { availability, by: Some(by) }
 }
 
 pub(crate) const fn forward(number: Option<PhoneNumber>) -> Command {

@@ -7,7 +7,7 @@ use hookswitch::{
         ApiCall, Command as Ask, CommandId, Effect, EffectId, Event, Grant, Outcome, Request, SecretRef, StreamNews,
         Timer, Transaction, Verdict, Wish, step,
     },
-    wire::{CallId, CallPush, Snapshot, StreamEvent, Version, stream::Heartbeat},
+    wire::{CallId, CallPush, Snapshot, StreamEvent, Surface, Version, stream::Heartbeat},
 };
 use hookswitch_backend::{Command, Said};
 
@@ -31,6 +31,8 @@ pub(crate) struct Tally {
     pub(crate) steps: usize,
     pub(crate) commands: usize,
     pub(crate) decisions: usize,
+    pub(crate) requests: usize,
+    pub(crate) heartbeats: usize,
 }
 
 /// Plays an interleaving to its end.
@@ -93,14 +95,14 @@ pub(crate) struct World<'p> {
     pub(crate) browsers: Vec<Browser>,
     healed: bool,
     ticks_at: Option<u64>,
-    tally: Tally,
+    pub(crate) tally: Tally,
     next_key: u64,
     calls: Vec<CallId>,
     story: Option<Vec<String>>,
 }
 
 impl<'p> World<'p> {
-    fn new(plan: &'p Plan, tells: bool) -> Self {
+    pub(super) fn new(plan: &'p Plan, tells: bool) -> Self {
         let mut server = Server::new();
         let phones = (0..plan.phones).map(|index| Phone::new(index, &mut server, plan.token_life)).collect();
         Self {
@@ -130,7 +132,7 @@ impl<'p> World<'p> {
         }
     }
 
-    fn run_to_the_end(&mut self) -> Result<(), Broken> {
+    pub(super) fn begin(&mut self) {
         for index in 0..self.phones.len() {
             self.at(0, Happening::Starts(index));
         }
@@ -142,6 +144,11 @@ impl<'p> World<'p> {
         }
         let end = self.plan.end();
         self.at(end, Happening::Heals);
+    }
+
+    fn run_to_the_end(&mut self) -> Result<(), Broken> {
+        self.begin();
+        let end = self.plan.end();
         self.play_until(end + QUIET)?;
         // A state that has just changed is still on its way.
         for _ in 0..20 {
@@ -154,7 +161,7 @@ impl<'p> World<'p> {
         claims::in_the_end(self, &current)
     }
 
-    fn play_until(&mut self, end: u64) -> Result<(), Broken> {
+    pub(super) fn play_until(&mut self, end: u64) -> Result<(), Broken> {
         while let Some(entry) = self.queue.first_entry() {
             let at = entry.key().0;
             if at > end {
@@ -306,8 +313,11 @@ impl<'p> World<'p> {
         let now = self.now;
         let Some(phone) = self.phone(to) else { return Ok(()) };
         let at = phone.now(now);
+        let beats =
+            matches!(&event, Event::Stream { news: StreamNews::Event { event: StreamEvent::Heartbeat(_) }, .. });
         let effects = step(&mut phone.state, event, at);
         self.tally.steps += 1;
+        self.tally.heartbeats += usize::from(beats);
         self.shows(to)?;
         for effect in effects {
             self.carry_out(to, effect)?;
@@ -348,6 +358,7 @@ impl<'p> World<'p> {
 
     fn carry_out(&mut self, to: To, effect: Effect) -> Result<(), Broken> {
         let (index, now) = (to.0, self.now);
+        self.tally.requests += usize::from(matches!(effect, Effect::Send { .. } | Effect::OpenStream { .. }));
         match effect {
             Effect::Send { id, request } => self.send(to, id, request),
             Effect::Store { id, transaction } => {
@@ -706,7 +717,7 @@ impl<'p> World<'p> {
                 self.ask(phone, Ask::SetForwarding { number: number.clone() }, Some(Wish::Forwarding { number }))
             }
             Act::BrowserChooses { availability } => {
-                self.browser_does(choose(availability));
+                self.browser_does(choose(availability, Surface::Desktop));
                 Ok(())
             }
             Act::BrowserForwards { on } => {
@@ -808,7 +819,7 @@ impl<'p> World<'p> {
         }
     }
 
-    fn lifecycle(&mut self, index: usize, foreground: bool) -> Result<(), Broken> {
+    pub(super) fn lifecycle(&mut self, index: usize, foreground: bool) -> Result<(), Broken> {
         self.change(index, |phone| phone.foreground = foreground);
         self.tells(index, if foreground { Event::Foreground } else { Event::Background })
     }
