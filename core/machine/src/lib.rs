@@ -50,7 +50,7 @@ pub use event::{
 };
 pub use issuer_profile::IssuerProfile;
 pub use presence::{Superseded, TapKind, Wish};
-pub use ring::{Decision, Facts, PlatformAction, RingEntry, RingLog, Silence, Stopped, Verdict, decide};
+pub use ring::{CallKnowledge, Decision, Facts, PlatformAction, RingEntry, RingLog, Silence, Stopped, Verdict, decide};
 pub use session::{Identified, PendingLogin, ReauthReason, SignInId, SignedOutWhy, TokenSet};
 pub use state::{Lifecycle, Setup, State, Timer};
 pub use time::{Mono, ServerClock, Timestamp};

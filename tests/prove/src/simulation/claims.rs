@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hookswitch::{
-    machine::{Decision, Failure, TapKind, Verdict, view::LinkView},
-    wire::{PushKind, Snapshot, Version},
+    machine::{CallKnowledge, Decision, Failure, PlatformAction, Silence, TapKind, Verdict, view::LinkView},
+    wire::{CallState, Effective, PushKind, Snapshot, UnixMillis, Version},
 };
 
 use super::{
@@ -13,23 +13,70 @@ use super::{
     world::World,
 };
 
-/// Whoever knows the newer state, push or phone, is believed; while calls are forwarded the phone is silent.
+/// Dates have whole seconds, and answers take their time: a phone may be so wrong about the server's clock, in milliseconds.
+const CLOCK_DOUBT: i64 = 2_500;
+
+/// Whoever knows the newer state, push or phone, is believed: while it forwards calls the phone is silent; and a phone that
+/// is silent has a reason that is true.
 pub(super) fn ring_decision(
     phone: &Phone,
     decision: &Decision,
     history: &BTreeMap<Version, Snapshot>,
+    now: UnixMillis,
 ) -> Result<(), Broken> {
-    let push = &decision.push;
-    let newest = phone.newest.max(push.routing);
-    let rings = matches!(decision.verdict, Verdict::Ring { .. });
-    let forwarded = history.get(&newest).is_some_and(|snapshot| snapshot.presence.forwarding.is_on());
-    if rings && push.kind != PushKind::Incoming {
-        return Err(format!("{} rings for a push that stops {}", phone.device, push.call_id));
+    let Decision { push, facts, verdict, action, .. } = decision;
+    let here = || format!("{}, push of {} at {}", phone.device, push.call_id, push.routing);
+    let believed = facts.routing.map(|routing| routing.version);
+    if believed < phone.knows().filter(|known| *known > Version::default()) {
+        return Err(format!("{}: it goes by {believed:?} and knows {:?}", here(), phone.knows()));
     }
-    if rings && forwarded {
-        return Err(format!("{} rings for {} while {newest} forwards", phone.device, push.call_id));
+    let newest = believed.unwrap_or_default().max(push.routing);
+    let Some(truth) = history.get(&newest) else { return Err(format!("{}: there never was {newest}", here())) };
+    let phone_is_up_to_date = believed.is_some_and(|version| version >= push.routing);
+    let effective = |wanted: &[Effective]| phone_is_up_to_date && wanted.contains(&truth.presence.effective);
+    // Perhaps in a state that came after the push, and that a restore has undone since.
+    let is_over = || {
+        let later = history.range(push.routing..);
+        later.into_iter().any(|(_, state)| {
+            let call = state.calls.iter().find(|call| call.call_id == push.call_id);
+            call.is_none_or(|call| call.state != CallState::Ringing)
+        })
+    };
+    let holds = match *verdict {
+        Verdict::Ring { .. } => push.kind == PushKind::Incoming && !truth.presence.forwarding.is_on(),
+        Verdict::Silence { reason } => match reason {
+            Silence::ForwardingActive => truth.presence.forwarding.is_on(),
+            Silence::NotAvailable => effective(&[Effective::DoNotDisturb, Effective::AfterCallWork]),
+            Silence::InAnotherCall => facts.busy || effective(&[Effective::InCall]),
+            Silence::AnsweredElsewhere | Silence::CallEnded => push.kind != PushKind::Incoming || is_over(),
+            Silence::Expired => now + CLOCK_DOUBT >= push.expires_at,
+            Silence::Duplicate => facts.call == CallKnowledge::Here,
+            Silence::DeviceNotRegistered => {
+                phone_is_up_to_date && !truth.devices.iter().any(|device| device.id == phone.device)
+            }
+            // One agent, who is signed in all the time.
+            Silence::SignedOut | Silence::OtherAccount => false,
+        },
+    };
+    if !holds {
+        return Err(format!("{}: {verdict:?} is wrong, the newest that is known is {newest}", here()));
+    }
+    let wanted = match verdict {
+        Verdict::Ring { .. } => PlatformAction::ReportIncomingCall,
+        Verdict::Silence { .. } => PlatformAction::ReportThenEnd,
+    };
+    if *action != wanted {
+        return Err(format!("{}: {action:?} for {verdict:?}", here()));
     }
     Ok(())
+}
+
+/// A push is decided on once, at once; nothing else makes a decision.
+pub(super) fn reported_once(was_push: bool, decisions: usize) -> Result<(), Broken> {
+    if decisions == usize::from(was_push) {
+        return Ok(());
+    }
+    Err(format!("{decisions} decisions on {}", if was_push { "a push" } else { "no push" }))
 }
 
 /// A ring that goes on has nothing against it in what the phone shows.

@@ -12,9 +12,11 @@
 //! | [`claims`] | what must hold after each step, and in the end |
 //! | [`idle`] | what a phone costs that nobody touches |
 //! | [`shrink`] | makes a plan that fails as short as it can |
+//! | [`many`] | plays many plans, and tells the story of the first that fails |
 
 mod claims;
 mod idle;
+mod many;
 mod phone;
 mod plan;
 mod server;
@@ -22,9 +24,10 @@ mod shrink;
 mod world;
 
 pub(crate) use idle::{Hour, idle_hours};
+pub(crate) use many::{Played, play_many};
 pub(crate) use plan::Plan;
-pub(crate) use shrink::shrink;
-pub(crate) use world::{Tally, play, transcript};
+use shrink::shrink;
+use world::{Tally, play, transcript};
 
 /// What does not hold, for a person.
 pub(crate) type Broken = String;

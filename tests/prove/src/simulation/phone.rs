@@ -131,6 +131,12 @@ impl Phone {
         }
     }
 
+    /// The newest state that this phone knows, from what it shows and from what it has stored.
+    pub(crate) fn knows(&self) -> Option<Version> {
+        let stored = self.vault.knowledge.as_ref().and_then(|knowledge| knowledge.routing);
+        Some(self.newest).max(stored.map(|routing| routing.version))
+    }
+
     /// The only one of its kind that may be pending.
     pub(crate) fn newest_tap(&mut self, kind: TapKind) -> Option<&mut Tapped> {
         self.taps.iter_mut().rev().find(|tap| tap.is_about(kind))

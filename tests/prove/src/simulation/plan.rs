@@ -110,6 +110,8 @@ pub(crate) struct Plan {
     pub(crate) jitter: u64,
     /// The life of an access token in milliseconds.
     pub(crate) token_life: i64,
+    /// It is about calls and forwarding, and ends when the last push has come; nobody waits until all agree.
+    pub(crate) is_race: bool,
     /// What happens, by its time in milliseconds.
     pub(crate) acts: Vec<(u64, Act)>,
 }
@@ -135,6 +137,35 @@ impl Plan {
             late: often(&mut luck, 100),
             jitter: luck.u64(10..400),
             token_life: if luck.bool() { 3_600_000 } else { luck.i64(40_000..120_000) },
+            is_race: false,
+            acts,
+        }
+    }
+
+    /// A short and crowded one about calls and forwarding.
+    pub(crate) fn race(seed: u64) -> Self {
+        let mut luck = fastrand::Rng::with_seed(seed);
+        let phones = luck.usize(1..=3);
+        let span = luck.u64(2_000..15_000);
+        // Long enough for the phones to register before the first call, mostly.
+        let begin = luck.u64(0..3_000);
+        let mut acts: Vec<(u64, Act)> =
+            (0..luck.usize(3..14)).map(|_| (begin + luck.u64(0..span), race_act(&mut luck, phones))).collect();
+        // Two at the same moment: that is a race.
+        let call = begin + luck.u64(0..span);
+        acts.push((call, Act::Call));
+        acts.push((call + luck.u64(0..200), Act::BrowserForwards { on: luck.bool() }));
+        acts.sort_by_key(|(at, _)| *at);
+        let often = |luck: &mut fastrand::Rng, most: u64| if luck.bool() { 0 } else { luck.u64(0..most) };
+        Self {
+            seed,
+            phones,
+            lost: often(&mut luck, 150),
+            twice: often(&mut luck, 500),
+            late: often(&mut luck, 100),
+            jitter: luck.u64(10..400),
+            token_life: 3_600_000,
+            is_race: true,
             acts,
         }
     }
@@ -156,6 +187,31 @@ fn availability(luck: &mut fastrand::Rng) -> Availability {
         n => Availability::Unavailable {
             reason: UnavailableReason::ALL.get(usize::from(n - 3)).copied().unwrap_or(UnavailableReason::Other),
         },
+    }
+}
+
+fn race_act(luck: &mut fastrand::Rng, phones: usize) -> Act {
+    let phone = luck.usize(0..phones);
+    match luck.u8(0..32) {
+        0..=4 => Act::Forward { phone, on: luck.bool() },
+        5..=9 => Act::BrowserForwards { on: luck.bool() },
+        10..=13 => Act::Call,
+        14 => Act::CustomerHangsUp,
+        15 => Act::PickUp { phone },
+        16 => Act::HangUp { phone },
+        17 => Act::Background { phone },
+        18 => Act::Foreground { phone },
+        19 => Act::NetworkDown { phone },
+        20 => Act::NetworkUp { phone },
+        21 => Act::Partition { phone },
+        22 => Act::Heal { phone },
+        23 => Act::Sleep { phone, millis: luck.u64(1_000..10_000) },
+        24..=26 => Act::Kill { phone },
+        27 => Act::SetClock { phone, skew: luck.i64(-315_360_000_000..315_360_000_000) },
+        28 => Act::ServerRestarts,
+        29 => Act::Backup,
+        30 => Act::Restore,
+        _ => Act::OldServer { on: luck.bool() },
     }
 }
 

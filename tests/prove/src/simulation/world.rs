@@ -1,11 +1,11 @@
 //! Everything that happens, in the order of its time.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use hookswitch::{
     machine::{
-        ApiCall, Command as Ask, CommandId, Effect, EffectId, Event, Grant, Outcome, Request, SecretRef, StreamNews,
-        Timer, Transaction, Verdict, Wish, step,
+        ApiCall, Command as Ask, CommandId, Effect, EffectId, Event, Grant, Outcome, Request, SecretRef, Silence,
+        StreamNews, Timer, Transaction, Verdict, Wish, step,
     },
     wire::{CallId, CallPush, Snapshot, StreamEvent, Surface, Version, stream::Heartbeat},
 };
@@ -22,6 +22,10 @@ use super::{
 const ANSWER_TIMEOUT: u64 = 20_000;
 /// By then everybody has to agree: a dead stream is noticed after 37.5 s, and the longest backoff is 30 s.
 const QUIET: u64 = 150_000;
+/// Pushes come late and twice, but not later than this.
+const RACE_ENDS: u64 = 9_000;
+/// A process that a push starts has read the vault by then.
+const COLD_START: u64 = 20;
 /// How many browser-like clients there are.
 const BROWSERS: usize = 2;
 
@@ -30,9 +34,28 @@ const BROWSERS: usize = 2;
 pub(crate) struct Tally {
     pub(crate) steps: usize,
     pub(crate) commands: usize,
-    pub(crate) decisions: usize,
+    /// Pushes that rang, that did not, and those of them that did not because calls were forwarded.
+    pub(crate) rings: usize,
+    pub(crate) silences: usize,
+    pub(crate) forwarded: usize,
+    /// Processes that a push has started.
+    pub(crate) cold_starts: usize,
     pub(crate) requests: usize,
     pub(crate) heartbeats: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        let Self { steps, commands, rings, silences, forwarded, cold_starts, requests, heartbeats } = other;
+        self.steps += steps;
+        self.commands += commands;
+        self.rings += rings;
+        self.silences += silences;
+        self.forwarded += forwarded;
+        self.cold_starts += cold_starts;
+        self.requests += requests;
+        self.heartbeats += heartbeats;
+    }
 }
 
 /// Plays an interleaving to its end.
@@ -149,6 +172,10 @@ impl<'p> World<'p> {
     fn run_to_the_end(&mut self) -> Result<(), Broken> {
         self.begin();
         let end = self.plan.end();
+        if self.plan.is_race {
+            // What is on its way arrives.
+            return self.play_until(end + RACE_ENDS);
+        }
         self.play_until(end + QUIET)?;
         // A state that has just changed is still on its way.
         for _ in 0..20 {
@@ -240,11 +267,13 @@ impl<'p> World<'p> {
                 Ok(())
             }
             Happening::Push(phone, push) => {
-                let Some(life) = self.phones.get(phone).filter(|phone| phone.running).map(|phone| phone.life) else {
-                    return Ok(());
-                };
-                if let Some(phone) = self.phones.get_mut(phone) {
-                    phone.asleep_until = 0;
+                let Some(Phone { running, life, asleep_until, .. }) = self.phones.get_mut(phone) else { return Ok(()) };
+                *asleep_until = 0;
+                let life = *life;
+                if !*running {
+                    self.tally.cold_starts += 1;
+                    self.at(self.now + COLD_START, Happening::Push(phone, push));
+                    return self.starts(phone);
                 }
                 self.step((phone, life), Event::Push { push, must_report: true })
             }
@@ -296,7 +325,8 @@ impl<'p> World<'p> {
     }
 
     fn starts(&mut self, index: usize) -> Result<(), Broken> {
-        let Some(phone) = self.phones.get_mut(index) else { return Ok(()) };
+        // A push may have started it before.
+        let Some(phone) = self.phones.get_mut(index).filter(|phone| !phone.running) else { return Ok(()) };
         phone.running = true;
         let (to, network, foreground) = ((index, phone.life), phone.network, phone.foreground);
         let seed = self.phones_luck(index).u64(..);
@@ -315,7 +345,10 @@ impl<'p> World<'p> {
         let at = phone.now(now);
         let beats =
             matches!(&event, Event::Stream { news: StreamNews::Event { event: StreamEvent::Heartbeat(_) }, .. });
+        let is_push = matches!(&event, Event::Push { .. });
         let effects = step(&mut phone.state, event, at);
+        let decisions = effects.iter().filter(|effect| matches!(effect, Effect::Decided { .. })).count();
+        claims::reported_once(is_push, decisions)?;
         self.tally.steps += 1;
         self.tally.heartbeats += usize::from(beats);
         self.shows(to)?;
@@ -416,14 +449,20 @@ impl<'p> World<'p> {
                 }
             }
             Effect::Decided { decision } => {
-                self.tally.decisions += 1;
+                match decision.verdict {
+                    Verdict::Ring { .. } => self.tally.rings += 1,
+                    Verdict::Silence { reason } => {
+                        self.tally.silences += 1;
+                        self.tally.forwarded += usize::from(reason == Silence::ForwardingActive);
+                    }
+                }
                 self.tell(|| {
                     let push = &decision.push;
                     format!("phone-{}: push of {} at {}: {:?}", index + 1, push.call_id, push.routing, decision.verdict)
                 });
                 let history = &self.server.history;
                 let Some(phone) = self.phones.get_mut(index) else { return Ok(()) };
-                claims::ring_decision(phone, &decision, history)?;
+                claims::ring_decision(phone, &decision, history, clock(self.now))?;
                 if matches!(decision.verdict, Verdict::Ring { .. }) {
                     phone.rings.insert(decision.push.call_id.clone(), decision.push.routing);
                 }
