@@ -183,6 +183,11 @@ pub enum ApiCall {
         /// Which call.
         call_id: CallId,
     },
+    /// `POST /v1/me/sign-out-everywhere`
+    SignOutEverywhere {
+        /// Idempotency key.
+        key: String,
+    },
     /// `POST /v1/me/calls/{id}/lease`
     RenewLease {
         /// Idempotency key.

@@ -107,6 +107,8 @@ pub enum Command {
     AccessToken,
     /// End the session on this device.
     SignOut,
+    /// End all sessions of the agent, on all devices.
+    SignOutEverywhere,
     /// Reset token and cache without losing the sign-in.
     Repair,
     /// A tap on the availability picker.

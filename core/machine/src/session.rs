@@ -1196,8 +1196,54 @@ impl Step<'_> {
         }
     }
 
-    /// The server ended the session: nothing is left to revoke.
+    pub(crate) fn sign_out_everywhere(&mut self, to: CommandId) {
+        let is_one = |purpose: &Purpose| matches!(purpose, Purpose::SignOutEverywhere { .. });
+        match &self.state.session {
+            Session::SignedIn(session) => {
+                if self.is_in_flight(is_one) || session.parked.iter().any(|parked| is_one(&parked.purpose)) {
+                    return self.fail(to, Failure::cancelled("You are just being signed out everywhere."));
+                }
+                let key = self.idempotency_key();
+                self.call_api(ApiCall::SignOutEverywhere { key }, Purpose::SignOutEverywhere { to });
+            }
+            Session::ReauthRequired { reason, .. } => {
+                let why = reason.explain();
+                self.fail(to, Failure::reauthenticate(why));
+            }
+            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => {
+                self.fail(to, Failure::reauthenticate(SIGN_IN_FIRST));
+            }
+            Session::Loading | Session::Locked => self.fail(to, Failure::storage(NOT_LOADED)),
+        }
+    }
+
+    pub(crate) fn signed_out_everywhere(&mut self, to: CommandId, outcome: &Outcome) {
+        match outcome {
+            Outcome::Done => self.session_ended(SignedOutWhy::Asked, Some(to)),
+            other => {
+                let failure = self.failure_of(other);
+                self.fail(to, failure);
+            }
+        }
+    }
+
+    /// The server ended the session. If this phone has just asked for that, the stream was quicker than the answer.
     pub(crate) fn signed_out_remotely(&mut self, why: SignedOutWhy) {
+        let asked = self.state.in_flight.iter().find_map(|(id, running)| match running.purpose {
+            Purpose::SignOutEverywhere { to } => Some((*id, to)),
+            _ => None,
+        });
+        match asked.filter(|_| why == SignedOutWhy::SignedOutElsewhere) {
+            Some((id, to)) => {
+                self.state.in_flight.remove(&id);
+                self.session_ended(SignedOutWhy::Asked, Some(to));
+            }
+            None => self.session_ended(why, None),
+        }
+    }
+
+    /// The session is no more: nothing is left to revoke.
+    fn session_ended(&mut self, why: SignedOutWhy, to: Option<CommandId>) {
         let of = match &self.state.session {
             Session::SignedIn(session) => SignOutOf::Ended { sign_in: session.tokens.sign_in },
             Session::Loading
@@ -1209,7 +1255,7 @@ impl Step<'_> {
         };
         self.leave_session(&Failure::reauthenticate(why.explain().unwrap_or(SIGN_IN_FIRST)), Silence::SignedOut);
         self.state.session = Session::SigningOut { why, of };
-        self.store(Transaction::SignOut { of }, Purpose::SignOut { to: None });
+        self.store(Transaction::SignOut { of }, Purpose::SignOut { to });
     }
 
     pub(crate) fn sign_out_stored(&mut self, to: Option<CommandId>, outcome: Outcome) {
