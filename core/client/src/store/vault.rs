@@ -141,9 +141,15 @@ impl Vault {
         let candidate = random_secret().map_err(|_| Fault::Random)?;
         // Two processes may make the vault at once: the first one's id counts.
         db.execute("INSERT OR IGNORE INTO fact VALUES ('install_id', ?1)", [candidate.as_bytes()])?;
-        let install_id: Vec<u8> =
-            db.query_row("SELECT value FROM fact WHERE name = 'install_id'", [], |row| row.get(0))?;
-        let install_id = String::from_utf8(install_id).map_err(|_| Fault::Corrupt)?;
+        let stored = db.query_row("SELECT value FROM fact WHERE name = 'install_id'", [], |row| text(row, 0))?;
+        let install_id = match stored.filter(|id| !id.is_empty()) {
+            Some(install_id) => install_id,
+            // Damaged. What was sealed under the old one is put aside as it is met.
+            None => {
+                db.execute("UPDATE fact SET value = ?1 WHERE name = 'install_id'", [candidate.as_bytes()])?;
+                candidate
+            }
+        };
         let owner = Owner::new(process).map_err(|_| Fault::Random)?;
         let key = DataKey::new(keys, install_id.clone());
         Ok(Self { db, key, clock, secrets, install_id, owner, was_damaged })
@@ -259,19 +265,19 @@ impl Vault {
     }
 
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(self.db.query_row("SELECT value FROM fact WHERE name = ?1", [name], |row| row.get(0)).optional()?)
+        Ok(self.db.query_row("SELECT value FROM fact WHERE name = ?1", [name], |row| bytes(row, 0)).optional()?)
     }
 
     fn knowledge(&self) -> Result<Option<Knowledge>, Fault> {
-        let text: Option<String> =
-            self.db.query_row("SELECT value FROM knowledge WHERE id = 1", [], |row| row.get(0)).optional()?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        let value: Option<Vec<u8>> =
+            self.db.query_row("SELECT value FROM knowledge WHERE id = 1", [], |row| bytes(row, 0)).optional()?;
+        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 
     /// The generation that was about to be replaced when nobody said how it ended.
     fn intent(&self) -> Result<Option<Generation>, Fault> {
         let intent: Option<Option<i64>> =
-            self.db.query_row("SELECT intent FROM refresh WHERE id = 1", [], |row| row.get(0)).optional()?;
+            self.db.query_row("SELECT intent FROM refresh WHERE id = 1", [], |row| integer(row, 0)).optional()?;
         Ok(intent.flatten().and_then(|intent| u64::try_from(intent).ok()))
     }
 
@@ -320,14 +326,16 @@ impl Vault {
         let row = self
             .db
             .query_row("SELECT account, sign_in, generation, tokens FROM session WHERE id = 1", [], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, bytes(row, 3)?))
+                Ok((text(row, 0)?, integer(row, 1)?, integer(row, 2)?, bytes(row, 3)?))
             })
             .optional()?;
         let Some((account, sign_in, generation, tokens)) = row else { return Ok(None) };
-        let generation = from_sql(generation);
+        // What is not of its type was not there when the tokens were sealed: then they do not open.
+        let account = account.unwrap_or_default();
+        let generation = from_sql(generation.unwrap_or(0));
         let place = Place { table: "session", row: "tokens", account: &account, generation };
         let opened = self.open_value::<SealedSession>(place, &tokens)?;
-        match opened.filter(|session| as_sql(session.sign_in.0) == sign_in) {
+        match opened.filter(|session| Some(as_sql(session.sign_in.0)) == sign_in) {
             Some(session) => Ok(Some((session, generation))),
             None => {
                 self.quarantine("session", &tokens)?;
@@ -446,7 +454,9 @@ impl Vault {
         }
         let lease: Option<(Option<String>, Option<i64>)> = self
             .db
-            .query_row("SELECT owner, lease_until FROM refresh WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row("SELECT owner, lease_until FROM refresh WHERE id = 1", [], |row| {
+                Ok((text(row, 0)?, integer(row, 1)?))
+            })
             .optional()?;
         if let Some((Some(owner), Some(until))) = lease {
             let left = from_sql(until).saturating_sub(now);
@@ -493,9 +503,11 @@ impl Vault {
                 true
             }
             SignOutOf::Ended { sign_in } => {
-                let stored: Option<i64> =
-                    self.db.query_row("SELECT sign_in FROM session WHERE id = 1", [], |row| row.get(0)).optional()?;
-                stored.is_none_or(|stored| stored == as_sql(sign_in.0))
+                let stored: Option<Option<i64>> = self
+                    .db
+                    .query_row("SELECT sign_in FROM session WHERE id = 1", [], |row| integer(row, 0))
+                    .optional()?;
+                stored.flatten().is_none_or(|stored| stored == as_sql(sign_in.0))
             }
         };
         if leave {
@@ -548,10 +560,23 @@ impl Vault {
 const REVOCATION: Place<'static> = Place { table: "revocation", row: "token", account: "", generation: 0 };
 
 /// The bytes of a column, whatever somebody has made of its type.
-fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    })
+}
+
+/// The text of a column, if that is what it is.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(String::from_utf8(bytes(row, column)?).ok())
+}
+
+/// The number in a column, if that is what it is.
+fn integer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(number) => Some(number),
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
     })
 }
 
