@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     effect::{EffectId, RevocationId},
     ring::CallKnowledge,
-    session::{PendingLogin, TokenSet},
+    session::{PendingLogin, SignedOutWhy, TokenSet},
     state::Timer,
 };
 
@@ -340,6 +340,9 @@ pub struct Contents {
     pub server_offset: Option<i64>,
     /// What the ring rule remembers.
     pub knowledge: Option<Knowledge>,
+    /// Why nobody is signed in, when the server has ended the last session.
+    #[serde(default)]
+    pub signed_out: Option<SignedOutWhy>,
     /// The address that the push service gave.
     pub push_token: Option<SecretRef>,
     /// Rows that could not be opened and were put aside.

@@ -15,7 +15,7 @@ use std::{path::Path, sync::Arc};
 
 use hookswitch_machine::{
     Contents, Generation, Identified, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
-    SignOutOf, StoredSession, TokenSet, Transaction,
+    SignOutOf, SignedOutWhy, StoredSession, TokenSet, Transaction,
 };
 use hookswitch_wire::{ServerMetadata, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
@@ -33,6 +33,9 @@ use crate::{
     ports::{Clock, KeyFault, KeyProvider},
     secrets::{Secrets, random_secret},
 };
+
+/// The fact that says why the server ended the last session; none while somebody is signed in.
+const SIGNED_OUT: &str = "signed_out";
 
 /// A lease ends by itself after this time, in milliseconds: longer than any token request.
 const LEASE: u64 = 45_000;
@@ -257,6 +260,7 @@ impl Vault {
         contents.metadata =
             self.fact("metadata")?.and_then(|value| serde_json::from_slice::<ServerMetadata>(&value).ok());
         contents.server_offset = self.fact("server_offset")?.and_then(|value| serde_json::from_slice(&value).ok());
+        contents.signed_out = self.signed_out()?;
         contents.revocations = self.revocations()?;
         let quarantined = self.count("quarantine")? - quarantined_before;
         let damaged = u32::from(std::mem::take(&mut self.was_damaged));
@@ -266,6 +270,10 @@ impl Vault {
 
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
         Ok(self.db.query_row("SELECT value FROM fact WHERE name = ?1", [name], |row| bytes(row, 0)).optional()?)
+    }
+
+    fn signed_out(&self) -> Result<Option<SignedOutWhy>, Fault> {
+        Ok(self.fact(SIGNED_OUT)?.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 
     fn knowledge(&self) -> Result<Option<Knowledge>, Fault> {
@@ -441,6 +449,7 @@ impl Vault {
 
     fn sign_in(&mut self, agent: &Identified, tokens: &TokenSet) -> Result<Outcome, Fault> {
         self.forget_session()?;
+        self.db.execute("DELETE FROM fact WHERE name = ?1", [SIGNED_OUT])?;
         self.save_session(agent, tokens)?;
         Ok(Outcome::Done)
     }
@@ -500,20 +509,26 @@ impl Vault {
                     Ok(None) | Err(Fault::Key(_)) => {}
                     Err(fault) => return Err(fault),
                 }
+                self.db.execute("DELETE FROM fact WHERE name = ?1", [SIGNED_OUT])?;
                 true
             }
-            SignOutOf::Ended { sign_in } => {
+            SignOutOf::Ended { sign_in, why } => {
                 let stored: Option<Option<i64>> = self
                     .db
                     .query_row("SELECT sign_in FROM session WHERE id = 1", [], |row| integer(row, 0))
                     .optional()?;
-                stored.flatten().is_none_or(|stored| stored == as_sql(sign_in.0))
+                let stored = stored.flatten();
+                if stored == Some(as_sql(sign_in.0)) {
+                    self.save_fact(SIGNED_OUT, &why)?;
+                }
+                stored.is_none_or(|stored| stored == as_sql(sign_in.0))
             }
         };
         if leave {
             self.forget_session()?;
         }
-        let contents = Contents { revocations: self.revocations()?, ..Contents::default() };
+        let (revocations, signed_out) = (self.revocations()?, self.signed_out()?);
+        let contents = Contents { revocations, signed_out, ..Contents::default() };
         Ok(Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) })
     }
 

@@ -1112,6 +1112,34 @@ fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
 }
 
 #[test]
+fn why_the_server_ended_the_session_is_told_after_a_restart_and_to_other_processes() {
+    let ended = Contents { signed_out: Some(SignedOutWhy::Revoked), ..Contents::default() };
+    let mut phone = Phone::new(ended);
+    phone.event(Event::Started { seed: 1 });
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+    // A login that was given up goes back to it.
+    phone.begins_login();
+    phone.command(Command::CancelLogin);
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+
+    let mut phone = expired();
+    phone.leases.push_back(Outcome::Reread { tokens: None });
+    phone.holds_storage = true;
+    phone.command(Command::AccessToken);
+    for _ in 0..2 {
+        let Some((id, transaction)) = phone.held.pop_first() else { break };
+        let contents = Contents { signed_out: Some(SignedOutWhy::Revoked), ..Contents::default() };
+        let outcome = match transaction {
+            Transaction::BeginRefresh { .. } => Outcome::Reread { tokens: None },
+            Transaction::SignOut { .. } => Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) },
+            other => panic!("{other:?}"),
+        };
+        phone.event(Event::Completed { effect: id, server_time: None, outcome });
+    }
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+}
+
+#[test]
 fn signing_out_everywhere_ends_this_session_too_whether_stream_or_answer_is_quicker() {
     for stream_is_quicker in [false, true] {
         let mut phone = Phone::signed_in();

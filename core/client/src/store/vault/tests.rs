@@ -350,7 +350,7 @@ fn a_refresh_of_an_old_session_never_touches_a_new_sign_in() {
     extension.signs_in("bob", 2);
     assert!(matches!(app.finishes(1, 9), Outcome::Superseded { .. }));
     assert!(matches!(app.begins(1, 9), Outcome::Superseded { .. }));
-    let ended = SignOutOf::Ended { sign_in: SignInId(1) };
+    let ended = SignOutOf::Ended { sign_in: SignInId(1), why: SignedOutWhy::Revoked };
     app.vault.run(&Transaction::SignOut { of: ended });
     assert_eq!(extension.stored(), stored("bob", 1, "2-1"));
 }
@@ -387,7 +387,7 @@ fn a_session_that_the_server_ended_is_forgotten_and_not_revoked() {
     let device = Device::new();
     let mut app = device.process("app");
     app.signs_in("alice", 1);
-    app.vault.run(&Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(1) } });
+    app.vault.run(&Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(1), why: SignedOutWhy::Revoked } });
     let contents = app.contents();
     assert_eq!((contents.session, contents.revocations), (None, vec![]));
 }
@@ -449,6 +449,27 @@ fn a_process_that_still_has_the_old_key_in_memory_notices_that_another_one_began
     assert!(matches!(extension.begins(1, 1), Outcome::Superseded { .. }));
     assert_eq!(extension.finishes(2, 2), Outcome::Done);
     assert_eq!(app.stored(), stored("alice", 2, "2-2"));
+}
+
+#[test]
+fn why_the_server_ended_a_session_is_kept_until_the_next_sign_in() {
+    let ended = |why| Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(1), why } };
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    assert_eq!(app.contents().signed_out, None);
+    app.vault.run(&ended(SignedOutWhy::Revoked));
+    // Another process finds the session gone, and does not know why.
+    let mut extension = device.process("extension");
+    let Outcome::Loaded { loaded } = extension.vault.run(&ended(SignedOutWhy::Asked)) else { panic!() };
+    assert!(matches!(*loaded, Loaded::Contents(Contents { signed_out: Some(SignedOutWhy::Revoked), .. })));
+    assert_eq!(device.process("app").contents().signed_out, Some(SignedOutWhy::Revoked));
+    app.signs_in("alice", 2);
+    assert_eq!(app.contents().signed_out, None);
+    app.vault.run(&ended(SignedOutWhy::Revoked));
+    assert_eq!(app.contents().signed_out, None, "an older session's end says nothing of this one");
+    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    assert_eq!(app.contents().signed_out, None, "the agent knows");
 }
 
 // ---- damage --------------------------------------------------------------------------------------------------------
@@ -934,7 +955,7 @@ proptest! {
                 }
                 Act::Ended => {
                     if let Some((sign_in, _)) = minds[me].session {
-                        process.vault.run(&Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(sign_in) } });
+                        process.vault.run(&Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(sign_in), why: SignedOutWhy::Revoked } });
                         if model.session.is_none_or(|(stored, _)| stored == sign_in) {
                             model.forget();
                         }
