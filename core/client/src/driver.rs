@@ -152,6 +152,7 @@ impl Tools {
                     | ApiCall::Answer { .. }
                     | ApiCall::Decline { .. }
                     | ApiCall::HangUp { .. }
+                    | ApiCall::SignOutEverywhere { .. }
                     | ApiCall::RenewLease { .. } => None,
                 };
                 let device = self.store.device();

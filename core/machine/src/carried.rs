@@ -30,6 +30,7 @@ impl Event {
                 Command::CancelLogin
                 | Command::AccessToken
                 | Command::SignOut
+                | Command::SignOutEverywhere
                 | Command::Repair
                 | Command::SetAvailability { .. }
                 | Command::SetForwarding { .. }
@@ -104,6 +105,7 @@ impl Effect {
                         | ApiCall::Answer { .. }
                         | ApiCall::Decline { .. }
                         | ApiCall::HangUp { .. }
+                        | ApiCall::SignOutEverywhere { .. }
                         | ApiCall::RenewLease { .. },
                 } => vec![*access],
                 Request::Discover | Request::Revoke { .. } => vec![],

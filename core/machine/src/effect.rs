@@ -7,7 +7,7 @@ use crate::{
     error::Failure,
     event::{CommandId, Knowledge, SecretRef},
     ring::{Decision, Stopped},
-    session::{Identified, PendingLogin, SignInId, TokenSet},
+    session::{Identified, PendingLogin, SignInId, SignedOutWhy, TokenSet},
     state::Timer,
     time::Mono,
 };
@@ -183,6 +183,11 @@ pub enum ApiCall {
         /// Which call.
         call_id: CallId,
     },
+    /// `POST /v1/me/sign-out-everywhere`
+    SignOutEverywhere {
+        /// Idempotency key.
+        key: String,
+    },
     /// `POST /v1/me/calls/{id}/lease`
     RenewLease {
         /// Idempotency key.
@@ -267,7 +272,19 @@ pub enum SignOutOf {
     Ended {
         /// Which.
         sign_in: SignInId,
+        /// Why. Kept, for the agent may look at the phone much later.
+        why: SignedOutWhy,
     },
+}
+
+impl SignOutOf {
+    /// What to tell the agent.
+    pub(crate) const fn why(self) -> SignedOutWhy {
+        match self {
+            Self::Whoever => SignedOutWhy::Asked,
+            Self::Ended { why, .. } => why,
+        }
+    }
 }
 
 /// The answer to a command that succeeded.

@@ -245,6 +245,9 @@ pub(crate) fn fetch(request: &Request) -> bool {
 pub(crate) fn tap(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::SetAvailability { .. } | ApiCall::SetForwarding { .. }, .. })
 }
+pub(crate) fn everywhere(request: &Request) -> bool {
+    matches!(request, Request::Api { call: ApiCall::SignOutEverywhere { .. }, .. })
+}
 pub(crate) fn answer_call(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::Answer { .. }, .. })
 }

@@ -223,7 +223,6 @@ pub(crate) enum Session {
         reason: ReauthReason,
     },
     SigningOut {
-        why: SignedOutWhy,
         of: SignOutOf,
     },
 }
@@ -448,15 +447,25 @@ impl Step<'_> {
     }
 
     fn open_with(&mut self, contents: Contents) {
-        let Contents { session, pending, metadata, revocations, server_offset, knowledge, push_token, quarantined } =
-            contents;
+        let Contents {
+            session,
+            pending,
+            metadata,
+            revocations,
+            server_offset,
+            knowledge,
+            signed_out,
+            push_token,
+            quarantined,
+        } = contents;
         self.state.metadata = metadata;
         if self.state.clock.trusted(self.now).is_none() {
             self.state.clock = crate::time::ServerClock::remembered(server_offset);
         }
         self.state.revocations = revocations;
         self.recall_push_token(push_token);
-        let why = if quarantined > 0 { SignedOutWhy::StorageCorrupt } else { SignedOutWhy::Never };
+        let why =
+            if quarantined > 0 { SignedOutWhy::StorageCorrupt } else { signed_out.unwrap_or(SignedOutWhy::Never) };
         let pending = pending.map(|pending| PendingLogin { began_mono: None, ..pending });
         let pending = match pending {
             Some(pending) if pending.is_expired(self.now) => {
@@ -1171,7 +1180,7 @@ impl Step<'_> {
                 self.store_again();
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
                 let of = SignOutOf::Whoever;
-                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked, of };
+                self.state.session = Session::SigningOut { of };
                 self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
             }
             // The tokens are on their way into the vault: the sign-out follows them there.
@@ -1181,7 +1190,7 @@ impl Step<'_> {
                 self.forget(|purpose| *purpose == Purpose::SignIn);
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
                 let of = SignOutOf::Whoever;
-                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked, of };
+                self.state.session = Session::SigningOut { of };
                 self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
             }
             Session::SigningIn { .. } => {
@@ -1197,10 +1206,56 @@ impl Step<'_> {
         }
     }
 
-    /// The server ended the session: nothing is left to revoke.
+    pub(crate) fn sign_out_everywhere(&mut self, to: CommandId) {
+        let is_one = |purpose: &Purpose| matches!(purpose, Purpose::SignOutEverywhere { .. });
+        match &self.state.session {
+            Session::SignedIn(session) => {
+                if self.is_in_flight(is_one) || session.parked.iter().any(|parked| is_one(&parked.purpose)) {
+                    return self.fail(to, Failure::cancelled("You are just being signed out everywhere."));
+                }
+                let key = self.idempotency_key();
+                self.call_api(ApiCall::SignOutEverywhere { key }, Purpose::SignOutEverywhere { to });
+            }
+            Session::ReauthRequired { reason, .. } => {
+                let why = reason.explain();
+                self.fail(to, Failure::reauthenticate(why));
+            }
+            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => {
+                self.fail(to, Failure::reauthenticate(SIGN_IN_FIRST));
+            }
+            Session::Loading | Session::Locked => self.fail(to, Failure::storage(NOT_LOADED)),
+        }
+    }
+
+    pub(crate) fn signed_out_everywhere(&mut self, to: CommandId, outcome: &Outcome) {
+        match outcome {
+            Outcome::Done => self.session_ended(SignedOutWhy::Asked, Some(to)),
+            other => {
+                let failure = self.failure_of(other);
+                self.fail(to, failure);
+            }
+        }
+    }
+
+    /// The server ended the session. If this phone has just asked for that, the stream was quicker than the answer.
     pub(crate) fn signed_out_remotely(&mut self, why: SignedOutWhy) {
+        let asked = self.state.in_flight.iter().find_map(|(id, running)| match running.purpose {
+            Purpose::SignOutEverywhere { to } => Some((*id, to)),
+            _ => None,
+        });
+        match asked.filter(|_| why == SignedOutWhy::SignedOutElsewhere) {
+            Some((id, to)) => {
+                self.state.in_flight.remove(&id);
+                self.session_ended(SignedOutWhy::Asked, Some(to));
+            }
+            None => self.session_ended(why, None),
+        }
+    }
+
+    /// The session is no more: nothing is left to revoke.
+    fn session_ended(&mut self, why: SignedOutWhy, to: Option<CommandId>) {
         let of = match &self.state.session {
-            Session::SignedIn(session) => SignOutOf::Ended { sign_in: session.tokens.sign_in },
+            Session::SignedIn(session) => SignOutOf::Ended { sign_in: session.tokens.sign_in, why },
             Session::Loading
             | Session::Locked
             | Session::SignedOut { .. }
@@ -1209,20 +1264,24 @@ impl Step<'_> {
             | Session::SigningOut { .. } => return,
         };
         self.leave_session(&Failure::reauthenticate(why.explain().unwrap_or(SIGN_IN_FIRST)), Silence::SignedOut);
-        self.state.session = Session::SigningOut { why, of };
-        self.store(Transaction::SignOut { of }, Purpose::SignOut { to: None });
+        self.state.session = Session::SigningOut { of };
+        self.store(Transaction::SignOut { of }, Purpose::SignOut { to });
     }
 
     pub(crate) fn sign_out_stored(&mut self, to: Option<CommandId>, outcome: Outcome) {
         match outcome {
             Outcome::Loaded { loaded } => {
-                if let Session::SigningOut { why, of: _ } = self.state.session {
+                let mut stored = None;
+                if let Loaded::Contents(contents) = *loaded {
+                    self.state.revocations = contents.revocations;
+                    stored = contents.signed_out;
+                }
+                if let Session::SigningOut { of } = self.state.session {
+                    // Whoever was quicker, in another process, may know more of it.
+                    let why = stored.unwrap_or_else(|| of.why());
                     self.state.session = Session::SignedOut { why };
                 }
                 self.cancel_timer(Timer::SaveTokens);
-                if let Loaded::Contents(contents) = *loaded {
-                    self.state.revocations = contents.revocations;
-                }
                 if let Some(to) = to {
                     self.reply(to, Ok(Reply::Done));
                 }

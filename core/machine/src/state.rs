@@ -90,6 +90,7 @@ pub(crate) enum Purpose {
     Reread,
     AbandonRefresh,
     SignOut { to: Option<CommandId> },
+    SignOutEverywhere { to: CommandId },
     Revoke { revocation: RevocationId },
     Revoked,
     Remember,
@@ -130,6 +131,7 @@ impl Purpose {
             | Self::Answer { .. }
             | Self::Decline { .. }
             | Self::HangUp { .. }
+            | Self::SignOutEverywhere { .. }
             | Self::Lease { .. } => false,
         }
     }
@@ -138,7 +140,10 @@ impl Purpose {
     pub(crate) const fn replies_to(&self) -> Option<CommandId> {
         match self {
             Self::SignOut { to } => *to,
-            Self::Answer { to, .. } | Self::Decline { to } | Self::HangUp { to, .. } => Some(*to),
+            Self::Answer { to, .. }
+            | Self::Decline { to }
+            | Self::HangUp { to, .. }
+            | Self::SignOutEverywhere { to } => Some(*to),
             Self::Load
             | Self::Discover
             | Self::DiscoverAgain
@@ -188,6 +193,7 @@ impl Purpose {
             | Self::Answer { .. }
             | Self::Decline { .. }
             | Self::HangUp { .. }
+            | Self::SignOutEverywhere { .. }
             | Self::Lease { .. } => true,
         }
     }

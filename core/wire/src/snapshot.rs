@@ -192,3 +192,14 @@ pub enum Notice {
     /// Several people seem to use this login: calls will go wrong; each agent needs a login of their own.
     SharedLogin,
 }
+
+impl Notice {
+    /// One or two sentences for the agent.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::SharedLogin => {
+                "Several people seem to use this login. Calls will go wrong: each agent needs a login of their own."
+            }
+        }
+    }
+}

@@ -29,9 +29,9 @@ pub(crate) fn draft(
     push_token: Option<&SecretString>,
 ) -> serde_json::Result<Draft> {
     let path = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
-    let post = |key: &str, id: &str, what: &str| Draft {
+    let post = |key: &str, parts: &[&str]| Draft {
         method: Method::POST,
-        path: path(&["v1", "me", "calls", id, what]),
+        path: path(&[&["v1", "me"], parts].concat()),
         key: Some(key.to_owned()),
         base: None,
         body: None,
@@ -70,11 +70,13 @@ pub(crate) fn draft(
             })?,
         },
         ApiCall::Answer { key, call_id } => {
-            Draft { body: json(&AnswerCall { device: Some(device.clone()) })?, ..post(key, call_id.as_str(), "answer") }
+            let body = json(&AnswerCall { device: Some(device.clone()) })?;
+            Draft { body, ..post(key, &["calls", call_id.as_str(), "answer"]) }
         }
-        ApiCall::Decline { key, call_id } => post(key, call_id.as_str(), "decline"),
-        ApiCall::HangUp { key, call_id } => post(key, call_id.as_str(), "hang-up"),
-        ApiCall::RenewLease { key, call_id } => post(key, call_id.as_str(), "lease"),
+        ApiCall::Decline { key, call_id } => post(key, &["calls", call_id.as_str(), "decline"]),
+        ApiCall::HangUp { key, call_id } => post(key, &["calls", call_id.as_str(), "hang-up"]),
+        ApiCall::RenewLease { key, call_id } => post(key, &["calls", call_id.as_str(), "lease"]),
+        ApiCall::SignOutEverywhere { key } => post(key, &["sign-out-everywhere"]),
     })
 }
 
