@@ -96,6 +96,7 @@ pub(crate) enum Purpose {
     SavePushToken,
     Register { token: Option<SecretRef> },
     Fetch,
+    Poll,
     Tap { tap: TapKind },
     Answer { to: CommandId, call_id: CallId },
     Decline { to: CommandId },
@@ -126,6 +127,7 @@ impl Purpose {
             | Self::Revoke { .. }
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Answer { .. }
             | Self::Decline { .. }
@@ -157,6 +159,7 @@ impl Purpose {
             | Self::SavePushToken
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Lease { .. } => None,
         }
@@ -184,6 +187,7 @@ impl Purpose {
             | Self::Remember
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Answer { .. }
             | Self::Decline { .. }
