@@ -48,6 +48,14 @@ pub(crate) fn transcript(plan: &Plan) -> Vec<String> {
     }
 }
 
+/// All that happens, whether or not it fails.
+#[cfg(test)]
+pub(super) fn story(plan: &Plan) -> Vec<String> {
+    let mut world = World::new(plan, true);
+    let _ = world.run_to_the_end();
+    world.story.unwrap_or_default()
+}
+
 /// Whom something happens to: nothing reaches a process that is dead.
 type To = (usize, u32);
 
@@ -615,8 +623,8 @@ impl<'p> World<'p> {
 
     fn send_on(&mut self, id: u64, event: StreamEvent) {
         let Some(reader) = self.server.streams.get(&id).map(|stream| stream.reader) else { return };
-        let (mut luck, slow, cut_off, buffering) = match reader {
-            Reader::Phone { phone, life, effect } => {
+        let (mut luck, slow, buffering) = match reader {
+            Reader::Phone { phone, .. } => {
                 let luck = self.phones_luck(phone);
                 let (slow, cut_off, buffering) = self
                     .phones
@@ -628,18 +636,16 @@ impl<'p> World<'p> {
                     stream.dead = true;
                     return;
                 }
-                let _ = (life, effect);
-                (luck, slow, cut_off, buffering)
+                (luck, slow, buffering)
             }
             Reader::Browser { browser, .. } => {
                 let packet = self.browsers.get_mut(browser).map_or(0, |browser| {
                     browser.packets += 1;
                     browser.packets
                 });
-                (self.luck(100 + browser, packet), 0, false, false)
+                (self.luck(100 + browser, packet), 0, false)
             }
         };
-        debug_assert!(!cut_off, "told above");
         if self.chance(&mut luck, self.plan.lost) {
             // The connection breaks; half the time the client is told.
             if let Some(stream) = self.server.streams.get_mut(&id) {
