@@ -147,6 +147,7 @@ impl Tools {
                 let push_token = match &call {
                     ApiCall::RegisterDevice { push_token, .. } => push_token.and_then(|name| self.secrets.get(name)),
                     ApiCall::FetchState
+                    | ApiCall::AwaitState { .. }
                     | ApiCall::SetAvailability { .. }
                     | ApiCall::SetForwarding { .. }
                     | ApiCall::Answer { .. }

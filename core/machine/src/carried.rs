@@ -100,6 +100,7 @@ impl Effect {
                     access,
                     call:
                         ApiCall::FetchState
+                        | ApiCall::AwaitState { .. }
                         | ApiCall::SetAvailability { .. }
                         | ApiCall::SetForwarding { .. }
                         | ApiCall::Answer { .. }

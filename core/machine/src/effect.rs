@@ -137,6 +137,13 @@ pub enum Request {
 pub enum ApiCall {
     /// `GET /v1/me/state`
     FetchState,
+    /// `GET /v1/me/state?after=…&wait=…`: answered as soon as there is news, or with nothing after `wait`.
+    AwaitState {
+        /// The newest state that is known.
+        after: Version,
+        /// In seconds.
+        wait: u64,
+    },
     /// `PUT /v1/me/availability`
     SetAvailability {
         /// Idempotency key.

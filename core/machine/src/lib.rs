@@ -145,6 +145,7 @@ impl Step<'_> {
             Purpose::Revoke { revocation } => self.revoked(revocation, &outcome),
             Purpose::Register { token } => self.registered(token, outcome),
             Purpose::Fetch => self.fetched(outcome),
+            Purpose::Poll => self.polled(outcome),
             Purpose::Tap { tap } => self.tap_answered(tap, outcome),
             Purpose::Answer { to, call_id } => self.answered(to, &call_id, outcome),
             Purpose::Decline { to } | Purpose::HangUp { to, .. } => self.told_the_server(to, outcome),

@@ -32,6 +32,16 @@ const REBASES: u32 = 8;
 pub const HEARTBEAT: u64 = 15_000;
 /// A stream that was silent for two and a half heartbeats is dead, in milliseconds.
 pub const DEAD_AFTER: u64 = HEARTBEAT * 5 / 2;
+/// A stream says its first word at once. One that has not by then is held back on its way, or there is no way, in
+/// milliseconds. Shorter than the shell waits for an answer, which is as good a sign.
+pub const FIRST_WORD: u64 = HEARTBEAT;
+/// Where streams are held back (a proxy that buffers), the state is asked for instead: a question waits this long for
+/// news, in seconds...
+pub const POLL: u64 = 15;
+/// ...the next one is at least so many milliseconds after it...
+const POLL_PACE: u64 = 250;
+/// ...and after this time a stream is tried again, in milliseconds.
+pub const POLL_FOR: u64 = 10 * 60 * 1_000;
 /// A stream that has lived this long is stable: the next failure starts with a short wait again, in milliseconds.
 pub const STABLE_AFTER: u64 = 30_000;
 /// The stream goes on this long after the app has left the foreground, in milliseconds.
@@ -51,6 +61,12 @@ pub(crate) struct PresenceSync {
     pub(crate) floor: Option<Version>,
     /// The last stream was refused with 401 before it said anything: a second time is no accident.
     pub(crate) refused: bool,
+    /// The last stream fell silent, and none has beaten since.
+    #[serde(default)]
+    pub(crate) silent: bool,
+    /// Until then there is no stream: the state is asked for.
+    #[serde(default)]
+    pub(crate) poll_until: Option<Mono>,
 }
 
 impl PresenceSync {
@@ -174,13 +190,15 @@ pub(crate) enum Link {
     Opening { stream: EffectId, access: SecretRef },
     /// Heard of within the last two and a half heartbeats.
     Live { stream: EffectId, access: SecretRef },
+    /// No stream: the state is asked for, with questions that wait for news.
+    Polling { began: Mono, heard: bool },
 }
 
 impl Link {
     const fn stream(self) -> Option<(EffectId, SecretRef)> {
         match self {
             Self::Opening { stream, access } | Self::Live { stream, access } => Some((stream, access)),
-            Self::Down | Self::WantsToken => None,
+            Self::Down | Self::WantsToken | Self::Polling { .. } => None,
         }
     }
 }
@@ -461,7 +479,13 @@ impl Step<'_> {
         let now = self.now;
         let Session::SignedIn(session) = &self.state.session else { return };
         match self.state.presence.link {
-            Link::Opening { .. } | Link::Live { .. } if !wanted => self.close_stream(),
+            Link::Opening { .. } | Link::Live { .. } | Link::Polling { .. } if !wanted => self.close_stream(),
+            Link::Polling { began, heard } => self.poll_again(began, heard),
+            Link::Down | Link::WantsToken
+                if wanted && self.polls() && self.state.presence.backoff.is_over(now.mono) =>
+            {
+                self.poll(false);
+            }
             Link::Down | Link::WantsToken if wanted && self.state.presence.backoff.is_over(now.mono) => {
                 if session.has_fresh_token(now) {
                     let access = session.tokens.access;
@@ -469,7 +493,7 @@ impl Step<'_> {
                     let stream = self.fresh_id();
                     self.state.presence.link = Link::Opening { stream, access };
                     self.effects.push(Effect::OpenStream { id: stream, access, after });
-                    let at = self.after(DEAD_AFTER);
+                    let at = self.after(FIRST_WORD);
                     self.set_timer(Timer::Heartbeat, at);
                 } else if self.state.presence.link == Link::Down {
                     self.state.presence.link = Link::WantsToken;
@@ -485,6 +509,7 @@ impl Step<'_> {
         if let Some((id, _)) = self.state.presence.link.stream() {
             self.effects.push(Effect::CloseStream { id });
         }
+        self.forget(|purpose| *purpose == Purpose::Poll);
         self.state.presence.link = Link::Down;
         self.cancel_timer(Timer::Heartbeat);
         self.cancel_timer(Timer::Stable);
@@ -507,7 +532,10 @@ impl Step<'_> {
                 self.set_timer(Timer::Heartbeat, at);
                 match event {
                     StreamEvent::State(snapshot) => self.apply_snapshot(snapshot),
-                    StreamEvent::Heartbeat(heartbeat) => self.state.clock.hear(heartbeat.at, None, self.now),
+                    StreamEvent::Heartbeat(heartbeat) => {
+                        self.state.presence.silent = false;
+                        self.state.clock.hear(heartbeat.at, None, self.now);
+                    }
                     StreamEvent::SignedOut(signed_out) => self.signed_out_remotely(signed_out.reason.into()),
                 }
             }
@@ -528,7 +556,68 @@ impl Step<'_> {
     }
 
     pub(crate) fn stream_is_silent(&mut self) {
-        self.link_failed(&Outcome::Unreachable { cause: "no heartbeat".into() });
+        let never_spoke = matches!(self.state.presence.link, Link::Opening { .. });
+        let again = std::mem::replace(&mut self.state.presence.silent, true);
+        if never_spoke || again {
+            // Is there no way to the server, or does something on the way hold streams back? A question that ends will tell.
+            self.close_stream();
+            self.state.presence.poll_until = Some(self.after(POLL_FOR));
+        } else {
+            self.link_failed(&Outcome::Unreachable { cause: "no heartbeat".into() });
+        }
+    }
+
+    // ---- questions in place of the stream ----------------------------------------------------------------------
+
+    fn polls(&self) -> bool {
+        self.state.presence.poll_until.is_some_and(|until| self.now.mono < until)
+    }
+
+    fn poll(&mut self, heard: bool) {
+        self.state.presence.link = Link::Polling { began: self.now.mono, heard };
+        let after = self.state.presence.version().unwrap_or(Version::NEVER);
+        self.call_api(ApiCall::AwaitState { after, wait: POLL }, Purpose::Poll);
+    }
+
+    fn poll_again(&mut self, began: Mono, heard: bool) {
+        let parked = match &self.state.session {
+            Session::SignedIn(session) => session.parked.iter().any(|parked| parked.purpose == Purpose::Poll),
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. }
+            | Session::SigningOut { .. } => false,
+        };
+        if parked || self.is_in_flight(|purpose| *purpose == Purpose::Poll) {
+            return;
+        }
+        let due = began.saturating_add(POLL_PACE);
+        if !self.polls() {
+            self.state.presence.poll_until = None;
+            self.close_stream();
+            self.open_stream_if_wanted();
+        } else if self.now.mono >= due {
+            self.poll(heard);
+        } else if !self.state.timers.contains_key(&Timer::Reconnect) {
+            self.set_timer(Timer::Reconnect, due);
+        }
+    }
+
+    pub(crate) fn polled(&mut self, outcome: Outcome) {
+        let Link::Polling { began, .. } = self.state.presence.link else { return };
+        match outcome {
+            Outcome::State { snapshot } => self.apply_snapshot(snapshot),
+            // Nothing new.
+            Outcome::Done => {}
+            // It was not the stream's fault: the next attempt is a stream again.
+            other => {
+                self.state.presence.poll_until = None;
+                return self.link_failed(&other);
+            }
+        }
+        self.state.presence.link = Link::Polling { began, heard: true };
+        self.state.presence.backoff.reset();
     }
 
     pub(crate) fn stream_is_stable(&mut self) {
@@ -586,6 +675,12 @@ impl Step<'_> {
 
     pub(crate) fn network(&mut self, up: bool) {
         self.state.network_up = up;
+        // Another network has other proxies.
+        self.state.presence.poll_until = None;
+        self.state.presence.silent = false;
+        if matches!(self.state.presence.link, Link::Polling { .. }) {
+            self.close_stream();
+        }
         if up {
             self.retry_all_now();
         } else {

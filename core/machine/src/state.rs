@@ -97,6 +97,7 @@ pub(crate) enum Purpose {
     SavePushToken,
     Register { token: Option<SecretRef> },
     Fetch,
+    Poll,
     Tap { tap: TapKind },
     Answer { to: CommandId, call_id: CallId },
     Decline { to: CommandId },
@@ -127,6 +128,7 @@ impl Purpose {
             | Self::Revoke { .. }
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Answer { .. }
             | Self::Decline { .. }
@@ -162,6 +164,7 @@ impl Purpose {
             | Self::SavePushToken
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Lease { .. } => None,
         }
@@ -189,6 +192,7 @@ impl Purpose {
             | Self::Remember
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Answer { .. }
             | Self::Decline { .. }

@@ -519,8 +519,122 @@ fn a_server_that_asks_for_time_gets_it() {
     phone.stream_closes(Outcome::Unavailable { status: 503, retry_after: Some(120_000) });
     phone.advance(119_999);
     assert_eq!(phone.stream, None);
+    phone.forget_history();
     phone.advance(31_000);
+    assert!(phone.history.iter().any(|effect| matches!(effect, Effect::OpenStream { .. })));
+}
+
+// ---- a proxy that holds streams back ---------------------------------------------------------------------------
+
+fn poll(request: &Request) -> bool {
+    matches!(request, Request::Api { call: ApiCall::AwaitState { .. }, .. })
+}
+
+/// The state that a question is out for news after.
+fn asked_after(phone: &Phone) -> Option<u64> {
+    phone.open.values().find_map(|request| match request {
+        Request::Api { call: ApiCall::AwaitState { after, .. }, .. } => Some(after.rev),
+        _ => None,
+    })
+}
+
+/// Requests get through, streams do not.
+fn behind_a_proxy() -> Phone {
+    let mut phone = Phone::woken();
+    phone.event(Event::Foreground);
+    phone.answer(register, is_state(state(1)));
+    phone.advance(FIRST_WORD);
+    assert_eq!((phone.stream, asked_after(&phone)), (None, Some(1)));
+    phone.answer(poll, is_state(state(2)));
+    assert_eq!(phone.view().link, LinkView::Live);
+    phone
+}
+
+#[test]
+fn where_streams_are_held_back_the_state_is_asked_for() {
+    let mut phone = behind_a_proxy();
+    for rev in 2..20 {
+        phone.advance(POLL_PACE);
+        assert_eq!(asked_after(&phone), Some(rev));
+        phone.answer(poll, is_state(state(rev + 1)));
+        assert_eq!(confirmed(&phone).rev, rev + 1);
+    }
+    phone.advance(POLL_PACE);
+    phone.answer(poll, Outcome::Done);
+    assert_eq!(phone.view().link, LinkView::Live, "no news is an answer");
+    phone.advance(POLL_PACE);
+    assert_eq!(asked_after(&phone), Some(20));
+}
+
+#[test]
+fn a_server_that_answers_every_question_at_once_is_not_asked_without_pause() {
+    let mut phone = behind_a_proxy();
+    phone.forget_history();
+    for _ in 0..10_000 / POLL_PACE {
+        phone.advance(POLL_PACE);
+        phone.answer(poll, is_state(state(2)));
+    }
+    assert!(phone.sent(poll) as u64 <= 10_000 / POLL_PACE + 1);
+}
+
+#[test]
+fn a_stream_that_falls_silent_twice_is_held_back_once_may_be_chance() {
+    let mut phone = Phone::signed_in();
+    phone.advance(DEAD_AFTER);
+    phone.advance(500);
     assert!(phone.stream.is_some());
+    phone.hears(state(2));
+    phone.advance(DEAD_AFTER);
+    assert_eq!(asked_after(&phone), Some(2));
+
+    let mut phone = Phone::signed_in();
+    phone.advance(DEAD_AFTER);
+    phone.advance(500);
+    phone.hears(state(2));
+    phone.hears_heartbeat();
+    phone.advance(DEAD_AFTER + 500);
+    assert_eq!(asked_after(&phone), None);
+}
+
+#[test]
+fn a_question_without_an_answer_says_that_there_is_no_way_at_all() {
+    let mut phone = behind_a_proxy();
+    phone.advance(POLL_PACE);
+    phone.answer(poll, unreachable());
+    assert_eq!(phone.view().link, LinkView::Offline);
+    phone.advance(500);
+    assert!(phone.stream.is_some(), "the next attempt is a stream again");
+    phone.hears(state(3));
+    assert_eq!(phone.view().link, LinkView::Live);
+}
+
+#[test]
+fn the_stream_is_tried_again_after_a_while_and_on_another_network() {
+    let mut phone = behind_a_proxy();
+    phone.advance(POLL_FOR);
+    phone.answer(poll, Outcome::Done);
+    assert!(phone.stream.is_some());
+    phone.hears(state(3));
+    assert_eq!(asked_after(&phone), None);
+
+    let mut phone = behind_a_proxy();
+    phone.advance(POLL_PACE);
+    phone.event(Event::NetworkUp);
+    assert!(phone.stream.is_some());
+    phone.answer(poll, is_state(state(9)));
+    assert_eq!(confirmed(&phone).rev, 2, "the answer to a question that was given up");
+}
+
+#[test]
+fn in_the_background_nothing_is_asked() {
+    let mut phone = behind_a_proxy();
+    phone.advance(POLL_PACE);
+    phone.event(Event::Background);
+    phone.advance(BACKGROUND_GRACE);
+    phone.forget_history();
+    phone.answer(poll, is_state(state(3)));
+    phone.advance(HOUR);
+    assert_eq!((phone.sent(whatever), phone.timers.len()), (0, 0));
 }
 
 #[test]

@@ -20,7 +20,8 @@ fn idle(size: Size) -> Result<Report, Trouble> {
     for round in 0..rounds {
         let seed = size.seed.wrapping_mul(1_000_003).wrapping_add(round as u64);
         let [one, other] = simulation::idle_hours(seed)?;
-        if one.heartbeats > 4 * 60 {
+        // Four a minute; one more falls into an hour whose first was a little late.
+        if one.heartbeats > 4 * 60 + 1 {
             short.push(format!("phone {seed}: {} heartbeats in an hour of the foreground", one.heartbeats));
         }
         if other != Hour::default() {

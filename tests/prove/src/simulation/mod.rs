@@ -31,3 +31,34 @@ use world::{Tally, play, transcript};
 
 /// What does not hold, for a person.
 pub(crate) type Broken = String;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_interleavings_agree_in_the_end() {
+        for seed in 0..100 {
+            let plan = Plan::new(seed);
+            play(&plan).unwrap_or_else(|broken| panic!("{seed}: {broken}\n{}", transcript(&shrink(plan)).join("\n")));
+        }
+    }
+
+    #[test]
+    fn a_seed_does_the_same_again() {
+        for seed in 0..20 {
+            let plays = [(); 2].map(|()| world::story(&Plan::new(seed)));
+            assert!(plays[0].len() > 10);
+            assert_eq!(plays[0], plays[1], "{seed}");
+        }
+    }
+
+    #[test]
+    fn an_idle_phone_in_the_background_is_left_alone() {
+        for seed in 0..20 {
+            let [front, back] = idle_hours(seed).unwrap();
+            assert_eq!(back, Hour::default());
+            assert!((230..=241).contains(&front.heartbeats), "{front:?}");
+        }
+    }
+}

@@ -155,6 +155,7 @@ impl Phone {
             ApiCall::SetAvailability { key, .. } => (key, TapKind::Availability),
             ApiCall::SetForwarding { key, .. } => (key, TapKind::Forwarding),
             ApiCall::FetchState
+            | ApiCall::AwaitState { .. }
             | ApiCall::RegisterDevice { .. }
             | ApiCall::Answer { .. }
             | ApiCall::Decline { .. }

@@ -2,8 +2,8 @@
 
 use hookswitch::wire::{Availability, PhoneNumber, UnavailableReason};
 
-/// How many phones there may be.
-pub(crate) const MOST_PHONES: usize = 5;
+/// How many phones there are, until a plan is shortened.
+const PHONES: usize = 5;
 
 /// One thing that somebody or something does.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +123,7 @@ impl Plan {
     /// An interleaving by luck.
     pub(crate) fn new(seed: u64) -> Self {
         let mut luck = fastrand::Rng::with_seed(seed);
-        let phones = luck.usize(2..=MOST_PHONES);
+        let phones = PHONES;
         let span = luck.u64(20_000..120_000);
         let mut acts: Vec<(u64, Act)> =
             (0..luck.usize(5..40)).map(|_| (luck.u64(0..span), act(&mut luck, phones))).collect();

@@ -43,6 +43,16 @@ pub(crate) struct Stream {
     pub(crate) dead: bool,
 }
 
+/// A question that waits for news.
+pub(crate) struct Waiting {
+    pub(crate) phone: usize,
+    pub(crate) life: u32,
+    pub(crate) effect: EffectId,
+    pub(crate) after: Version,
+    /// How long the answer takes.
+    pub(crate) back: u64,
+}
+
 pub(crate) struct Server {
     pub(crate) model: PresenceModel,
     backup: (PresenceModel, usize),
@@ -54,6 +64,8 @@ pub(crate) struct Server {
     pub(crate) ever_applied: Vec<String>,
     pub(crate) streams: BTreeMap<u64, Stream>,
     pub(crate) next_stream: u64,
+    /// Questions that wait for news.
+    pub(crate) waiting: BTreeMap<u64, Waiting>,
     tokens: BTreeMap<SecretRef, UnixMillis>,
     next_secret: u64,
     pub(crate) changed_at: u64,
@@ -77,6 +89,7 @@ impl Server {
             ever_applied: Vec::new(),
             streams: BTreeMap::new(),
             next_stream: 0,
+            waiting: BTreeMap::new(),
             tokens: BTreeMap::new(),
             next_secret: 1_000,
             changed_at: 0,
@@ -128,7 +141,8 @@ impl Server {
         let mobile = || Surface::Mobile { device: device.clone() };
         let by = Some(device.clone());
         let (key, base, command) = match call {
-            ApiCall::FetchState => {
+            // One that waits is answered when there is news: see the world.
+            ApiCall::FetchState | ApiCall::AwaitState { .. } => {
                 let (snapshot, pushes) = self.current(now);
                 return (Outcome::State { snapshot: Box::new(snapshot) }, pushes);
             }

@@ -15,7 +15,7 @@ use super::{
     Broken, claims,
     phone::{Phone, date, metadata},
     plan::{Act, Plan, number},
-    server::{HEARTBEAT, Pushes, Reader, Server, Stream, choose, clock, forward},
+    server::{HEARTBEAT, Pushes, Reader, Server, Stream, Waiting, choose, clock, forward},
 };
 
 /// A client gives up a request after this time, in milliseconds.
@@ -71,6 +71,14 @@ pub(crate) fn transcript(plan: &Plan) -> Vec<String> {
     }
 }
 
+/// All that happens, whether or not it fails.
+#[cfg(test)]
+pub(super) fn story(plan: &Plan) -> Vec<String> {
+    let mut world = World::new(plan, true);
+    let _ = world.run_to_the_end();
+    world.story.unwrap_or_default()
+}
+
 /// Whom something happens to: nothing reaches a process that is dead.
 type To = (usize, u32);
 
@@ -89,6 +97,8 @@ enum Happening<'p> {
     /// Time alone changes the state.
     Tick,
     Push(usize, CallPush),
+    /// A question has waited long enough.
+    NoNews(u64),
     Heals,
 }
 
@@ -277,7 +287,20 @@ impl<'p> World<'p> {
                 }
                 self.step((phone, life), Event::Push { push, must_report: true })
             }
+            Happening::NoNews(waiting) => {
+                self.answer_waiting(waiting, Outcome::Done);
+                Ok(())
+            }
             Happening::Heals => self.heals(),
+        }
+    }
+
+    /// A question that waited gets its answer.
+    fn answer_waiting(&mut self, waiting: u64, outcome: Outcome) {
+        let Some(Waiting { phone, life, effect, back, .. }) = self.server.waiting.remove(&waiting) else { return };
+        if self.phones.get(phone).is_some_and(|phone| phone.life == life && !phone.partitioned) {
+            let event = Event::Completed { effect, server_time: date(self.now), outcome };
+            self.at(self.now + back, Happening::Event((phone, life), event));
         }
     }
 
@@ -320,6 +343,7 @@ impl<'p> World<'p> {
             | Happening::Beat(_)
             | Happening::Tick
             | Happening::Push(..)
+            | Happening::NoNews(_)
             | Happening::Heals => Ok(()),
         }
     }
@@ -527,6 +551,7 @@ impl<'p> World<'p> {
             return Ok(());
         }
         let now = self.now;
+        self.announce(Vec::new());
         let (outcome, pushes) = match request {
             Request::Discover => (Outcome::Metadata { metadata: metadata() }, Vec::new()),
             Request::Refresh { .. } => {
@@ -537,6 +562,16 @@ impl<'p> World<'p> {
             }
             Request::Api { access, call: _ } if !self.server.accepts(access, now) => {
                 (Outcome::Unauthenticated, Vec::new())
+            }
+            Request::Api { call: ApiCall::AwaitState { after, wait }, .. }
+                if !fate.answer_lost && self.server.current(now).0.version <= after =>
+            {
+                self.server.next_stream += 1;
+                let id = self.server.next_stream;
+                let waiting = Waiting { phone: index, life, effect, after, back: fate.back };
+                self.server.waiting.insert(id, waiting);
+                self.at(now + wait * 1_000, Happening::NoNews(id));
+                return Ok(());
             }
             Request::Api { call, .. } => {
                 let what = name_of_call(&call);
@@ -603,6 +638,10 @@ impl<'p> World<'p> {
             }
             self.send_on(id, StreamEvent::State(Box::new(current.clone())));
         }
+        let news = |(id, waiting): (&u64, &Waiting)| (waiting.after < current.version).then_some(*id);
+        for id in self.server.waiting.iter().filter_map(news).collect::<Vec<u64>>() {
+            self.answer_waiting(id, Outcome::State { snapshot: Box::new(current.clone()) });
+        }
         for (device, push) in pushes {
             let Some(index) = self.phones.iter().position(|phone| phone.device == device) else { continue };
             let mut luck = self.phones_luck(index);
@@ -623,8 +662,8 @@ impl<'p> World<'p> {
 
     fn send_on(&mut self, id: u64, event: StreamEvent) {
         let Some(reader) = self.server.streams.get(&id).map(|stream| stream.reader) else { return };
-        let (mut luck, slow, cut_off, buffering) = match reader {
-            Reader::Phone { phone, life, effect } => {
+        let (mut luck, slow, buffering) = match reader {
+            Reader::Phone { phone, .. } => {
                 let luck = self.phones_luck(phone);
                 let (slow, cut_off, buffering) = self
                     .phones
@@ -636,18 +675,16 @@ impl<'p> World<'p> {
                     stream.dead = true;
                     return;
                 }
-                let _ = (life, effect);
-                (luck, slow, cut_off, buffering)
+                (luck, slow, buffering)
             }
             Reader::Browser { browser, .. } => {
                 let packet = self.browsers.get_mut(browser).map_or(0, |browser| {
                     browser.packets += 1;
                     browser.packets
                 });
-                (self.luck(100 + browser, packet), 0, false, false)
+                (self.luck(100 + browser, packet), 0, false)
             }
         };
-        debug_assert!(!cut_off, "told above");
         if self.chance(&mut luck, self.plan.lost) {
             // The connection breaks; half the time the client is told.
             if let Some(stream) = self.server.streams.get_mut(&id) {
@@ -869,6 +906,8 @@ impl<'p> World<'p> {
     }
 
     fn break_all_streams(&mut self) {
+        // Their clients give up by themselves.
+        self.server.waiting.clear();
         for (_, stream) in std::mem::take(&mut self.server.streams) {
             match stream.reader {
                 Reader::Phone { phone, life, effect } => {
@@ -891,7 +930,8 @@ impl<'p> World<'p> {
             let down = self.phones.get(index).is_some_and(|phone| !phone.network);
             let away = self.phones.get(index).is_some_and(|phone| !phone.foreground);
             self.change(index, |phone| {
-                (phone.partitioned, phone.buffering, phone.slow, phone.asleep_until) = (false, false, 0, 0);
+                // A proxy that holds streams back stays.
+                (phone.partitioned, phone.slow, phone.asleep_until) = (false, 0, 0);
                 (phone.network, phone.foreground) = (true, true);
             });
             if down {
@@ -918,6 +958,7 @@ fn name(request: &Request) -> String {
 fn name_of_call(call: &ApiCall) -> String {
     match call {
         ApiCall::FetchState => "the question for the state".into(),
+        ApiCall::AwaitState { after, .. } => format!("the question for what is newer than {after}"),
         ApiCall::SetAvailability { base, availability, .. } => format!("{availability:?} on top of {base}"),
         ApiCall::SetForwarding { base, number, .. } => {
             format!("forwarding {} on top of {base}", if number.is_some() { "on" } else { "off" })
