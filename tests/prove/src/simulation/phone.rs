@@ -160,6 +160,7 @@ impl Phone {
             | ApiCall::Answer { .. }
             | ApiCall::Decline { .. }
             | ApiCall::HangUp { .. }
+            | ApiCall::SignOutEverywhere { .. }
             | ApiCall::RenewLease { .. } => return,
         };
         if let Some(tap) = self.newest_tap(kind)

@@ -166,6 +166,8 @@ impl Server {
             ApiCall::Decline { key, call_id } => (key, None, Command::Decline { call_id, by }),
             ApiCall::HangUp { key, call_id } => (key, None, Command::HangUp { call_id, by }),
             ApiCall::RenewLease { key, call_id } => (key, None, Command::Renew(call_id)),
+            // Nobody signs out here.
+            ApiCall::SignOutEverywhere { .. } => return (Outcome::Done, Vec::new()),
         };
         let (said, pushes) = self.command(&key, base, command, now);
         (outcome(said), pushes)

@@ -968,6 +968,7 @@ fn name_of_call(call: &ApiCall) -> String {
         ApiCall::Decline { call_id, .. } => format!("no to {call_id}"),
         ApiCall::HangUp { call_id, .. } => format!("the end of {call_id}"),
         ApiCall::RenewLease { call_id, .. } => format!("a renewal for {call_id}"),
+        ApiCall::SignOutEverywhere { .. } => "the end of all sessions".into(),
     }
 }
 
