@@ -48,7 +48,9 @@ pub(super) fn ring_decision(
             Silence::ForwardingActive => truth.presence.forwarding.is_on(),
             Silence::NotAvailable => effective(&[Effective::DoNotDisturb, Effective::AfterCallWork]),
             Silence::InAnotherCall => facts.busy || effective(&[Effective::InCall]),
-            Silence::AnsweredElsewhere | Silence::CallEnded => push.kind != PushKind::Incoming || is_over(),
+            Silence::AnsweredElsewhere | Silence::CallEnded => {
+                push.kind != PushKind::Incoming || phone.stopped.contains(&push.call_id) || is_over()
+            }
             Silence::Expired => now + CLOCK_DOUBT >= push.expires_at,
             Silence::Duplicate => facts.call == CallKnowledge::Here,
             Silence::DeviceNotRegistered => {

@@ -1,6 +1,6 @@
 //! A real core with a driver and a vault of the simulation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hookswitch::{
     machine::{
@@ -66,6 +66,8 @@ pub(crate) struct Phone {
     pub(crate) newest: Version,
     /// What the calls that ring here were pushed from.
     pub(crate) rings: BTreeMap<CallId, Version>,
+    /// The calls that rang here and were stopped: over for this phone, for good.
+    pub(crate) stopped: BTreeSet<CallId>,
 }
 
 impl Phone {
@@ -108,6 +110,7 @@ impl Phone {
             taps: Vec::new(),
             newest: Version::default(),
             rings: BTreeMap::new(),
+            stopped: BTreeSet::new(),
         }
     }
 

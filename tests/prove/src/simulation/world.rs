@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::AddAssign};
 use hookswitch::{
     machine::{
         ApiCall, Command as Ask, CommandId, Effect, EffectId, Event, Grant, Outcome, Request, SecretRef, Silence,
-        StreamNews, Timer, Transaction, Verdict, Wish, step,
+        StreamNews, Timer, Timestamp, Transaction, Verdict, Wish, step, view::SessionView,
     },
     wire::{CallId, CallPush, Snapshot, StreamEvent, Surface, Version, stream::Heartbeat},
 };
@@ -24,8 +24,8 @@ const ANSWER_TIMEOUT: u64 = 20_000;
 const QUIET: u64 = 150_000;
 /// Pushes come late and twice, but not later than this.
 const RACE_ENDS: u64 = 9_000;
-/// A process that a push starts has read the vault by then.
-const COLD_START: u64 = 20;
+/// A process that a push starts is asked so often whether it has read the vault, in milliseconds.
+const A_MOMENT: u64 = 5;
 /// How many browser-like clients there are.
 const BROWSERS: usize = 2;
 
@@ -277,13 +277,18 @@ impl<'p> World<'p> {
                 Ok(())
             }
             Happening::Push(phone, push) => {
-                let Some(Phone { running, life, asleep_until, .. }) = self.phones.get_mut(phone) else { return Ok(()) };
+                let now = self.now;
+                let Some(Phone { running, life, asleep_until, state, .. }) = self.phones.get_mut(phone) else {
+                    return Ok(());
+                };
                 *asleep_until = 0;
                 let life = *life;
-                if !*running {
-                    self.tally.cold_starts += 1;
-                    self.at(self.now + COLD_START, Happening::Push(phone, push));
-                    return self.starts(phone);
+                // An app decides when its core is open, which is when the vault was read.
+                if !*running || state.view(Timestamp { wall: clock(now), mono: now }).session == SessionView::Loading {
+                    let cold = !*running;
+                    self.at(now + A_MOMENT, Happening::Push(phone, push));
+                    self.tally.cold_starts += usize::from(cold);
+                    return if cold { self.starts(phone) } else { Ok(()) };
                 }
                 self.step((phone, life), Event::Push { push, must_report: true })
             }
@@ -495,6 +500,7 @@ impl<'p> World<'p> {
                 self.tell(|| format!("phone-{}: stops ringing for {call_id}: {why:?}", index + 1));
                 if let Some(phone) = self.phone(to) {
                     phone.rings.remove(&call_id);
+                    phone.stopped.insert(call_id);
                 }
             }
         }
