@@ -380,6 +380,14 @@ impl Core {
         Ok(self.core.sign_out().await?)
     }
 
+    /// Signs the agent out on all devices. Needs the server.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::sign_out_everywhere`].
+    pub async fn sign_out_everywhere(&self) -> Result<(), CoreError> {
+        Ok(self.core.sign_out_everywhere().await?)
+    }
+
     /// Decides on a call push (its JSON payload): no network, no wait.
     ///
     /// # Errors

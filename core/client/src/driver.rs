@@ -147,11 +147,13 @@ impl Tools {
                 let push_token = match &call {
                     ApiCall::RegisterDevice { push_token, .. } => push_token.and_then(|name| self.secrets.get(name)),
                     ApiCall::FetchState
+                    | ApiCall::AwaitState { .. }
                     | ApiCall::SetAvailability { .. }
                     | ApiCall::SetForwarding { .. }
                     | ApiCall::Answer { .. }
                     | ApiCall::Decline { .. }
                     | ApiCall::HangUp { .. }
+                    | ApiCall::SignOutEverywhere { .. }
                     | ApiCall::RenewLease { .. } => None,
                 };
                 let device = self.store.device();

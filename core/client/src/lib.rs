@@ -202,6 +202,17 @@ impl Hookswitch {
         self.done(Command::SignOut).await
     }
 
+    /// Signs the agent out on all devices, this one included. Only the server can do that: offline, nothing is changed
+    /// anywhere, and [`Self::sign_out`] still locks this phone.
+    ///
+    /// # Errors
+    /// [`Failure::Offline`] when the server did not answer (it may have done it all the same, which the session then
+    /// shows), [`Failure::Reauthenticate`] when nobody is signed in, [`Failure::Storage`] as [`Self::sign_out`],
+    /// [`Failure::Cancelled`] when it is under way already.
+    pub async fn sign_out_everywhere(&self) -> Result<(), Failure> {
+        self.done(Command::SignOutEverywhere).await
+    }
+
     /// Resets token and cache without losing the sign-in, and says what it did, one line a step.
     ///
     /// # Errors

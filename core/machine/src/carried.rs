@@ -30,6 +30,7 @@ impl Event {
                 Command::CancelLogin
                 | Command::AccessToken
                 | Command::SignOut
+                | Command::SignOutEverywhere
                 | Command::Repair
                 | Command::SetAvailability { .. }
                 | Command::SetForwarding { .. }
@@ -99,11 +100,13 @@ impl Effect {
                     access,
                     call:
                         ApiCall::FetchState
+                        | ApiCall::AwaitState { .. }
                         | ApiCall::SetAvailability { .. }
                         | ApiCall::SetForwarding { .. }
                         | ApiCall::Answer { .. }
                         | ApiCall::Decline { .. }
                         | ApiCall::HangUp { .. }
+                        | ApiCall::SignOutEverywhere { .. }
                         | ApiCall::RenewLease { .. },
                 } => vec![*access],
                 Request::Discover | Request::Revoke { .. } => vec![],

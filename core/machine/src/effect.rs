@@ -7,7 +7,7 @@ use crate::{
     error::Failure,
     event::{CommandId, Knowledge, SecretRef},
     ring::{Decision, Stopped},
-    session::{Identified, PendingLogin, SignInId, TokenSet},
+    session::{Identified, PendingLogin, SignInId, SignedOutWhy, TokenSet},
     state::Timer,
     time::Mono,
 };
@@ -137,6 +137,13 @@ pub enum Request {
 pub enum ApiCall {
     /// `GET /v1/me/state`
     FetchState,
+    /// `GET /v1/me/state?after=…&wait=…`: answered as soon as there is news, or with nothing after `wait`.
+    AwaitState {
+        /// The newest state that is known.
+        after: Version,
+        /// In seconds.
+        wait: u64,
+    },
     /// `PUT /v1/me/availability`
     SetAvailability {
         /// Idempotency key.
@@ -182,6 +189,11 @@ pub enum ApiCall {
         key: String,
         /// Which call.
         call_id: CallId,
+    },
+    /// `POST /v1/me/sign-out-everywhere`
+    SignOutEverywhere {
+        /// Idempotency key.
+        key: String,
     },
     /// `POST /v1/me/calls/{id}/lease`
     RenewLease {
@@ -267,7 +279,19 @@ pub enum SignOutOf {
     Ended {
         /// Which.
         sign_in: SignInId,
+        /// Why. Kept, for the agent may look at the phone much later.
+        why: SignedOutWhy,
     },
+}
+
+impl SignOutOf {
+    /// What to tell the agent.
+    pub(crate) const fn why(self) -> SignedOutWhy {
+        match self {
+            Self::Whoever => SignedOutWhy::Asked,
+            Self::Ended { why, .. } => why,
+        }
+    }
 }
 
 /// The answer to a command that succeeded.

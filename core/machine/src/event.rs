@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     effect::{EffectId, RevocationId},
     ring::CallKnowledge,
-    session::{PendingLogin, TokenSet},
+    session::{PendingLogin, SignedOutWhy, TokenSet},
     state::Timer,
 };
 
@@ -107,6 +107,8 @@ pub enum Command {
     AccessToken,
     /// End the session on this device.
     SignOut,
+    /// End all sessions of the agent, on all devices.
+    SignOutEverywhere,
     /// Reset token and cache without losing the sign-in.
     Repair,
     /// A tap on the availability picker.
@@ -338,6 +340,9 @@ pub struct Contents {
     pub server_offset: Option<i64>,
     /// What the ring rule remembers.
     pub knowledge: Option<Knowledge>,
+    /// Why nobody is signed in, when the server has ended the last session.
+    #[serde(default)]
+    pub signed_out: Option<SignedOutWhy>,
     /// The address that the push service gave.
     pub push_token: Option<SecretRef>,
     /// Rows that could not be opened and were put aside.

@@ -50,7 +50,7 @@ pub use event::{
 };
 pub use issuer_profile::IssuerProfile;
 pub use presence::{Superseded, TapKind, Wish};
-pub use ring::{Decision, Facts, PlatformAction, RingEntry, RingLog, Silence, Stopped, Verdict, decide};
+pub use ring::{CallKnowledge, Decision, Facts, PlatformAction, RingEntry, RingLog, Silence, Stopped, Verdict, decide};
 pub use session::{Identified, PendingLogin, ReauthReason, SignInId, SignedOutWhy, TokenSet};
 pub use state::{Lifecycle, Setup, State, Timer};
 pub use time::{Mono, ServerClock, Timestamp};
@@ -99,6 +99,7 @@ impl Step<'_> {
             Command::CancelLogin => self.cancel_login(id),
             Command::AccessToken => self.access_token(id),
             Command::SignOut => self.sign_out(id),
+            Command::SignOutEverywhere => self.sign_out_everywhere(id),
             Command::Repair => self.repair(id),
             Command::SetAvailability { availability } => self.tap(id, Wish::Availability { availability }),
             Command::SetForwarding { number } => self.tap(id, Wish::Forwarding { number }),
@@ -140,9 +141,11 @@ impl Step<'_> {
             Purpose::SaveTokens { generation } => self.tokens_saved(generation, outcome),
             Purpose::Reread => self.reread(outcome),
             Purpose::SignOut { to } => self.sign_out_stored(to, outcome),
+            Purpose::SignOutEverywhere { to } => self.signed_out_everywhere(to, &outcome),
             Purpose::Revoke { revocation } => self.revoked(revocation, &outcome),
             Purpose::Register { token } => self.registered(token, outcome),
             Purpose::Fetch => self.fetched(outcome),
+            Purpose::Poll => self.polled(outcome),
             Purpose::Tap { tap } => self.tap_answered(tap, outcome),
             Purpose::Answer { to, call_id } => self.answered(to, &call_id, outcome),
             Purpose::Decline { to } | Purpose::HangUp { to, .. } => self.told_the_server(to, outcome),

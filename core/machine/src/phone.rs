@@ -119,6 +119,7 @@ pub(crate) fn state(rev: u64) -> Box<Snapshot> {
             availability: Availability::Available,
             forwarding: Forwarding::default(),
             call_leases: vec![],
+            chosen: None,
             effective: Effective::Available,
         },
         calls: vec![],
@@ -246,6 +247,9 @@ pub(crate) fn fetch(request: &Request) -> bool {
 }
 pub(crate) fn tap(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::SetAvailability { .. } | ApiCall::SetForwarding { .. }, .. })
+}
+pub(crate) fn everywhere(request: &Request) -> bool {
+    matches!(request, Request::Api { call: ApiCall::SignOutEverywhere { .. }, .. })
 }
 pub(crate) fn answer_call(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::Answer { .. }, .. })

@@ -3,14 +3,15 @@
 //! The phone shows what the server says and nothing else. A tap is shown as *pending*, apart from what is confirmed, until
 //! the server's answer has it. A tap of the last [`TAP_LIFE`] is applied on top of whatever the server has by then; an
 //! older one is dropped and shown as superseded: an availability that somebody chose an hour ago, before a tunnel, must
-//! not overwrite what they chose on another device since.
+//! not overwrite what they chose on another device since. One whose answer was lost may have been applied: it stays
+//! pending and is *withdrawn* ([`Version::NEVER`]), and the server's answer to that says which of the two it was.
 
 #![allow(
     clippy::wildcard_enum_match_arm,
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
-use hookswitch_wire::{Availability, PhoneNumber, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
+use hookswitch_wire::{Availability, Chosen, PhoneNumber, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -31,6 +32,16 @@ const REBASES: u32 = 8;
 pub const HEARTBEAT: u64 = 15_000;
 /// A stream that was silent for two and a half heartbeats is dead, in milliseconds.
 pub const DEAD_AFTER: u64 = HEARTBEAT * 5 / 2;
+/// A stream says its first word at once. One that has not by then is held back on its way, or there is no way, in
+/// milliseconds. Shorter than the shell waits for an answer, which is as good a sign.
+pub const FIRST_WORD: u64 = HEARTBEAT;
+/// Where streams are held back (a proxy that buffers), the state is asked for instead: a question waits this long for
+/// news, in seconds...
+pub const POLL: u64 = 15;
+/// ...the next one is at least so many milliseconds after it...
+const POLL_PACE: u64 = 250;
+/// ...and after this time a stream is tried again, in milliseconds.
+pub const POLL_FOR: u64 = 10 * 60 * 1_000;
 /// A stream that has lived this long is stable: the next failure starts with a short wait again, in milliseconds.
 pub const STABLE_AFTER: u64 = 30_000;
 /// The stream goes on this long after the app has left the foreground, in milliseconds.
@@ -45,13 +56,23 @@ pub(crate) struct PresenceSync {
     pub(crate) superseded: Option<Superseded>,
     pub(crate) link: Link,
     pub(crate) backoff: Backoff,
+    /// What was shown before a repair dropped it: nothing older comes back, until the server is asked anew.
+    #[serde(default)]
+    pub(crate) floor: Option<Version>,
     /// The last stream was refused with 401 before it said anything: a second time is no accident.
     pub(crate) refused: bool,
+    /// The last stream fell silent, and none has beaten since.
+    #[serde(default)]
+    pub(crate) silent: bool,
+    /// Until then there is no stream: the state is asked for.
+    #[serde(default)]
+    pub(crate) poll_until: Option<Mono>,
 }
 
 impl PresenceSync {
     /// Drops what the server will say again.
     pub(crate) fn drop_cache(&mut self) {
+        self.floor = self.version().max(self.floor);
         self.confirmed = None;
         self.superseded = None;
         self.backoff.reset();
@@ -102,9 +123,16 @@ impl Wish {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tap {
     pub(crate) wish: Wish,
-    pub(crate) to: CommandId,
+    /// Waits for the end of it; `None` when it was told that the end is not known yet.
+    pub(crate) to: Option<CommandId>,
     pub(crate) at: Mono,
     pub(crate) sent: bool,
+    /// The request is out, and not only waiting for a token.
+    pub(crate) out: bool,
+    /// A request that was out had no answer: it may have been carried out.
+    pub(crate) in_doubt: bool,
+    /// Too old and in doubt: asked to be undone rather than done.
+    pub(crate) withdrawn: bool,
     /// How often it was sent on top of another state.
     pub(crate) rebased: u32,
     /// What was sent last; kept while the answer is in doubt, so that a repetition is known as one.
@@ -144,6 +172,9 @@ pub struct Superseded {
     pub at: UnixMillis,
     /// What happened, for the agent.
     pub why: String,
+    /// Where and when something newer was chosen: "Desktop at 14:02". `None` when nothing was, or nobody knows.
+    #[serde(default)]
+    pub by: Option<Chosen>,
 }
 
 /// The presence stream, as the phone sees it.
@@ -159,13 +190,15 @@ pub(crate) enum Link {
     Opening { stream: EffectId, access: SecretRef },
     /// Heard of within the last two and a half heartbeats.
     Live { stream: EffectId, access: SecretRef },
+    /// No stream: the state is asked for, with questions that wait for news.
+    Polling { began: Mono, heard: bool },
 }
 
 impl Link {
     const fn stream(self) -> Option<(EffectId, SecretRef)> {
         match self {
             Self::Opening { stream, access } | Self::Live { stream, access } => Some((stream, access)),
-            Self::Down | Self::WantsToken => None,
+            Self::Down | Self::WantsToken | Self::Polling { .. } => None,
         }
     }
 }
@@ -186,11 +219,23 @@ impl Step<'_> {
             }
         }
         let kind = wish.kind();
-        let tap = Tap { wish, to, at: self.now.mono, sent: false, rebased: 0, attempt: None };
+        let tap = Tap {
+            wish,
+            to: Some(to),
+            at: self.now.mono,
+            sent: false,
+            out: false,
+            in_doubt: false,
+            withdrawn: false,
+            rebased: 0,
+            attempt: None,
+        };
         if let Some(older) = self.state.presence.taps.slot(kind).replace(tap) {
             // Its request may still arrive; the newer one is sent after it and wins.
             self.forget(|purpose| *purpose == Purpose::Tap { tap: kind });
-            self.fail(older.to, Failure::cancelled("A newer choice replaces this one."));
+            if let Some(to) = older.to {
+                self.fail(to, Failure::cancelled("A newer choice replaces this one."));
+            }
         }
         self.state.presence.superseded = None;
         let at = self.after(TAP_LIFE);
@@ -206,18 +251,21 @@ impl Step<'_> {
                 // The phone slept through the timer: no tap is applied hours later.
                 self.tap_expired(kind);
             }
-            let Some((wish, attempt)) = self
+            // Nobody waits for a tap that is withdrawn: it can wait for the foreground.
+            let active = self.is_active();
+            let Some((wish, attempt, withdrawn)) = self
                 .state
                 .presence
                 .taps
                 .slot(kind)
                 .as_ref()
-                .filter(|tap| !tap.sent)
-                .map(|tap| (tap.wish.clone(), tap.attempt.clone()))
+                .filter(|tap| !tap.sent && (active || !tap.withdrawn))
+                .map(|tap| (tap.wish.clone(), tap.attempt.clone(), tap.withdrawn))
             else {
                 continue;
             };
             let (key, base) = attempt.unwrap_or_else(|| (self.idempotency_key(), newest));
+            let base = if withdrawn { Version::NEVER } else { base };
             if let Some(tap) = self.state.presence.taps.slot(kind) {
                 tap.sent = true;
                 tap.attempt = Some((key.clone(), base));
@@ -234,17 +282,28 @@ impl Step<'_> {
         let now = self.now.mono;
         let Some(tap) = self.state.presence.taps.slot(kind) else { return };
         let young = now.saturating_sub(tap.at) < TAP_LIFE;
+        let was_out = std::mem::take(&mut tap.out);
         tap.sent = false;
         match outcome {
             Outcome::State { snapshot } => {
                 let to = tap.to;
                 self.drop_tap(kind);
                 self.apply_snapshot(snapshot);
-                self.reply(to, Ok(Reply::Done));
+                if let Some(to) = to {
+                    self.reply(to, Ok(Reply::Done));
+                }
+            }
+            Outcome::Refused { code, current, .. } if code == code::STALE && tap.withdrawn => {
+                if let Some(snapshot) = current {
+                    self.apply_snapshot(snapshot);
+                }
+                self.supersede_offline(kind);
             }
             // The server is at another state. A tap of just now is the agent's last word: on top of that state, then.
             Outcome::Refused { code, current, .. } if code == code::STALE => {
+                // What may still be on its way is on top of a state that never comes again.
                 tap.attempt = None;
+                tap.in_doubt = false;
                 tap.rebased += 1;
                 let rebased = tap.rebased;
                 if let Some(snapshot) = current {
@@ -252,23 +311,33 @@ impl Step<'_> {
                 }
                 // A server that is at another state each time, or is always behind, is not asked for ever.
                 if !young || rebased > REBASES {
-                    let why = "Something newer was chosen on another device.";
-                    self.supersede(kind, why, Failure::cancelled(format!("Not applied: {why}")));
+                    let why = match self.chosen_since(kind) {
+                        Some(chosen) => format!("Superseded by {}.", chosen.by.title()),
+                        None => "Something newer was chosen on another device.".to_owned(),
+                    };
+                    self.supersede(kind, &why, Failure::cancelled(format!("Not applied: {why}")));
                 }
             }
             // No answer: in doubt, so the very same request is repeated while the tap is young.
             Outcome::Unreachable { .. } | Outcome::Unavailable { .. } | Outcome::Unintelligible { .. } => {
-                if young {
+                tap.in_doubt |= was_out;
+                if young || tap.withdrawn {
                     self.link_failed(&outcome);
                 } else {
-                    self.supersede_offline(kind);
+                    self.give_up(kind);
                 }
             }
+            // A token that is refused says nothing of what an earlier request, with a better one, came to.
+            Outcome::Refused { status: 401, .. } if tap.withdrawn => self.link_failed(&outcome),
+            Outcome::Refused { status: 401, .. } if tap.in_doubt => self.give_up(kind),
+            _ if tap.withdrawn => self.supersede_offline(kind),
             other => {
                 let to = tap.to;
                 let failure = self.failure_of(&other);
                 self.drop_tap(kind);
-                self.fail(to, failure);
+                if let Some(to) = to {
+                    self.fail(to, failure);
+                }
             }
         }
     }
@@ -278,7 +347,23 @@ impl Step<'_> {
         let purpose = Purpose::Tap { tap: kind };
         if !self.is_in_flight(|running| *running == purpose) {
             self.forget(|running| *running == purpose);
-            self.supersede_offline(kind);
+            self.give_up(kind);
+        }
+    }
+
+    /// The request of a tap goes out.
+    pub(crate) fn tap_is_out(&mut self, kind: TapKind) {
+        if let Some(tap) = self.state.presence.taps.slot(kind) {
+            tap.out = true;
+        }
+    }
+
+    /// The server has refused to look at the request: it was not carried out.
+    pub(crate) fn tap_was_not_looked_at(&mut self, purpose: &Purpose) {
+        if let Purpose::Tap { tap: kind } = purpose
+            && let Some(tap) = self.state.presence.taps.slot(*kind)
+        {
+            tap.out = false;
         }
     }
 
@@ -286,7 +371,25 @@ impl Step<'_> {
     pub(crate) fn is_too_late(&mut self, purpose: &Purpose) -> bool {
         let Purpose::Tap { tap: kind } = purpose else { return false };
         let now = self.now.mono;
-        self.state.presence.taps.slot(*kind).as_ref().is_some_and(|tap| now.saturating_sub(tap.at) >= TAP_LIFE)
+        self.state.presence.taps.slot(*kind).as_ref().is_some_and(|tap| {
+            // One that is withdrawn is asked to be undone, which is never too late.
+            !tap.withdrawn && now.saturating_sub(tap.at) >= TAP_LIFE
+        })
+    }
+
+    /// A tap is too old to be applied. One that may have been applied is withdrawn; until the server has said which it
+    /// was, it is pending.
+    fn give_up(&mut self, kind: TapKind) {
+        let Some(tap) = self.state.presence.taps.slot(kind) else { return };
+        if !tap.in_doubt {
+            return self.supersede_offline(kind);
+        }
+        tap.withdrawn = true;
+        tap.sent = false;
+        if let Some(to) = tap.to.take() {
+            let why = "The connection broke off. It is settled when the connection is back whether this was applied.";
+            self.fail(to, Failure::offline(why));
+        }
     }
 
     fn supersede_offline(&mut self, kind: TapKind) {
@@ -296,10 +399,22 @@ impl Step<'_> {
 
     fn supersede(&mut self, kind: TapKind, why: &str, failure: Failure) {
         let at = self.state.clock.guess(self.now);
+        let by = self.chosen_since(kind);
         if let Some(tap) = self.drop_tap(kind) {
-            self.fail(tap.to, failure);
-            self.state.presence.superseded = Some(Superseded { wish: tap.wish, at, why: why.to_owned() });
+            if let Some(to) = tap.to {
+                self.fail(to, failure);
+            }
+            self.state.presence.superseded = Some(Superseded { wish: tap.wish, at, why: why.to_owned(), by });
         }
+    }
+
+    /// The availability that was chosen elsewhere after the tap, if any.
+    fn chosen_since(&mut self, kind: TapKind) -> Option<Chosen> {
+        let now = self.state.clock.guess(self.now);
+        let tap = self.state.presence.taps.slot(kind).as_ref()?;
+        let age = i64::try_from(self.now.mono.saturating_sub(tap.at)).unwrap_or(i64::MAX);
+        let chosen = self.state.presence.confirmed.as_ref()?.presence.chosen.as_ref()?;
+        (kind == TapKind::Availability && chosen.at >= now.saturating_sub(age)).then(|| chosen.clone())
     }
 
     fn drop_tap(&mut self, kind: TapKind) -> Option<Tap> {
@@ -312,8 +427,9 @@ impl Step<'_> {
     /// Applies a state if it is newer than the one that is known.
     pub(crate) fn apply_snapshot(&mut self, snapshot: Box<Snapshot>) {
         let known = self.state.presence.version();
+        let least = known.max(self.state.presence.floor);
         let Session::SignedIn(session) = &mut self.state.session else { return };
-        if snapshot.agent.account != session.agent.account || known.is_some_and(|known| snapshot.version < known) {
+        if snapshot.agent.account != session.agent.account || least.is_some_and(|least| snapshot.version < least) {
             // Not our agent's state, a server's fault that must not show somebody else's calls; or one of long ago.
             return;
         }
@@ -323,6 +439,7 @@ impl Step<'_> {
         }
         session.agent = (&snapshot.agent).into();
         self.state.presence.confirmed = Some(snapshot);
+        self.state.presence.floor = None;
         self.state.unremembered = true;
         self.device_seen();
         self.calls_seen();
@@ -331,6 +448,11 @@ impl Step<'_> {
     pub(crate) fn fetched(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::State { snapshot } => {
+                // The repair has forgotten all questions of before it: what the server says to this one is what is.
+                if self.repairs(RepairStage::Fetching) {
+                    self.state.presence.floor = None;
+                    self.state.calls.remembered = None;
+                }
                 self.apply_snapshot(snapshot);
                 self.repair_progress(RepairStage::Fetching, Ok("The state was read anew."));
             }
@@ -357,7 +479,13 @@ impl Step<'_> {
         let now = self.now;
         let Session::SignedIn(session) = &self.state.session else { return };
         match self.state.presence.link {
-            Link::Opening { .. } | Link::Live { .. } if !wanted => self.close_stream(),
+            Link::Opening { .. } | Link::Live { .. } | Link::Polling { .. } if !wanted => self.close_stream(),
+            Link::Polling { began, heard } => self.poll_again(began, heard),
+            Link::Down | Link::WantsToken
+                if wanted && self.polls() && self.state.presence.backoff.is_over(now.mono) =>
+            {
+                self.poll(false);
+            }
             Link::Down | Link::WantsToken if wanted && self.state.presence.backoff.is_over(now.mono) => {
                 if session.has_fresh_token(now) {
                     let access = session.tokens.access;
@@ -365,7 +493,7 @@ impl Step<'_> {
                     let stream = self.fresh_id();
                     self.state.presence.link = Link::Opening { stream, access };
                     self.effects.push(Effect::OpenStream { id: stream, access, after });
-                    let at = self.after(DEAD_AFTER);
+                    let at = self.after(FIRST_WORD);
                     self.set_timer(Timer::Heartbeat, at);
                 } else if self.state.presence.link == Link::Down {
                     self.state.presence.link = Link::WantsToken;
@@ -381,6 +509,7 @@ impl Step<'_> {
         if let Some((id, _)) = self.state.presence.link.stream() {
             self.effects.push(Effect::CloseStream { id });
         }
+        self.forget(|purpose| *purpose == Purpose::Poll);
         self.state.presence.link = Link::Down;
         self.cancel_timer(Timer::Heartbeat);
         self.cancel_timer(Timer::Stable);
@@ -403,7 +532,10 @@ impl Step<'_> {
                 self.set_timer(Timer::Heartbeat, at);
                 match event {
                     StreamEvent::State(snapshot) => self.apply_snapshot(snapshot),
-                    StreamEvent::Heartbeat(heartbeat) => self.state.clock.hear(heartbeat.at, None, self.now),
+                    StreamEvent::Heartbeat(heartbeat) => {
+                        self.state.presence.silent = false;
+                        self.state.clock.hear(heartbeat.at, None, self.now);
+                    }
                     StreamEvent::SignedOut(signed_out) => self.signed_out_remotely(signed_out.reason.into()),
                 }
             }
@@ -424,7 +556,68 @@ impl Step<'_> {
     }
 
     pub(crate) fn stream_is_silent(&mut self) {
-        self.link_failed(&Outcome::Unreachable { cause: "no heartbeat".into() });
+        let never_spoke = matches!(self.state.presence.link, Link::Opening { .. });
+        let again = std::mem::replace(&mut self.state.presence.silent, true);
+        if never_spoke || again {
+            // Is there no way to the server, or does something on the way hold streams back? A question that ends will tell.
+            self.close_stream();
+            self.state.presence.poll_until = Some(self.after(POLL_FOR));
+        } else {
+            self.link_failed(&Outcome::Unreachable { cause: "no heartbeat".into() });
+        }
+    }
+
+    // ---- questions in place of the stream ----------------------------------------------------------------------
+
+    fn polls(&self) -> bool {
+        self.state.presence.poll_until.is_some_and(|until| self.now.mono < until)
+    }
+
+    fn poll(&mut self, heard: bool) {
+        self.state.presence.link = Link::Polling { began: self.now.mono, heard };
+        let after = self.state.presence.version().unwrap_or(Version::NEVER);
+        self.call_api(ApiCall::AwaitState { after, wait: POLL }, Purpose::Poll);
+    }
+
+    fn poll_again(&mut self, began: Mono, heard: bool) {
+        let parked = match &self.state.session {
+            Session::SignedIn(session) => session.parked.iter().any(|parked| parked.purpose == Purpose::Poll),
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. }
+            | Session::SigningOut { .. } => false,
+        };
+        if parked || self.is_in_flight(|purpose| *purpose == Purpose::Poll) {
+            return;
+        }
+        let due = began.saturating_add(POLL_PACE);
+        if !self.polls() {
+            self.state.presence.poll_until = None;
+            self.close_stream();
+            self.open_stream_if_wanted();
+        } else if self.now.mono >= due {
+            self.poll(heard);
+        } else if !self.state.timers.contains_key(&Timer::Reconnect) {
+            self.set_timer(Timer::Reconnect, due);
+        }
+    }
+
+    pub(crate) fn polled(&mut self, outcome: Outcome) {
+        let Link::Polling { began, .. } = self.state.presence.link else { return };
+        match outcome {
+            Outcome::State { snapshot } => self.apply_snapshot(snapshot),
+            // Nothing new.
+            Outcome::Done => {}
+            // It was not the stream's fault: the next attempt is a stream again.
+            other => {
+                self.state.presence.poll_until = None;
+                return self.link_failed(&other);
+            }
+        }
+        self.state.presence.link = Link::Polling { began, heard: true };
+        self.state.presence.backoff.reset();
     }
 
     pub(crate) fn stream_is_stable(&mut self) {
@@ -482,6 +675,12 @@ impl Step<'_> {
 
     pub(crate) fn network(&mut self, up: bool) {
         self.state.network_up = up;
+        // Another network has other proxies.
+        self.state.presence.poll_until = None;
+        self.state.presence.silent = false;
+        if matches!(self.state.presence.link, Link::Polling { .. }) {
+            self.close_stream();
+        }
         if up {
             self.retry_all_now();
         } else {

@@ -223,7 +223,6 @@ pub(crate) enum Session {
         reason: ReauthReason,
     },
     SigningOut {
-        why: SignedOutWhy,
         of: SignOutOf,
     },
 }
@@ -314,6 +313,11 @@ pub(crate) enum RepairStage {
 impl SignedIn {
     pub(crate) fn has_fresh_token(&self, now: Timestamp) -> bool {
         now.mono < self.fresh_until
+    }
+
+    /// Whether the sign-in itself could not be stored. (Its later generations are not asked for before it was.)
+    const fn is_unknown_to_vault(&self) -> bool {
+        self.unsaved && self.tokens.generation == 1
     }
 
     /// Whether anything waits for the next token.
@@ -443,15 +447,25 @@ impl Step<'_> {
     }
 
     fn open_with(&mut self, contents: Contents) {
-        let Contents { session, pending, metadata, revocations, server_offset, knowledge, push_token, quarantined } =
-            contents;
+        let Contents {
+            session,
+            pending,
+            metadata,
+            revocations,
+            server_offset,
+            knowledge,
+            signed_out,
+            push_token,
+            quarantined,
+        } = contents;
         self.state.metadata = metadata;
         if self.state.clock.trusted(self.now).is_none() {
             self.state.clock = crate::time::ServerClock::remembered(server_offset);
         }
         self.state.revocations = revocations;
         self.recall_push_token(push_token);
-        let why = if quarantined > 0 { SignedOutWhy::StorageCorrupt } else { SignedOutWhy::Never };
+        let why =
+            if quarantined > 0 { SignedOutWhy::StorageCorrupt } else { signed_out.unwrap_or(SignedOutWhy::Never) };
         let pending = pending.map(|pending| PendingLogin { began_mono: None, ..pending });
         let pending = match pending {
             Some(pending) if pending.is_expired(self.now) => {
@@ -827,6 +841,7 @@ impl Step<'_> {
     /// 401: the token is not valid, whatever its clock says. Once, with the next one, the request is repeated.
     pub(crate) fn token_refused(&mut self, sent: SentCall, purpose: Purpose) {
         self.token_is_stale(sent.access);
+        self.tap_was_not_looked_at(&purpose);
         if sent.retried {
             let detail = Some("The server refuses this phone's access.".to_owned());
             let outcome = Outcome::Refused { status: 401, code: "unauthenticated".into(), detail, current: None };
@@ -887,6 +902,11 @@ impl Step<'_> {
                     }
                 }
             },
+            // This sign-in was never stored: that the vault knows nobody, or somebody from before, is no news.
+            Outcome::Superseded { .. } | Outcome::Reread { .. } if session.is_unknown_to_vault() => {
+                let cause = "the sign-in could not be saved".into();
+                self.refresh_came_to_nothing(&Outcome::StorageFailed { cause });
+            }
             Outcome::Superseded { tokens } | Outcome::Reread { tokens: Some(tokens) } => {
                 session.refresh = Refresh::Idle;
                 self.adopt_stored(tokens);
@@ -1033,7 +1053,7 @@ impl Step<'_> {
         let Session::SignedIn(session) = &self.state.session else { return };
         let generation = session.tokens.generation;
         let (tokens, agent) = (session.tokens.clone(), session.agent.clone());
-        let transaction = if tokens.generation == 1 {
+        let transaction = if session.is_unknown_to_vault() {
             Transaction::SignIn { agent, tokens }
         } else {
             Transaction::FinishRefresh { tokens }
@@ -1156,9 +1176,11 @@ impl Step<'_> {
     pub(crate) fn sign_out(&mut self, to: CommandId) {
         match &self.state.session {
             Session::SignedIn(_) | Session::ReauthRequired { .. } => {
+                // What storage refused before: the newest token is the one to be revoked.
+                self.store_again();
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
                 let of = SignOutOf::Whoever;
-                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked, of };
+                self.state.session = Session::SigningOut { of };
                 self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
             }
             // The tokens are on their way into the vault: the sign-out follows them there.
@@ -1168,7 +1190,7 @@ impl Step<'_> {
                 self.forget(|purpose| *purpose == Purpose::SignIn);
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
                 let of = SignOutOf::Whoever;
-                self.state.session = Session::SigningOut { why: SignedOutWhy::Asked, of };
+                self.state.session = Session::SigningOut { of };
                 self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
             }
             Session::SigningIn { .. } => {
@@ -1184,10 +1206,56 @@ impl Step<'_> {
         }
     }
 
-    /// The server ended the session: nothing is left to revoke.
+    pub(crate) fn sign_out_everywhere(&mut self, to: CommandId) {
+        let is_one = |purpose: &Purpose| matches!(purpose, Purpose::SignOutEverywhere { .. });
+        match &self.state.session {
+            Session::SignedIn(session) => {
+                if self.is_in_flight(is_one) || session.parked.iter().any(|parked| is_one(&parked.purpose)) {
+                    return self.fail(to, Failure::cancelled("You are just being signed out everywhere."));
+                }
+                let key = self.idempotency_key();
+                self.call_api(ApiCall::SignOutEverywhere { key }, Purpose::SignOutEverywhere { to });
+            }
+            Session::ReauthRequired { reason, .. } => {
+                let why = reason.explain();
+                self.fail(to, Failure::reauthenticate(why));
+            }
+            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => {
+                self.fail(to, Failure::reauthenticate(SIGN_IN_FIRST));
+            }
+            Session::Loading | Session::Locked => self.fail(to, Failure::storage(NOT_LOADED)),
+        }
+    }
+
+    pub(crate) fn signed_out_everywhere(&mut self, to: CommandId, outcome: &Outcome) {
+        match outcome {
+            Outcome::Done => self.session_ended(SignedOutWhy::Asked, Some(to)),
+            other => {
+                let failure = self.failure_of(other);
+                self.fail(to, failure);
+            }
+        }
+    }
+
+    /// The server ended the session. If this phone has just asked for that, the stream was quicker than the answer.
     pub(crate) fn signed_out_remotely(&mut self, why: SignedOutWhy) {
+        let asked = self.state.in_flight.iter().find_map(|(id, running)| match running.purpose {
+            Purpose::SignOutEverywhere { to } => Some((*id, to)),
+            _ => None,
+        });
+        match asked.filter(|_| why == SignedOutWhy::SignedOutElsewhere) {
+            Some((id, to)) => {
+                self.state.in_flight.remove(&id);
+                self.session_ended(SignedOutWhy::Asked, Some(to));
+            }
+            None => self.session_ended(why, None),
+        }
+    }
+
+    /// The session is no more: nothing is left to revoke.
+    fn session_ended(&mut self, why: SignedOutWhy, to: Option<CommandId>) {
         let of = match &self.state.session {
-            Session::SignedIn(session) => SignOutOf::Ended { sign_in: session.tokens.sign_in },
+            Session::SignedIn(session) => SignOutOf::Ended { sign_in: session.tokens.sign_in, why },
             Session::Loading
             | Session::Locked
             | Session::SignedOut { .. }
@@ -1196,20 +1264,24 @@ impl Step<'_> {
             | Session::SigningOut { .. } => return,
         };
         self.leave_session(&Failure::reauthenticate(why.explain().unwrap_or(SIGN_IN_FIRST)), Silence::SignedOut);
-        self.state.session = Session::SigningOut { why, of };
-        self.store(Transaction::SignOut { of }, Purpose::SignOut { to: None });
+        self.state.session = Session::SigningOut { of };
+        self.store(Transaction::SignOut { of }, Purpose::SignOut { to });
     }
 
     pub(crate) fn sign_out_stored(&mut self, to: Option<CommandId>, outcome: Outcome) {
         match outcome {
             Outcome::Loaded { loaded } => {
-                if let Session::SigningOut { why, of: _ } = self.state.session {
+                let mut stored = None;
+                if let Loaded::Contents(contents) = *loaded {
+                    self.state.revocations = contents.revocations;
+                    stored = contents.signed_out;
+                }
+                if let Session::SigningOut { of } = self.state.session {
+                    // Whoever was quicker, in another process, may know more of it.
+                    let why = stored.unwrap_or_else(|| of.why());
                     self.state.session = Session::SignedOut { why };
                 }
                 self.cancel_timer(Timer::SaveTokens);
-                if let Loaded::Contents(contents) = *loaded {
-                    self.state.revocations = contents.revocations;
-                }
                 if let Some(to) = to {
                     self.reply(to, Ok(Reply::Done));
                 }
@@ -1230,8 +1302,8 @@ impl Step<'_> {
         self.stop_all_calls(Stopped::Because { reason: silence });
         self.close_stream();
         let taps = self.state.presence.taps.take_all();
-        for tap in taps {
-            self.fail(tap.to, failure.clone());
+        for to in taps.into_iter().filter_map(|tap| tap.to) {
+            self.fail(to, failure.clone());
         }
         let waiting: Vec<CommandId> =
             self.state.in_flight.values().filter_map(|running| running.purpose.replies_to()).collect();
@@ -1293,10 +1365,25 @@ impl Step<'_> {
             stage: RepairStage::Refreshing,
         });
         self.close_stream();
+        self.forget(|purpose| *purpose == Purpose::Fetch);
+        // The ring rule goes by what was known until the server is heard again: a late push must not ring meanwhile.
+        self.state.calls.remembered = Some(self.state.knowledge(self.now));
         self.state.presence.drop_cache();
         self.state.device.forget_registration();
         self.state.unremembered = true;
         self.refresh_if_possible();
+    }
+
+    pub(crate) fn repairs(&self, stage: RepairStage) -> bool {
+        match &self.state.session {
+            Session::SignedIn(session) => session.repair.as_ref().is_some_and(|repair| repair.stage == stage),
+            Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. }
+            | Session::SigningOut { .. } => false,
+        }
     }
 
     /// A step of a repair has ended.

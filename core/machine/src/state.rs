@@ -90,12 +90,14 @@ pub(crate) enum Purpose {
     Reread,
     AbandonRefresh,
     SignOut { to: Option<CommandId> },
+    SignOutEverywhere { to: CommandId },
     Revoke { revocation: RevocationId },
     Revoked,
     Remember,
     SavePushToken,
     Register { token: Option<SecretRef> },
     Fetch,
+    Poll,
     Tap { tap: TapKind },
     Answer { to: CommandId, call_id: CallId },
     Decline { to: CommandId },
@@ -126,10 +128,12 @@ impl Purpose {
             | Self::Revoke { .. }
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Answer { .. }
             | Self::Decline { .. }
             | Self::HangUp { .. }
+            | Self::SignOutEverywhere { .. }
             | Self::Lease { .. } => false,
         }
     }
@@ -138,7 +142,10 @@ impl Purpose {
     pub(crate) const fn replies_to(&self) -> Option<CommandId> {
         match self {
             Self::SignOut { to } => *to,
-            Self::Answer { to, .. } | Self::Decline { to } | Self::HangUp { to, .. } => Some(*to),
+            Self::Answer { to, .. }
+            | Self::Decline { to }
+            | Self::HangUp { to, .. }
+            | Self::SignOutEverywhere { to } => Some(*to),
             Self::Load
             | Self::Discover
             | Self::DiscoverAgain
@@ -157,6 +164,7 @@ impl Purpose {
             | Self::SavePushToken
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Lease { .. } => None,
         }
@@ -184,10 +192,12 @@ impl Purpose {
             | Self::Remember
             | Self::Register { .. }
             | Self::Fetch
+            | Self::Poll
             | Self::Tap { .. }
             | Self::Answer { .. }
             | Self::Decline { .. }
             | Self::HangUp { .. }
+            | Self::SignOutEverywhere { .. }
             | Self::Lease { .. } => true,
         }
     }
@@ -354,6 +364,9 @@ impl Step<'_> {
     }
 
     pub(crate) fn send_api(&mut self, call: ApiCall, access: SecretRef, retried: bool, purpose: Purpose) {
+        if let Purpose::Tap { tap } = &purpose {
+            self.tap_is_out(*tap);
+        }
         let id = self.start(purpose, Some(SentCall { call: call.clone(), access, retried }));
         self.effects.push(Effect::Send { id, request: Request::Api { access, call } });
     }

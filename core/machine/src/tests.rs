@@ -128,6 +128,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         3 => Just(Command::AccessToken),
         1 => Just(Command::SignOut),
         1 => Just(Command::Repair),
+        1 => Just(Command::SignOutEverywhere),
         3 => (0_usize..5).prop_map(|reason| Command::SetAvailability {
             availability: Availability::Unavailable { reason: UnavailableReason::ALL[reason] }
         }),

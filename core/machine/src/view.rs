@@ -207,7 +207,7 @@ impl State {
     /// Whether attempts fail, and nothing else shows that the server is there.
     fn is_cut_off(&self, session: &SignedIn, now: Timestamp) -> bool {
         let no_token = session.backoff.has_failed() && !session.has_fresh_token(now);
-        let live = matches!(self.presence.link, Link::Live { .. });
+        let live = matches!(self.presence.link, Link::Live { .. } | Link::Polling { heard: true, .. });
         no_token || (!live && (session.backoff.has_failed() || self.presence.backoff.has_failed()))
     }
 
@@ -216,12 +216,16 @@ impl State {
             return LinkView::Off;
         }
         match (self.presence.link, self.lifecycle) {
-            (Link::Live { .. }, _) => LinkView::Live,
+            (Link::Live { .. } | Link::Polling { heard: true, .. }, _) => LinkView::Live,
             (_, Lifecycle::Background) => LinkView::Background,
             _ if !self.network_up => LinkView::Offline,
-            (Link::Opening { .. } | Link::WantsToken, _) if !self.presence.backoff.has_failed() => LinkView::Connecting,
+            (Link::Opening { .. } | Link::Polling { .. } | Link::WantsToken, _)
+                if !self.presence.backoff.has_failed() =>
+            {
+                LinkView::Connecting
+            }
             (Link::Down, _) if !self.presence.backoff.has_failed() => LinkView::Connecting,
-            (Link::Opening { .. } | Link::WantsToken | Link::Down, _) => LinkView::Offline,
+            (Link::Opening { .. } | Link::Polling { .. } | Link::WantsToken | Link::Down, _) => LinkView::Offline,
         }
     }
 

@@ -34,7 +34,8 @@ pub use command::{
 pub use id::{AccountId, CallId, DeviceId, SessionId};
 pub use oauth::{ServerMetadata, TokenAnswer, TokenError};
 pub use presence::{
-    Availability, CallLease, Effective, Forwarding, InvalidNumber, LeaseKind, PhoneNumber, Presence, UnavailableReason,
+    Availability, CallLease, Chosen, Effective, Forwarding, InvalidNumber, LeaseKind, PhoneNumber, Presence,
+    UnavailableReason,
 };
 pub use problem::Problem;
 pub use push::{CallPush, PushKind};

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, DeviceId, UnixMillis};
+use crate::{CallId, DeviceId, Surface, UnixMillis};
 
 /// An agent's availability: one fact, owned by the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Presence {
     pub forwarding: Forwarding,
     /// Calls that keep the agent busy right now, each with an end of its own, so that nobody stays "in call" for ever.
     pub call_leases: Vec<CallLease>,
+    /// Who asked for this availability; `None` when nobody has yet, or it is not known where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
     /// What colleagues and routing see: computed by the server from all of the above.
     pub effective: Effective,
 }
@@ -28,6 +31,15 @@ impl Presence {
             Effective::Offline | Effective::DoNotDisturb | Effective::InCall | Effective::AfterCallWork => None,
         }
     }
+}
+
+/// Where and when a choice was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// Where.
+    pub by: Surface,
+    /// When the server carried it out.
+    pub at: UnixMillis,
 }
 
 /// What the agent asked for.
@@ -280,6 +292,7 @@ mod tests {
         ] {
             let presence = |number: Option<&PhoneNumber>| Presence {
                 availability: Availability::Available,
+                chosen: None,
                 forwarding: Forwarding { number: number.cloned(), ..Forwarding::default() },
                 call_leases: Vec::new(),
                 effective,

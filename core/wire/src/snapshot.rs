@@ -141,6 +141,25 @@ pub struct Device {
     pub last_seen: UnixMillis,
 }
 
+impl Surface {
+    /// What the agent calls it.
+    pub fn title(&self) -> &str {
+        match self {
+            Self::Web => "Workspace",
+            Self::Desktop => "Desktop",
+            Self::Dashboard => "Dashboard",
+            Self::Cti { host } => match host.as_str() {
+                "zendesk" => "Zendesk",
+                "salesforce" => "Salesforce",
+                "hubspot" => "HubSpot",
+                _ => "a widget",
+            },
+            Self::Mobile { .. } => "another phone",
+            Self::Forwarded => "the external number",
+        }
+    }
+}
+
 impl Device {
     /// Whether the server pushes calls to this device.
     pub const fn can_ring(&self) -> bool {
@@ -204,6 +223,17 @@ pub enum CannotRing {
 pub enum Notice {
     /// Several people seem to use this login: calls will go wrong; each agent needs a login of their own.
     SharedLogin,
+}
+
+impl Notice {
+    /// One or two sentences for the agent.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::SharedLogin => {
+                "Several people seem to use this login. Calls will go wrong: each agent needs a login of their own."
+            }
+        }
+    }
 }
 
 #[cfg(test)]

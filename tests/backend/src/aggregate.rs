@@ -4,9 +4,9 @@
 //! see. The effective status is computed in one place: [`Aggregate::effective`].
 
 use hookswitch_wire::{
-    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Capabilities, Device, DeviceId, Effective,
-    Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, SignIn, Snapshot,
-    Surface, UnixMillis, Version,
+    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Capabilities, Chosen, Device, DeviceId,
+    Effective, Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, SignIn,
+    Snapshot, Surface, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub(crate) struct Aggregate {
     pub(crate) agent: Agent,
     pub(crate) hours: WorkingHours,
     pub(crate) availability: Availability,
+    #[serde(default)]
+    pub(crate) chosen: Option<Chosen>,
     pub(crate) forwarding: Forwarding,
     pub(crate) leases: Vec<CallLease>,
     pub(crate) calls: Vec<TrackedCall>,
@@ -102,50 +104,79 @@ pub(crate) struct TrackedDevice {
 
 /// What can happen to an agent.
 #[derive(Clone, Debug)]
-pub(crate) enum Command {
-    SetAvailability(Availability),
+pub enum Command {
+    /// The availability picker.
+    SetAvailability {
+        /// Which.
+        availability: Availability,
+        /// Where it was chosen, if that is known.
+        by: Option<Surface>,
+    },
+    /// The forwarding switch.
     SetForwarding(Option<ForwardTo>),
+    /// A phone says that it is there.
     Register {
+        /// Which.
         id: DeviceId,
+        /// What it says of itself.
         device: RegisterDevice,
+        /// By which session.
         session: String,
     },
+    /// A phone is taken off the list.
     Unregister(DeviceId),
     /// The push service knows this token no more.
     TokenGone {
+        /// Of which phone.
         device: DeviceId,
+        /// Which.
         push_token: String,
         /// Since when.
         since: Option<UnixMillis>,
     },
     /// A session ended: its device goes with it.
     SessionEnded(String),
+    /// Somebody calls.
     Incoming {
+        /// Which call.
         call_id: CallId,
+        /// Who calls.
         from: Option<PhoneNumber>,
+        /// Who calls, for display.
         from_name: Option<String>,
     },
+    /// The agent answers.
     Answer {
+        /// Which call.
         call_id: CallId,
+        /// Where.
         by: Surface,
     },
+    /// The agent declines.
     Decline {
+        /// Which call.
         call_id: CallId,
+        /// On which phone, if on one.
         by: Option<DeviceId>,
     },
+    /// Somebody hangs up.
     HangUp {
+        /// Which call.
         call_id: CallId,
+        /// On which phone, if on one.
         by: Option<DeviceId>,
     },
+    /// A phone is still in the call.
     Renew(CallId),
 }
 
 /// Where calls should go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ForwardTo {
-    pub(crate) number: PhoneNumber,
+pub struct ForwardTo {
+    /// Which number.
+    pub number: PhoneNumber,
     /// When that ends by itself.
-    pub(crate) until: Option<UnixMillis>,
+    pub until: Option<UnixMillis>,
 }
 
 /// What the command depends on besides the agent.
@@ -191,6 +222,7 @@ impl Aggregate {
             agent,
             hours,
             availability: Availability::Available,
+            chosen: None,
             forwarding: Forwarding::default(),
             leases: Vec::new(),
             calls: Vec::new(),
@@ -273,8 +305,9 @@ impl Aggregate {
     pub(crate) fn apply(&mut self, command: Command, context: Context) -> Result<Vec<Push>, Refusal> {
         let now = context.now;
         match command {
-            Command::SetAvailability(availability) => {
+            Command::SetAvailability { availability, by } => {
                 self.availability = availability;
+                self.chosen = by.map(|by| Chosen { by, at: now });
                 // Who says "available" has finished the work after the call.
                 if !matches!(availability, Availability::Unavailable { .. }) {
                     self.leases.retain(|lease| lease.kind != LeaseKind::AfterCallWork);
@@ -521,6 +554,7 @@ impl Aggregate {
                 availability: self.availability,
                 forwarding: Forwarding { own_device: self.own_device(), ..self.forwarding.clone() },
                 call_leases: self.leases.clone(),
+                chosen: self.chosen.clone(),
                 effective,
             },
             calls: self.calls.iter().filter(shown).map(|tracked| tracked.call.clone()).collect(),

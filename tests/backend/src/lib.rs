@@ -15,6 +15,8 @@
 //! | where | what |
 //! |---|---|
 //! | `aggregate` | everything about one agent and all that can happen to it; pure |
+//! | `record` | when `rev` rises, what a repeated command gets, what is stale; pure |
+//! | `model` | aggregate and record as a server of one agent in memory, for simulations |
 //! | `rings`, `rotation`, `shared_login`, `hours`, `limiter`, `logout` | one rule each; pure |
 //! | `house` | the unit of work, sessions, tokens, the ticker: who is told of what, and when |
 //! | `store` | SQLite; the only place with SQL |
@@ -49,8 +51,10 @@ mod http;
 mod identity;
 mod limiter;
 mod logout;
+mod model;
 mod operator;
 mod push;
+mod record;
 mod refreshes;
 mod rings;
 mod rotation;
@@ -64,7 +68,7 @@ use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-pub use aggregate::{DeviceRing, Refusal, RingOutcome};
+pub use aggregate::{Command, DeviceRing, ForwardTo, Refusal, RingOutcome};
 pub use carrier::CarrierMessage;
 pub use clock::Clock;
 pub use config::{Config, Database, PasswordCost};
@@ -72,6 +76,7 @@ pub use faults::{Fault, FaultPlan, FaultReport, Point};
 pub use hours::WorkingHours;
 pub use house::HouseError;
 pub use logout::LogoutClient;
+pub use model::{PresenceModel, Said};
 pub use operator::{
     AgentSeed, CallReport, Counts, DEMO_PASSWORD, DeliveryReport, Operator, OutboxEntry, RequestLog, SessionReport,
 };

@@ -26,6 +26,7 @@ use crate::{
     identity::{hash_password, totp_code},
     logout::LogoutClient,
     push::DeliveryEnd,
+    record::Change,
     refreshes::{FamilyReport, RefreshRecord},
     rotation::RotationProfile,
     secret,
@@ -385,7 +386,7 @@ impl Operator {
         let account = self.account(email)?;
         let call_id = CallId(secret::name("call-")?);
         self.house.write(|unit| {
-            unit.apply(&account, Command::Incoming { call_id: call_id.clone(), from, from_name })?;
+            unit.apply(&account, Command::Incoming { call_id: call_id.clone(), from, from_name }, Change::Seen)?;
             let agent = unit.tx.agent(&account)?.ok_or(HouseError::NoSuchAgent)?;
             Ok(CallReport::from(agent.aggregate.tracked(&call_id)?))
         })
@@ -395,7 +396,7 @@ impl Operator {
     pub fn hang_up(&self, call_id: &CallId) -> Result<(), HouseError> {
         let account = self.find(call_id)?.0;
         let command = Command::HangUp { call_id: call_id.clone(), by: None };
-        self.house.write(|unit| unit.apply(&account, command)).map(drop)
+        self.house.write(|unit| unit.apply(&account, command, Change::Seen)).map(drop)
     }
 
     fn find(&self, call_id: &CallId) -> Result<(AccountId, CallReport), HouseError> {

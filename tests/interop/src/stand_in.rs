@@ -96,6 +96,7 @@ impl Desk {
                 availability: Availability::Available,
                 forwarding: Forwarding::default(),
                 call_leases: Vec::new(),
+                chosen: None,
                 effective: Effective::Available,
             },
             calls: Vec::new(),

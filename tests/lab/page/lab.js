@@ -373,9 +373,13 @@ class Phone {
     text(refs.link, presence.link === "offline" ? `Offline since ${clockOf(presence.as_of)}` : LINK[presence.link] ?? presence.link);
     attribute(refs.link, "title", `version ${presence.version}`);
 
-    const note = session.status === "degraded" || session.reason ? session.reason || "Signed in, but something needs attention." : null;
+    const degraded = session.status === "degraded" ? "This phone's storage fails. You stay signed in while the app runs." : null;
+    const note = session.reason || degraded;
     text(refs.reauth, note);
     show(refs.reauth, note);
+    const notices = presence.notices.join(" ");
+    text(refs.notices, notices);
+    show(refs.notices, notices);
 
     text(refs["banner-text"], view.banner?.text);
     show(refs.banner, view.banner);

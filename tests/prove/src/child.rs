@@ -1,7 +1,12 @@
 //! A phone in a process of its own: the real core on a real folder. Reads what to do from its input, a JSON object a line,
 //! and says on its output how far it is and what came of it.
 
-use std::{io::BufRead, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    io::BufRead,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::Args;
 use hookswitch::{
@@ -139,23 +144,27 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
 
 async fn open(arguments: &Arguments, stages: &Arc<Stages>) -> Result<Hookswitch, Failure> {
     let Arguments { folder, issuer, role, clock, kill: _, log: _ } = arguments;
-    let config = Config {
-        issuer: issuer.clone(),
-        server: issuer.clone(),
-        client_id: "hookswitch-mobile".into(),
-        redirect_uris: vec![REDIRECT.into()],
-        profile: IssuerProfile::Unknown,
-        device: DeviceDescription { name: role.clone(), platform: Platform::Ios, app_version: "1".into() },
-        folder: folder.join("vault"),
-        process: role.clone(),
-    };
     let clock = SharedClock::open(clock).map_err(|error| Failure::internal(format!("no clock: {error}")))?;
     let ports = Ports {
         clock: Arc::new(clock),
         keys: Arc::new(StagedKeys { inner: KeyFile::new(folder.join("key")), stages: Arc::clone(stages) }),
         http: Arc::new(StagedHttp { inner: Network::new()?, stages: Arc::clone(stages) }),
     };
-    Hookswitch::open(config, ports).await
+    Hookswitch::open(config(issuer, folder, role, Platform::Ios), ports).await
+}
+
+/// How every phone here is configured.
+pub(crate) fn config(issuer: &str, folder: &Path, role: &str, platform: Platform) -> Config {
+    Config {
+        issuer: issuer.into(),
+        server: issuer.into(),
+        client_id: "hookswitch-mobile".into(),
+        redirect_uris: vec![REDIRECT.into()],
+        profile: IssuerProfile::Unknown,
+        device: DeviceDescription { name: role.into(), platform, app_version: "1".into() },
+        folder: folder.join("vault"),
+        process: role.into(),
+    }
 }
 
 async fn carry_out(core: &Arc<Hookswitch>, what: Do) -> Result<Value, Failure> {

@@ -10,16 +10,22 @@ use std::{
 
 use async_trait::async_trait;
 use hookswitch::{
-    Config, DeviceDescription, Hookswitch,
+    Hookswitch,
     http::Network,
-    machine::{Failure, IssuerProfile, Mono, Timestamp, view::SessionView},
+    machine::{Failure, Mono, Timestamp, view::SessionView},
     ports::{Clock, Http, HttpFault, HttpRequest, HttpResponse, Ports},
     store::KeyFile,
     wire::Platform,
 };
 use tokio::task::AbortHandle;
 
-use crate::{child::REDIRECT, house::House, process::text, report::Trouble, shared_clock::SharedClock};
+use crate::{
+    child::{REDIRECT, config},
+    house::House,
+    process::text,
+    report::Trouble,
+    shared_clock::SharedClock,
+};
 
 /// The shared clock, with a wall clock that somebody has set wrong.
 pub(crate) struct WrongClock {
@@ -49,6 +55,8 @@ impl Clock for WrongClock {
 pub(crate) struct Cable {
     network: Network,
     pulled: AtomicBool,
+    /// Plays a proxy that collects a stream before it passes it on.
+    buffers: AtomicBool,
 }
 
 impl Cable {
@@ -63,7 +71,13 @@ impl Http for Cable {
         if self.pulled.load(Ordering::Relaxed) {
             return Err(HttpFault("no route to host".into()));
         }
-        self.network.send(request).await
+        let is_stream = request.uri().path() == "/v1/me/stream";
+        let mut response = self.network.send(request).await?;
+        if is_stream && self.buffers.load(Ordering::Relaxed) {
+            // It is open, and nothing of it arrives.
+            response.body = futures_util::StreamExt::boxed(futures_util::stream::pending());
+        }
+        Ok(response)
     }
 }
 
@@ -90,17 +104,8 @@ impl Local {
         let right = SharedClock::open(&house.clock_file()).map_err(text)?;
         let clock = Arc::new(WrongClock { right, skew: AtomicI64::new(0) });
         let network = Network::new().map_err(text)?;
-        let cable = Arc::new(Cable { network, pulled: AtomicBool::new(false) });
-        let config = Config {
-            issuer: house.base().to_owned(),
-            server: house.base().to_owned(),
-            client_id: "hookswitch-mobile".into(),
-            redirect_uris: vec![REDIRECT.into()],
-            profile: IssuerProfile::Unknown,
-            device: DeviceDescription { name: "local".into(), platform: Platform::Android, app_version: "1".into() },
-            folder: folder.join("vault"),
-            process: "app".into(),
-        };
+        let cable = Arc::new(Cable { network, pulled: AtomicBool::new(false), buffers: AtomicBool::new(false) });
+        let config = config(house.base(), folder, "app", Platform::Android);
         let ports = Ports {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             keys: Arc::new(KeyFile::new(folder.join("key"))),
@@ -144,5 +149,40 @@ impl Local {
     /// A valid access token.
     pub(crate) async fn token(&self) -> Result<(), Failure> {
         self.core.access_token().await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hookswitch::{machine::view::LinkView, wire::Availability};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn behind_a_proxy_that_buffers_a_phone_shows_what_is_all_the_same() {
+        let house = House::open().await.unwrap();
+        let phone = Local::open(&house, &house.folder("phone")).await.unwrap();
+        phone.sign_in(&house).await.unwrap();
+        let other = Local::open(&house, &house.folder("other")).await.unwrap();
+        other.sign_in(&house).await.unwrap();
+        other.core.foreground();
+
+        phone.cable.buffers.store(true, Ordering::Relaxed);
+        phone.core.foreground();
+        house.jump(hookswitch::machine::presence::FIRST_WORD).unwrap();
+        let mut views = phone.core.watch();
+        let work = async {
+            views.wait_for(|view| view.link == LinkView::Live).await.unwrap();
+            for choice in [Availability::Automatic, Availability::Available, Availability::Automatic] {
+                other.core.set_availability(choice).await.unwrap();
+                let shows = |view: &hookswitch::machine::View| {
+                    view.presence.as_ref().is_some_and(|it| it.confirmed.presence.availability == choice)
+                };
+                views.wait_for(shows).await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), work).await.expect("it hears nothing");
     }
 }

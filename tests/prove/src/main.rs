@@ -10,6 +10,8 @@
 //! | [`stage`] | how far a process has come; the points at which it kills itself |
 //! | [`shared_clock`] | one time for the backend and all processes, which can be moved |
 //! | [`local`] | a phone in this process, for what needs no kill |
+//! | [`wake`] | a process that a push starts, and that tells its times |
+//! | [`simulation`] | many phones and a server in virtual time, for what needs no process at all |
 //!
 //! Everything random comes from one seed, which is printed: `prove kill --seed N` does the same again.
 
@@ -20,7 +22,9 @@ mod process;
 mod promises;
 mod report;
 mod shared_clock;
+mod simulation;
 mod stage;
+mod wake;
 
 use std::process::ExitCode;
 
@@ -60,9 +64,13 @@ enum Hidden {
     /// A phone: reads what to do from its input.
     #[command(hide = true)]
     Phone(child::Arguments),
+    /// An app that a push starts.
+    #[command(hide = true)]
+    Wake(wake::Arguments),
 }
 
 fn main() -> ExitCode {
+    let began = wake::now();
     let arguments = Arguments::parse();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -70,6 +78,7 @@ fn main() -> ExitCode {
     };
     match arguments.hidden {
         Some(Hidden::Phone(phone)) => runtime.block_on(child::run(phone)),
+        Some(Hidden::Wake(push)) => runtime.block_on(wake::run(began, push)),
         None => runtime.block_on(prove(arguments)),
     }
 }

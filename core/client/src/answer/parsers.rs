@@ -3,7 +3,8 @@
 //!
 //! Held here against the files of `tests/corpus/<parser>/` and against random bytes, on stable Rust. What a file should come
 //! to is its name's first word: `good-` or `bad-`. A file for the parsers of HTTP answers begins with a line of its own,
-//! status and media type: `400 application/json`.
+//! status and media type: `400 application/json`. (What comes out of the vault's file is outside data, too: its corpus, `row`,
+//! is read by the tests of the vault.)
 //!
 //! To let `cargo-fuzz` (nightly) call the same functions, in three steps:
 //! 1. `cargo fuzz init` in `core/client`; give its package a `[workspace]` of its own.
@@ -24,7 +25,7 @@ use secrecy::SecretString;
 use super::{BODY, SMALL_BODY};
 use crate::{
     auth::{
-        login,
+        id_token, login,
         token::{self, TokenRequest},
     },
     ports::{Http, HttpFault, HttpRequest, HttpResponse},
@@ -39,9 +40,10 @@ type Parsed = Result<String, String>;
 type Parser = (&'static str, fn(&[u8]) -> Parsed);
 
 /// All of them.
-pub(crate) const ALL: [Parser; 7] = [
+pub(crate) const ALL: [Parser; 8] = [
     ("redirect", parse_redirect),
     ("token", parse_token),
+    ("id_token", parse_id_token),
     ("revocation", parse_revocation),
     ("discovery", parse_discovery),
     ("api", parse_api),
@@ -60,6 +62,13 @@ pub(crate) fn parse_token(bytes: &[u8]) -> Parsed {
     let request = TokenRequest::Refresh { refresh: SecretString::from("r") };
     let here = Arc::new(Said::file(bytes));
     judged(now(token::request(here, "https://id.example/t".into(), "app".into(), request, Arc::default())).outcome)
+}
+
+/// The ID token in such an answer.
+pub(crate) fn parse_id_token(bytes: &[u8]) -> Parsed {
+    let text = std::str::from_utf8(bytes).map_err(|_| "not text".to_owned())?;
+    let claims = id_token::claims(text, &Secrets::default());
+    claims.map(|claims| format!("{claims:?}")).ok_or_else(|| "no ID token".to_owned())
 }
 
 /// An answer of the revocation endpoint.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{
     seal::{KEY_LEN, Sealer},
-    vault::Fault,
+    vault::{Fault, bytes},
 };
 use crate::ports::{KeyFault, KeyProvider};
 
@@ -94,5 +94,5 @@ impl DataKey {
 }
 
 fn stored(db: &Connection) -> Result<Option<Vec<u8>>, Fault> {
-    Ok(db.query_row("SELECT value FROM fact WHERE name = 'wrapped_key'", [], |row| row.get(0)).optional()?)
+    Ok(db.query_row("SELECT value FROM fact WHERE name = 'wrapped_key'", [], |row| bytes(row, 0)).optional()?)
 }

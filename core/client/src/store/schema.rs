@@ -7,7 +7,7 @@ use rusqlite_migration::{M, Migrations};
 const STEPS: &[M<'static>] = &[
     M::up(
         "
-    -- Facts without secrets: install_id, wrapped data key, server offset, issuer metadata.
+    -- Facts without secrets: install_id, wrapped data key, server offset, issuer metadata, why the last session ended.
     CREATE TABLE fact (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
     -- The one session. `tokens` is sealed.

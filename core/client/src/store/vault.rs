@@ -15,7 +15,7 @@ use std::{path::Path, sync::Arc};
 
 use hookswitch_machine::{
     Contents, Generation, Identified, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
-    SignOutOf, StoredSession, TokenSet, Transaction,
+    SignOutOf, SignedOutWhy, StoredSession, TokenSet, Transaction,
 };
 use hookswitch_wire::{ServerMetadata, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
@@ -33,6 +33,9 @@ use crate::{
     ports::{Clock, KeyFault, KeyProvider},
     secrets::{Secrets, random_secret},
 };
+
+/// The fact that says why the server ended the last session; none while somebody is signed in.
+const SIGNED_OUT: &str = "signed_out";
 
 /// A lease ends by itself after this time, in milliseconds: longer than any token request.
 const LEASE: u64 = 45_000;
@@ -141,9 +144,15 @@ impl Vault {
         let candidate = random_secret().map_err(|_| Fault::Random)?;
         // Two processes may make the vault at once: the first one's id counts.
         db.execute("INSERT OR IGNORE INTO fact VALUES ('install_id', ?1)", [candidate.as_bytes()])?;
-        let install_id: Vec<u8> =
-            db.query_row("SELECT value FROM fact WHERE name = 'install_id'", [], |row| row.get(0))?;
-        let install_id = String::from_utf8(install_id).map_err(|_| Fault::Corrupt)?;
+        let stored = db.query_row("SELECT value FROM fact WHERE name = 'install_id'", [], |row| text(row, 0))?;
+        let install_id = match stored.filter(|id| !id.is_empty()) {
+            Some(install_id) => install_id,
+            // Damaged. What was sealed under the old one is put aside as it is met.
+            None => {
+                db.execute("UPDATE fact SET value = ?1 WHERE name = 'install_id'", [candidate.as_bytes()])?;
+                candidate
+            }
+        };
         let owner = Owner::new(process).map_err(|_| Fault::Random)?;
         let key = DataKey::new(keys, install_id.clone());
         Ok(Self { db, key, clock, secrets, install_id, owner, was_damaged })
@@ -251,6 +260,7 @@ impl Vault {
         contents.metadata =
             self.fact("metadata")?.and_then(|value| serde_json::from_slice::<ServerMetadata>(&value).ok());
         contents.server_offset = self.fact("server_offset")?.and_then(|value| serde_json::from_slice(&value).ok());
+        contents.signed_out = self.signed_out()?;
         contents.revocations = self.revocations()?;
         let quarantined = self.count("quarantine")? - quarantined_before;
         let damaged = u32::from(std::mem::take(&mut self.was_damaged));
@@ -259,19 +269,23 @@ impl Vault {
     }
 
     fn fact(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        Ok(self.db.query_row("SELECT value FROM fact WHERE name = ?1", [name], |row| row.get(0)).optional()?)
+        Ok(self.db.query_row("SELECT value FROM fact WHERE name = ?1", [name], |row| bytes(row, 0)).optional()?)
+    }
+
+    fn signed_out(&self) -> Result<Option<SignedOutWhy>, Fault> {
+        Ok(self.fact(SIGNED_OUT)?.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 
     fn knowledge(&self) -> Result<Option<Knowledge>, Fault> {
-        let text: Option<String> =
-            self.db.query_row("SELECT value FROM knowledge WHERE id = 1", [], |row| row.get(0)).optional()?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        let value: Option<Vec<u8>> =
+            self.db.query_row("SELECT value FROM knowledge WHERE id = 1", [], |row| bytes(row, 0)).optional()?;
+        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 
     /// The generation that was about to be replaced when nobody said how it ended.
     fn intent(&self) -> Result<Option<Generation>, Fault> {
         let intent: Option<Option<i64>> =
-            self.db.query_row("SELECT intent FROM refresh WHERE id = 1", [], |row| row.get(0)).optional()?;
+            self.db.query_row("SELECT intent FROM refresh WHERE id = 1", [], |row| integer(row, 0)).optional()?;
         Ok(intent.flatten().and_then(|intent| u64::try_from(intent).ok()))
     }
 
@@ -320,14 +334,16 @@ impl Vault {
         let row = self
             .db
             .query_row("SELECT account, sign_in, generation, tokens FROM session WHERE id = 1", [], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, bytes(row, 3)?))
+                Ok((text(row, 0)?, integer(row, 1)?, integer(row, 2)?, bytes(row, 3)?))
             })
             .optional()?;
         let Some((account, sign_in, generation, tokens)) = row else { return Ok(None) };
-        let generation = from_sql(generation);
+        // What is not of its type was not there when the tokens were sealed: then they do not open.
+        let account = account.unwrap_or_default();
+        let generation = from_sql(generation.unwrap_or(0));
         let place = Place { table: "session", row: "tokens", account: &account, generation };
         let opened = self.open_value::<SealedSession>(place, &tokens)?;
-        match opened.filter(|session| as_sql(session.sign_in.0) == sign_in) {
+        match opened.filter(|session| Some(as_sql(session.sign_in.0)) == sign_in) {
             Some(session) => Ok(Some((session, generation))),
             None => {
                 self.quarantine("session", &tokens)?;
@@ -433,6 +449,7 @@ impl Vault {
 
     fn sign_in(&mut self, agent: &Identified, tokens: &TokenSet) -> Result<Outcome, Fault> {
         self.forget_session()?;
+        self.db.execute("DELETE FROM fact WHERE name = ?1", [SIGNED_OUT])?;
         self.save_session(agent, tokens)?;
         Ok(Outcome::Done)
     }
@@ -446,7 +463,9 @@ impl Vault {
         }
         let lease: Option<(Option<String>, Option<i64>)> = self
             .db
-            .query_row("SELECT owner, lease_until FROM refresh WHERE id = 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row("SELECT owner, lease_until FROM refresh WHERE id = 1", [], |row| {
+                Ok((text(row, 0)?, integer(row, 1)?))
+            })
             .optional()?;
         if let Some((Some(owner), Some(until))) = lease {
             let left = from_sql(until).saturating_sub(now);
@@ -490,18 +509,26 @@ impl Vault {
                     Ok(None) | Err(Fault::Key(_)) => {}
                     Err(fault) => return Err(fault),
                 }
+                self.db.execute("DELETE FROM fact WHERE name = ?1", [SIGNED_OUT])?;
                 true
             }
-            SignOutOf::Ended { sign_in } => {
-                let stored: Option<i64> =
-                    self.db.query_row("SELECT sign_in FROM session WHERE id = 1", [], |row| row.get(0)).optional()?;
+            SignOutOf::Ended { sign_in, why } => {
+                let stored: Option<Option<i64>> = self
+                    .db
+                    .query_row("SELECT sign_in FROM session WHERE id = 1", [], |row| integer(row, 0))
+                    .optional()?;
+                let stored = stored.flatten();
+                if stored == Some(as_sql(sign_in.0)) {
+                    self.save_fact(SIGNED_OUT, &why)?;
+                }
                 stored.is_none_or(|stored| stored == as_sql(sign_in.0))
             }
         };
         if leave {
             self.forget_session()?;
         }
-        let contents = Contents { revocations: self.revocations()?, ..Contents::default() };
+        let (revocations, signed_out) = (self.revocations()?, self.signed_out()?);
+        let contents = Contents { revocations, signed_out, ..Contents::default() };
         Ok(Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) })
     }
 
@@ -548,10 +575,23 @@ impl Vault {
 const REVOCATION: Place<'static> = Place { table: "revocation", row: "token", account: "", generation: 0 };
 
 /// The bytes of a column, whatever somebody has made of its type.
-fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
+pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    })
+}
+
+/// The text of a column, if that is what it is.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    Ok(String::from_utf8(bytes(row, column)?).ok())
+}
+
+/// The number in a column, if that is what it is.
+fn integer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Integer(number) => Some(number),
+        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
     })
 }
 

@@ -16,6 +16,7 @@ use crate::{config::DeviceDescription, ports::HttpRequest};
 pub(crate) struct Draft {
     method: Method,
     path: Vec<String>,
+    query: Vec<(&'static str, String)>,
     key: Option<String>,
     base: Option<Version>,
     body: Option<Vec<u8>>,
@@ -29,10 +30,19 @@ pub(crate) fn draft(
     push_token: Option<&SecretString>,
 ) -> serde_json::Result<Draft> {
     let path = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
-    let post = |key: &str, id: &str, what: &str| Draft {
+    let post = |key: &str, parts: &[&str]| Draft {
         method: Method::POST,
-        path: path(&["v1", "me", "calls", id, what]),
+        path: path(&[&["v1", "me"], parts].concat()),
+        query: Vec::new(),
         key: Some(key.to_owned()),
+        base: None,
+        body: None,
+    };
+    let state = |query| Draft {
+        method: Method::GET,
+        path: path(&["v1", "me", "state"]),
+        query,
+        key: None,
         base: None,
         body: None,
     };
@@ -40,12 +50,12 @@ pub(crate) fn draft(
         serde_json::to_vec(body).map(Some)
     }
     Ok(match call {
-        ApiCall::FetchState => {
-            Draft { method: Method::GET, path: path(&["v1", "me", "state"]), key: None, base: None, body: None }
-        }
+        ApiCall::FetchState => state(Vec::new()),
+        ApiCall::AwaitState { after, wait } => state(vec![("after", after.to_string()), ("wait", wait.to_string())]),
         ApiCall::SetAvailability { key, base, availability } => Draft {
             method: Method::PUT,
             path: path(&["v1", "me", "availability"]),
+            query: Vec::new(),
             key: Some(key.clone()),
             base: Some(*base),
             body: json(&SetAvailability { availability: *availability })?,
@@ -53,6 +63,7 @@ pub(crate) fn draft(
         ApiCall::SetForwarding { key, base, number } => Draft {
             method: Method::PUT,
             path: path(&["v1", "me", "forwarding"]),
+            query: Vec::new(),
             key: Some(key.clone()),
             base: Some(*base),
             body: json(&number.as_ref().map_or_else(SetForwarding::off, SetForwarding::on))?,
@@ -60,6 +71,7 @@ pub(crate) fn draft(
         ApiCall::RegisterDevice { key, push_token: _ } => Draft {
             method: Method::PUT,
             path: path(&["v1", "me", "devices", device.as_str()]),
+            query: Vec::new(),
             key: Some(key.clone()),
             base: None,
             body: json(&RegisterDevice {
@@ -72,11 +84,13 @@ pub(crate) fn draft(
             })?,
         },
         ApiCall::Answer { key, call_id } => {
-            Draft { body: json(&AnswerCall { device: Some(device.clone()) })?, ..post(key, call_id.as_str(), "answer") }
+            let body = json(&AnswerCall { device: Some(device.clone()) })?;
+            Draft { body, ..post(key, &["calls", call_id.as_str(), "answer"]) }
         }
-        ApiCall::Decline { key, call_id } => post(key, call_id.as_str(), "decline"),
-        ApiCall::HangUp { key, call_id } => post(key, call_id.as_str(), "hang-up"),
-        ApiCall::RenewLease { key, call_id } => post(key, call_id.as_str(), "lease"),
+        ApiCall::Decline { key, call_id } => post(key, &["calls", call_id.as_str(), "decline"]),
+        ApiCall::HangUp { key, call_id } => post(key, &["calls", call_id.as_str(), "hang-up"]),
+        ApiCall::RenewLease { key, call_id } => post(key, &["calls", call_id.as_str(), "lease"]),
+        ApiCall::SignOutEverywhere { key } => post(key, &["sign-out-everywhere"]),
     })
 }
 
@@ -84,9 +98,13 @@ impl Draft {
     /// The request, authorised.
     pub(crate) fn authorised(self, server: &Url, access: &SecretString) -> Result<HttpRequest, http::Error> {
         let segments: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let mut address = endpoint(server, &segments);
+        if !self.query.is_empty() {
+            address.query_pairs_mut().extend_pairs(&self.query);
+        }
         let mut request = http::Request::builder()
             .method(self.method)
-            .uri(endpoint(server, &segments).as_str())
+            .uri(address.as_str())
             .header(header::AUTHORIZATION, bearer(access)?)
             .header(header::ACCEPT, "application/json");
         if let Some(key) = self.key {
@@ -149,6 +167,15 @@ mod tests {
         let server = Url::parse("https://api.example/base").unwrap();
         let request = draft.authorised(&server, &SecretString::from("t")).unwrap();
         assert_eq!(request.uri(), "https://api.example/base/v1/me/calls/..%2F..%2Fme%3Fx=%23%2Fy/decline");
+    }
+
+    #[test]
+    fn a_question_that_waits_says_what_is_known_and_for_how_long() {
+        let call = ApiCall::AwaitState { after: Version::new(1, 42), wait: 15 };
+        let draft = draft(&call, &"device".into(), &description(), None).unwrap();
+        let server = Url::parse("https://api.example").unwrap();
+        let request = draft.authorised(&server, &SecretString::from("t")).unwrap();
+        assert_eq!(request.uri(), "https://api.example/v1/me/state?after=1-42&wait=15");
     }
 
     #[test]

@@ -86,6 +86,33 @@ fn a_second_call_does_not_ring_while_the_first_does_or_runs() {
 }
 
 #[test]
+fn a_call_that_is_over_does_not_keep_the_next_one_silent() {
+    let mut phone = ringing();
+    phone.gets(stop("c1", PushKind::Ended));
+    assert!(rings(phone.gets(push("c2", 2))));
+    phone.gets(stop("c2", PushKind::AnsweredElsewhere));
+    assert!(rings(phone.gets(push("c3", 2))));
+    assert_eq!(phone.ringing(), ["c3"]);
+}
+
+#[test]
+fn a_push_is_held_against_what_the_state_says_of_that_very_call() {
+    for (said, reason) in [(elsewhere(), Silence::AnsweredElsewhere), (CallState::Ended, Silence::CallEnded)] {
+        for (call, made_from, wanted) in
+            [("c1", 2, Some(reason)), ("c1", 3, Some(reason)), ("c1", 4, None), ("c2", 3, None)]
+        {
+            let mut phone = Phone::signed_in();
+            phone.hears(with_call(3, "c1", said.clone()));
+            let verdict = phone.gets(push(call, made_from));
+            match wanted {
+                Some(reason) => assert_eq!(verdict, silent(reason), "{call} at {made_from}"),
+                None => assert!(rings(verdict), "{call} at {made_from}: {verdict:?}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn a_state_that_says_answered_elsewhere_or_ended_stops_the_ringing() {
     let told = [
         (with_call(3, "c1", elsewhere()), Silence::AnsweredElsewhere),
@@ -374,6 +401,8 @@ fn a_call_that_rang_before_the_vault_was_read_is_judged_again_and_verified() {
     assert_eq!(stopped(late(alice(knowledge(true, &[])))), Some(because(Silence::ForwardingActive)));
     let ended = late(alice(knowledge(false, &[("c1", CallKnowledge::Ended)])));
     assert_eq!(stopped(ended), Some(because(Silence::CallEnded)));
+    let taken = late(alice(knowledge(false, &[("c1", CallKnowledge::AnsweredElsewhere)])));
+    assert_eq!(stopped(taken), Some(because(Silence::AnsweredElsewhere)));
     assert_eq!(stopped(late(Contents::default())), Some(because(Silence::SignedOut)));
     let mut somebody_else = Phone::contents_of_alice();
     somebody_else.session.as_mut().unwrap().agent.account = "bob".into();
@@ -432,9 +461,21 @@ fn what_a_phone_remembers_outweighs_an_older_answer_of_a_node_that_is_behind() {
 fn a_tombstone_is_buried_in_time() {
     let mut phone = Phone::in_background();
     phone.gets(stop("c1", PushKind::Ended));
-    phone.advance(TOMBSTONE_LIFE);
+    phone.advance(TOMBSTONE_LIFE - 1);
     phone.gets(stop("c2", PushKind::Ended));
-    assert_eq!(phone.state.calls.heard.len(), 1);
+    assert_eq!(phone.state.calls.heard.len(), 2);
+    phone.advance(1);
+    phone.gets(stop("c3", PushKind::Ended));
+    assert_eq!(phone.state.calls.heard.len(), 2);
+    assert_eq!(TOMBSTONE_LIFE, 600_000, "longer than a push may be late, shorter than a day's calls pile up");
+}
+
+#[test]
+fn a_call_that_was_answered_here_cannot_be_answered_again() {
+    let (mut phone, _) = answering();
+    let again = phone.command(Command::Answer { call_id: "c1".into() });
+    assert!(matches!(phone.failure_of(again), Failure::Forbidden { .. }));
+    assert_eq!(phone.sent(answer_call), 1);
 }
 
 // ---- the agent who must sign in again --------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-use hookswitch_wire::{Availability, UnavailableReason, Version};
+use hookswitch_wire::{Availability, Chosen, Surface, UnavailableReason, Version};
 
 use super::*;
 use crate::{
@@ -164,6 +164,25 @@ fn an_old_tap_gives_way_to_what_the_server_has_by_then() {
 }
 
 #[test]
+fn an_old_tap_says_which_device_was_newer_and_when() {
+    let mut phone = Phone::signed_in();
+    phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
+    phone.answer(tap, stale(state_with(4, |state| state.presence.chosen = Some(chosen.clone()))));
+    let superseded = phone.view().presence.unwrap().superseded.unwrap();
+    assert_eq!((superseded.by, superseded.why.as_str()), (Some(chosen), "Superseded by Desktop."));
+
+    // What was chosen before the tap has not superseded it.
+    let mut phone = Phone::signed_in();
+    let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
+    phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    phone.answer(tap, stale(state_with(4, |state| state.presence.chosen = Some(chosen))));
+    assert_eq!(phone.view().presence.unwrap().superseded.unwrap().by, None);
+}
+
+#[test]
 fn a_server_that_is_always_at_another_state_is_not_asked_for_ever() {
     for newer in [true, false] {
         let mut phone = Phone::signed_in();
@@ -192,6 +211,97 @@ fn a_tap_in_doubt_is_repeated_as_the_very_same_request() {
         phone.answer(tap, is_state(state(2)));
         assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
     }
+}
+
+/// A tap of ten seconds ago; the request was out when the connection broke off.
+fn in_doubt() -> (Phone, CommandId) {
+    let mut phone = Phone::signed_in();
+    let id = phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    phone.answer(tap, unreachable());
+    assert!(matches!(phone.failure_of(id), Failure::Offline { why } if !why.contains("Not applied")));
+    assert_eq!((pending(&phone), superseded(&phone)), (1, None), "nobody knows yet");
+    let attempts = attempts(&phone);
+    assert_eq!(attempts[1], (attempts[0].0.clone(), 0), "withdrawn under the same key");
+    (phone, id)
+}
+
+#[test]
+fn a_tap_that_may_have_been_applied_is_called_neither_before_the_server_has_said() {
+    let (mut phone, _) = in_doubt();
+    phone.answer(tap, is_state(state_with(2, |state| state.presence.availability = BREAK)));
+    assert_eq!((pending(&phone), superseded(&phone)), (0, None), "it was");
+    assert_eq!(phone.view().presence.unwrap().confirmed.presence.availability, BREAK);
+
+    let (mut phone, _) = in_doubt();
+    phone.answer(tap, stale(state(2)));
+    assert_eq!(pending(&phone), 0);
+    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }), "it was not, and never will be");
+}
+
+#[test]
+fn a_tap_is_withdrawn_until_the_server_answers_but_not_in_the_background() {
+    let (mut phone, _) = in_doubt();
+    phone.answer(tap, unavailable(503));
+    phone.advance(60_000);
+    assert!(phone.open.values().any(tap), "asked again");
+    phone.answer(tap, refused(401, "unauthenticated"));
+    phone.event(Event::Background);
+    phone.advance(BACKGROUND_GRACE);
+    while phone.open.values().any(tap) {
+        phone.answer(tap, unreachable());
+    }
+    phone.forget_history();
+    phone.advance(HOUR);
+    assert_eq!(attempts(&phone), []);
+    assert_eq!(pending(&phone), 1);
+    phone.pass(HOUR);
+    phone.event(Event::Foreground);
+    phone.answer(refresh, granted(2));
+    phone.answer(tap, stale(state(9)));
+    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }));
+}
+
+#[test]
+fn a_newer_tap_takes_the_place_of_one_in_doubt() {
+    let (mut phone, older) = in_doubt();
+    let newer = phone.taps(Availability::Automatic);
+    let reply = phone.reply_to(older).clone();
+    phone.answer(tap, is_state(state(2)));
+    assert!(!phone.has_reply(newer), "that was the older one's answer");
+    phone.answer(tap, is_state(state(3)));
+    assert_eq!(phone.reply_to(newer), &Ok(Reply::Done));
+    assert_eq!(phone.reply_to(older), &reply, "one reply a command");
+}
+
+// The simulation: an answer of before the repair came after it.
+#[test]
+fn what_was_asked_before_a_repair_brings_nothing_older_back_after_it() {
+    let mut phone = Phone::signed_in();
+    phone.hears(state(4));
+    phone.taps(BREAK);
+    phone.hears(state(6));
+    let repair = phone.command(Command::Repair);
+    assert_eq!(phone.view().presence, None);
+    phone.answer(tap, is_state(state(5)));
+    assert_eq!(phone.view().presence, None, "6 was shown");
+    phone.answer(refresh, granted(2));
+    phone.answer(register, is_state(state(5)));
+    assert_eq!(phone.view().presence, None);
+    // A server that has lost its memory is believed when it is asked by a repair.
+    phone.answer(fetch, is_state(state(3)));
+    assert_eq!(confirmed(&phone).rev, 3);
+    assert!(phone.reply_to(repair).is_ok());
+}
+
+// Interleaving 6008629 of the simulation.
+#[test]
+fn a_repair_does_not_forget_that_calls_are_forwarded() {
+    let mut phone = Phone::signed_in();
+    phone.hears(forwarding(5));
+    phone.command(Command::Repair);
+    assert_eq!(phone.gets(push("c", 4)), Verdict::Silence { reason: Silence::ForwardingActive });
+    assert!(matches!(phone.gets(push("d", 6)), Verdict::Ring { .. }), "a newer push is believed");
 }
 
 #[test]
@@ -409,8 +519,122 @@ fn a_server_that_asks_for_time_gets_it() {
     phone.stream_closes(Outcome::Unavailable { status: 503, retry_after: Some(120_000) });
     phone.advance(119_999);
     assert_eq!(phone.stream, None);
+    phone.forget_history();
     phone.advance(31_000);
+    assert!(phone.history.iter().any(|effect| matches!(effect, Effect::OpenStream { .. })));
+}
+
+// ---- a proxy that holds streams back ---------------------------------------------------------------------------
+
+fn poll(request: &Request) -> bool {
+    matches!(request, Request::Api { call: ApiCall::AwaitState { .. }, .. })
+}
+
+/// The state that a question is out for news after.
+fn asked_after(phone: &Phone) -> Option<u64> {
+    phone.open.values().find_map(|request| match request {
+        Request::Api { call: ApiCall::AwaitState { after, .. }, .. } => Some(after.rev),
+        _ => None,
+    })
+}
+
+/// Requests get through, streams do not.
+fn behind_a_proxy() -> Phone {
+    let mut phone = Phone::woken();
+    phone.event(Event::Foreground);
+    phone.answer(register, is_state(state(1)));
+    phone.advance(FIRST_WORD);
+    assert_eq!((phone.stream, asked_after(&phone)), (None, Some(1)));
+    phone.answer(poll, is_state(state(2)));
+    assert_eq!(phone.view().link, LinkView::Live);
+    phone
+}
+
+#[test]
+fn where_streams_are_held_back_the_state_is_asked_for() {
+    let mut phone = behind_a_proxy();
+    for rev in 2..20 {
+        phone.advance(POLL_PACE);
+        assert_eq!(asked_after(&phone), Some(rev));
+        phone.answer(poll, is_state(state(rev + 1)));
+        assert_eq!(confirmed(&phone).rev, rev + 1);
+    }
+    phone.advance(POLL_PACE);
+    phone.answer(poll, Outcome::Done);
+    assert_eq!(phone.view().link, LinkView::Live, "no news is an answer");
+    phone.advance(POLL_PACE);
+    assert_eq!(asked_after(&phone), Some(20));
+}
+
+#[test]
+fn a_server_that_answers_every_question_at_once_is_not_asked_without_pause() {
+    let mut phone = behind_a_proxy();
+    phone.forget_history();
+    for _ in 0..10_000 / POLL_PACE {
+        phone.advance(POLL_PACE);
+        phone.answer(poll, is_state(state(2)));
+    }
+    assert!(phone.sent(poll) as u64 <= 10_000 / POLL_PACE + 1);
+}
+
+#[test]
+fn a_stream_that_falls_silent_twice_is_held_back_once_may_be_chance() {
+    let mut phone = Phone::signed_in();
+    phone.advance(DEAD_AFTER);
+    phone.advance(500);
     assert!(phone.stream.is_some());
+    phone.hears(state(2));
+    phone.advance(DEAD_AFTER);
+    assert_eq!(asked_after(&phone), Some(2));
+
+    let mut phone = Phone::signed_in();
+    phone.advance(DEAD_AFTER);
+    phone.advance(500);
+    phone.hears(state(2));
+    phone.hears_heartbeat();
+    phone.advance(DEAD_AFTER + 500);
+    assert_eq!(asked_after(&phone), None);
+}
+
+#[test]
+fn a_question_without_an_answer_says_that_there_is_no_way_at_all() {
+    let mut phone = behind_a_proxy();
+    phone.advance(POLL_PACE);
+    phone.answer(poll, unreachable());
+    assert_eq!(phone.view().link, LinkView::Offline);
+    phone.advance(500);
+    assert!(phone.stream.is_some(), "the next attempt is a stream again");
+    phone.hears(state(3));
+    assert_eq!(phone.view().link, LinkView::Live);
+}
+
+#[test]
+fn the_stream_is_tried_again_after_a_while_and_on_another_network() {
+    let mut phone = behind_a_proxy();
+    phone.advance(POLL_FOR);
+    phone.answer(poll, Outcome::Done);
+    assert!(phone.stream.is_some());
+    phone.hears(state(3));
+    assert_eq!(asked_after(&phone), None);
+
+    let mut phone = behind_a_proxy();
+    phone.advance(POLL_PACE);
+    phone.event(Event::NetworkUp);
+    assert!(phone.stream.is_some());
+    phone.answer(poll, is_state(state(9)));
+    assert_eq!(confirmed(&phone).rev, 2, "the answer to a question that was given up");
+}
+
+#[test]
+fn in_the_background_nothing_is_asked() {
+    let mut phone = behind_a_proxy();
+    phone.advance(POLL_PACE);
+    phone.event(Event::Background);
+    phone.advance(BACKGROUND_GRACE);
+    phone.forget_history();
+    phone.answer(poll, is_state(state(3)));
+    phone.advance(HOUR);
+    assert_eq!((phone.sent(whatever), phone.timers.len()), (0, 0));
 }
 
 #[test]

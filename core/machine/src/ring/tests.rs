@@ -167,6 +167,18 @@ fn any_platform_does_one_thing_about_any_decision() {
     });
 }
 
+#[test]
+fn whoever_asks_is_told_what_the_platform_did() {
+    for (action, word) in [
+        (PlatformAction::ReportIncomingCall, "CallKit: rings"),
+        (PlatformAction::ReportThenEnd, "no sound"),
+        (PlatformAction::AddCall, "Telecom: rings"),
+        (PlatformAction::Nothing, "no call is added"),
+    ] {
+        assert!(action.explain().contains(word), "{}", action.explain());
+    }
+}
+
 // ---- each reason by its smallest example -----------------------------------------------------------------------
 
 /// The phone knows nothing at all.

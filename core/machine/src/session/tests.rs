@@ -924,6 +924,58 @@ fn what_is_unsaved_goes_into_the_vault_before_the_next_lease_is_asked_for() {
     assert!(matches!(stores[..2], [Transaction::SignIn { .. }, Transaction::BeginRefresh { .. }]), "{stores:?}");
 }
 
+/// With a full disk, the vault says truly that it knows nobody; the app took that for a sign-out by another process.
+#[test]
+fn a_sign_in_that_could_not_be_stored_is_not_ended_by_a_vault_that_knows_nothing_of_it() {
+    let older = TokenSet { sign_in: SignInId(77), ..tokens(5) };
+    for answer in [Outcome::Reread { tokens: None }, Outcome::Superseded { tokens: older }] {
+        let mut phone = in_browser();
+        phone.comes_back_with(redirect());
+        phone.storage_fails = true;
+        phone.answer(exchange, login_granted(claims()));
+        phone.pass(2 * HOUR);
+        // Reads work, writes do not.
+        phone.holds_storage = true;
+        let waiting = phone.command(Command::AccessToken);
+        for (id, transaction) in std::mem::take(&mut phone.held) {
+            let outcome = match transaction {
+                Transaction::BeginRefresh { .. } => answer.clone(),
+                _ => Outcome::StorageFailed { cause: "disk full".into() },
+            };
+            phone.event(Event::Completed { effect: id, server_time: None, outcome });
+        }
+        assert!(matches!(phone.failure_of(waiting), Failure::Storage { .. }));
+        assert_eq!(phone.status(), Status::Degraded);
+        phone.storage_fails = false;
+        phone.release_storage();
+        let waiting = phone.command(Command::AccessToken);
+        phone.answer(refresh, granted(2));
+        assert!(phone.reply_to(waiting).is_ok());
+        assert_eq!(phone.status(), Status::Fresh);
+    }
+}
+
+#[test]
+fn a_sign_out_stores_the_newest_tokens_first_for_they_are_the_ones_to_revoke() {
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    phone.storage_fails = true;
+    phone.answer(refresh, granted(2));
+    phone.storage_fails = false;
+    phone.forget_history();
+    phone.command(Command::SignOut);
+    let stores: Vec<_> = phone
+        .history
+        .iter()
+        .filter_map(|effect| match effect {
+            crate::Effect::Store { transaction, .. } => Some(transaction.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(stores[..2], [Transaction::FinishRefresh { .. }, Transaction::SignOut { .. }]), "{stores:?}");
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+}
+
 #[test]
 fn a_vault_that_lost_the_metadata_asks_for_it_and_then_refreshes() {
     let contents = Contents { metadata: None, ..Phone::contents_of_alice() };
@@ -1060,6 +1112,72 @@ fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
 }
 
 #[test]
+fn why_the_server_ended_the_session_is_told_after_a_restart_and_to_other_processes() {
+    let ended = Contents { signed_out: Some(SignedOutWhy::Revoked), ..Contents::default() };
+    let mut phone = Phone::new(ended);
+    phone.event(Event::Started { seed: 1 });
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+    // A login that was given up goes back to it.
+    phone.begins_login();
+    phone.command(Command::CancelLogin);
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+
+    let mut phone = expired();
+    phone.leases.push_back(Outcome::Reread { tokens: None });
+    phone.holds_storage = true;
+    phone.command(Command::AccessToken);
+    for _ in 0..2 {
+        let Some((id, transaction)) = phone.held.pop_first() else { break };
+        let contents = Contents { signed_out: Some(SignedOutWhy::Revoked), ..Contents::default() };
+        let outcome = match transaction {
+            Transaction::BeginRefresh { .. } => Outcome::Reread { tokens: None },
+            Transaction::SignOut { .. } => Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) },
+            other => panic!("{other:?}"),
+        };
+        phone.event(Event::Completed { effect: id, server_time: None, outcome });
+    }
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+}
+
+#[test]
+fn signing_out_everywhere_ends_this_session_too_whether_stream_or_answer_is_quicker() {
+    for stream_is_quicker in [false, true] {
+        let mut phone = Phone::signed_in();
+        phone.gets(push("c1", 1));
+        let asked = phone.command(Command::SignOutEverywhere);
+        if stream_is_quicker {
+            phone.is_signed_out_remotely(SignedOutReason::SignedOutElsewhere);
+        } else {
+            phone.answer(everywhere, Outcome::Done);
+        }
+        assert_eq!(phone.reply_to(asked), &Ok(Reply::Done));
+        assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+        assert_eq!(phone.stops(), [("c1".into(), Stopped::Because { reason: Silence::SignedOut })]);
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutOf::Ended { .. } })), 1);
+        phone.advance(HOUR);
+        assert_eq!(phone.sent(revoke), 0);
+    }
+}
+
+#[test]
+fn signing_out_everywhere_offline_changes_nothing_and_says_so() {
+    let mut phone = Phone::signed_in();
+    let asked = phone.command(Command::SignOutEverywhere);
+    let again = phone.command(Command::SignOutEverywhere);
+    assert!(matches!(phone.failure_of(again), Failure::Cancelled { .. }));
+    phone.answer(everywhere, unreachable());
+    assert!(matches!(phone.failure_of(asked), Failure::Offline { .. }));
+    assert!(phone.is_signed_in());
+    // An administrator's word is not taken for an answer.
+    let asked = phone.command(Command::SignOutEverywhere);
+    phone.is_signed_out_remotely(SignedOutReason::Revoked);
+    assert!(matches!(phone.failure_of(asked), Failure::Reauthenticate { .. }));
+    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+    let asked = phone.command(Command::SignOutEverywhere);
+    assert!(matches!(phone.failure_of(asked), Failure::Reauthenticate { .. }));
+}
+
+#[test]
 fn whatever_is_under_way_at_a_sign_out_is_answered_and_its_result_is_ignored() {
     let mut phone = Phone::signed_in();
     phone.gets(push("c1", 1));
@@ -1070,6 +1188,7 @@ fn whatever_is_under_way_at_a_sign_out_is_answered_and_its_result_is_ignored() {
         phone.taps(Availability::Automatic),
         phone.command(Command::SetForwarding { number: None }),
         phone.command(Command::HangUp { call_id: "c1".into() }),
+        phone.command(Command::SignOutEverywhere),
     ];
     phone.command(Command::SignOut);
     for id in commands {

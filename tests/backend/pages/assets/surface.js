@@ -422,7 +422,7 @@ async function command(method, path, body, { conditional = true } = {}) {
     try {
       outcome = await send(method, path, body, { ifMatch: conditional ? etag() : null, key });
     } catch {
-      if (!mayRepeat || mine !== signIns || Date.now() - tapped > FRESH_MS) throw new Refused("No connection. Nothing was changed; try again.");
+      if (!mayRepeat || mine !== signIns || Date.now() - tapped > FRESH_MS) throw new Refused("No connection. Whether it was changed shows when the connection is back.");
       mayRepeat = false;
       continue;
     }

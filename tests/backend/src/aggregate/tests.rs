@@ -101,7 +101,7 @@ fn step() -> impl Strategy<Value = (Command, i64)> {
         Command::Register { id, device, session }
     });
     let command = prop_oneof![
-        availability.prop_map(Command::SetAvailability),
+        availability.prop_map(|availability| Command::SetAvailability { availability, by: None }),
         prop::option::of(prop::option::of(1..90_000_i64)).prop_map(|on| {
             let number = "+33612345678".parse().unwrap();
             // From the beginning of the history: some are over by then.

@@ -20,7 +20,7 @@ use std::{
     },
 };
 
-use hookswitch_wire::{AccountId, CallPush, SignedOutReason, Snapshot, UnixMillis, Version};
+use hookswitch_wire::{AccountId, SignedOutReason, Snapshot, UnixMillis, Version};
 use tokio::sync::Notify;
 
 use crate::{
@@ -35,6 +35,7 @@ use crate::{
     logout::LogoutClient,
     operator::{Counters, OutboxEntry, RequestLog},
     push::Recorded,
+    record::{Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
     refreshes::Refreshes,
     rotation::RotationProfile,
     shared_login::{self, Seen, is_shared},
@@ -226,34 +227,8 @@ impl House {
     }
 
     /// Carries out a command once, however often it is sent.
-    pub(crate) fn command(&self, order: Order<'_>) -> Result<Answer, HouseError> {
-        let Order { named, if_match, command, answer } = order;
-        let Named { account, key, fingerprint } = named;
-        self.write(|unit| {
-            if let Some(given) = unit.answered(named)? {
-                return Ok(given);
-            }
-            if let Some(version) = if_match {
-                let current = unit.agent(account, |_, _| Ok(Vec::new()))?;
-                if current.snapshot.version != version {
-                    return Err(HouseError::Stale(Box::new(current.snapshot.clone())));
-                }
-            }
-            let published = unit.apply(account, command)?;
-            let answer = match answer {
-                AnswerWith::Snapshot => Answer {
-                    fingerprint: fingerprint.to_owned(),
-                    status: 200,
-                    etag: Some(published.snapshot.version.etag()),
-                    body: published.json.to_string(),
-                },
-                AnswerWith::Nothing => {
-                    Answer { fingerprint: fingerprint.to_owned(), status: 204, etag: None, body: String::new() }
-                }
-            };
-            unit.tx.insert_answer(account, key, &answer, unit.now)?;
-            Ok(answer)
-        })
+    pub(crate) fn command(&self, account: &AccountId, order: Order<'_>) -> Result<Carried, HouseError> {
+        self.write(|unit| carry_out(&mut AgentsDesk { unit, account }, order))
     }
 
     pub(crate) fn log(&self, request: RequestLog) {
@@ -270,19 +245,41 @@ pub(crate) struct Named<'a> {
     pub(crate) fingerprint: &'a str,
 }
 
-/// A command as it came over the wire.
-pub(crate) struct Order<'a> {
-    pub(crate) named: Named<'a>,
-    pub(crate) if_match: Option<Version>,
-    pub(crate) command: Command,
-    pub(crate) answer: AnswerWith,
+/// Carries out the commands of one agent within a unit of work.
+struct AgentsDesk<'u, 'h, 'a> {
+    unit: &'u mut Unit<'h>,
+    account: &'a AccountId,
 }
 
-/// What a command is answered with.
-#[derive(Clone, Copy)]
-pub(crate) enum AnswerWith {
-    Snapshot,
-    Nothing,
+impl From<Denied> for HouseError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::KeyReused => Self::KeyReused,
+            Denied::Stale(current) => Self::Stale(current),
+        }
+    }
+}
+
+impl Desk for AgentsDesk<'_, '_, '_> {
+    type Error = HouseError;
+
+    fn given(&mut self, key: &str) -> Result<Option<Answer>, HouseError> {
+        Ok(self.unit.tx.answer(self.account, key, self.unit.now)?)
+    }
+
+    fn keep(&mut self, key: &str, answer: &Answer) -> Result<(), HouseError> {
+        Ok(self.unit.tx.insert_answer(self.account, key, answer, self.unit.now)?)
+    }
+
+    fn current(&mut self) -> Result<Snapshot, HouseError> {
+        let published = self.unit.agent(self.account, |_, _| Ok(Vec::new()))?;
+        Ok(published.snapshot.clone())
+    }
+
+    fn apply(&mut self, command: Command, kind: Change) -> Result<(Version, String), HouseError> {
+        let published = self.unit.apply(self.account, command, kind)?;
+        Ok((published.snapshot.version, published.json.to_string()))
+    }
 }
 
 /// One transaction and what is to be announced after it.
@@ -315,59 +312,68 @@ impl Unit<'_> {
         account: &AccountId,
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
     ) -> Result<Arc<Published>, HouseError> {
-        let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
-        let AgentRow { rev, mut aggregate, snapshot: shown, .. } = row;
-        let before = aggregate.clone();
-        let next_rev = rev.saturating_add(1);
-        let context = Context { now: self.now, next_rev, old_server: self.house.old_server.load(Ordering::Relaxed) };
+        self.change_agent(account, Change::Seen, change)
+    }
 
+    fn change_agent(
+        &mut self,
+        account: &AccountId,
+        kind: Change,
+        change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
+    ) -> Result<Arc<Published>, HouseError> {
+        let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
+        let AgentRow { rev, aggregate, snapshot, .. } = row;
+        let mut record = Record { rev, aggregate, snapshot };
+        let before = record.clone();
         let sessions = self.tx.live_sessions(account, self.now)?;
-        aggregate.signed_in = !sessions.is_empty();
-        aggregate.sessions = sessions.iter().map(SessionRow::sign_in).collect();
-        let mut pushes = aggregate.settle(context);
-        pushes.extend(change(&mut aggregate, context)?);
-        let seen: Vec<Seen> = sessions
-            .iter()
-            .filter(|session| session.kind != SessionKind::Cookie(crate::store::Group::Browser))
-            .map(|session| Seen {
-                platform: aggregate.device_of(&session.id).map(|device| device.platform),
-                address: session.address.clone(),
-                at: session.last_seen,
-            })
-            .collect();
-        aggregate.shared = is_shared(&seen, self.now);
-        if aggregate.shared && !before.shared {
+        let seen = |aggregate: &Aggregate| -> Vec<Seen> {
+            sessions
+                .iter()
+                .filter(|session| session.kind != SessionKind::Cookie(crate::store::Group::Browser))
+                .map(|session| Seen {
+                    platform: aggregate.device_of(&session.id).map(|device| device.platform),
+                    address: session.address.clone(),
+                    at: session.last_seen,
+                })
+                .collect()
+        };
+        let around = Circumstances {
+            epoch: self.tx.epoch()?,
+            now: self.now,
+            sessions: sessions.iter().map(SessionRow::sign_in).collect(),
+            old_server: self.house.old_server.load(Ordering::Relaxed),
+        };
+        let pushes = record.change(around, kind, change, |aggregate| is_shared(&seen(aggregate), self.now))?;
+        if record.aggregate.shared && !before.aggregate.shared {
             self.tx.audit("several people seem to use this login", Some(account), "", self.now)?;
         }
-
-        let epoch = self.tx.epoch()?;
-        let same_time = aggregate.snapshot(shown.version, self.now);
-        // `at` says when a snapshot was made, so it is no difference.
-        let unchanged = shown.version == Version::new(epoch, rev) && shown == Snapshot { at: shown.at, ..same_time };
-        let (rev, snapshot) = if unchanged {
-            (rev, shown)
-        } else {
-            (next_rev, aggregate.snapshot(Version::new(epoch, next_rev), self.now))
-        };
-        let published = Published::new(snapshot).map_err(StoreError::from)?;
-        if !unchanged || aggregate != before {
-            self.tx.save_agent(&aggregate, rev, &published.json)?;
+        let published = Published::new(record.snapshot.clone()).map_err(StoreError::from)?;
+        if record != before {
+            self.tx.save_agent(&record.aggregate, record.rev, &published.json)?;
         }
         for push in pushes {
-            let mut entry = outbox_entry(push, &aggregate, published.snapshot.version, self.now);
+            let payload = record.payload(&push);
+            let Push { device, platform, push_token, .. } = push;
+            let mut entry = OutboxEntry { seq: 0, at: self.now, device, platform, push_token, payload };
             self.tx.insert_push(&mut entry)?;
             self.pushes = true;
         }
         let published = Arc::new(published);
         let sessions_end = sessions.iter().map(|session| session.expires_at).min();
-        let seems_shared_until = shared_login::next_change(&seen, self.now);
+        let aggregate = &record.aggregate;
+        let seems_shared_until = shared_login::next_change(&seen(aggregate), self.now);
         let deadline = aggregate.next_change(self.now).into_iter().chain(sessions_end).chain(seems_shared_until).min();
         self.changed.insert(account.clone(), (Arc::clone(&published), deadline));
         Ok(published)
     }
 
     /// Carries out a command on an agent.
-    pub(crate) fn apply(&mut self, account: &AccountId, command: Command) -> Result<Arc<Published>, HouseError> {
+    pub(crate) fn apply(
+        &mut self,
+        account: &AccountId,
+        command: Command,
+        kind: Change,
+    ) -> Result<Arc<Published>, HouseError> {
         // A device that signs in anew leaves its old session behind: nobody holds its tokens any more.
         if let Command::Register { id, session, .. } = &command {
             let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
@@ -376,26 +382,6 @@ impl Unit<'_> {
                 self.end_session(&left_behind.session, SignedOutReason::SignedOutElsewhere)?;
             }
         }
-        self.agent(account, |aggregate, context| aggregate.apply(command, context))
-    }
-}
-
-fn outbox_entry(push: Push, aggregate: &Aggregate, routing: Version, at: UnixMillis) -> OutboxEntry {
-    OutboxEntry {
-        seq: 0,
-        at,
-        device: push.device,
-        platform: push.platform,
-        push_token: push.push_token,
-        payload: CallPush {
-            kind: push.kind,
-            call_id: push.call.call_id,
-            account: aggregate.agent.account.clone(),
-            expires_at: push.call.expires_at,
-            routing,
-            forwarding_on: aggregate.forwarding.is_on(),
-            from: push.call.from,
-            from_name: push.call.from_name,
-        },
+        self.change_agent(account, kind, |aggregate, context| aggregate.apply(command, context))
     }
 }

@@ -14,6 +14,7 @@ use super::{House, HouseError, Unit};
 use crate::{
     aggregate::{Aggregate, Command},
     push::{CallNow, DeviceNow, Facts, Outcome, PushGateway, PushMessage, Stage, StartNow},
+    record::Change,
     store::PushDue,
 };
 
@@ -75,7 +76,7 @@ impl House {
             if let Outcome::TokenGone { since } = outcome {
                 let (device, push_token) = (device.clone(), push.token.expose_secret().to_owned());
                 let command = Command::TokenGone { device, push_token, since: *since };
-                unit.apply(&push.payload.account, command)?;
+                unit.apply(&push.payload.account, command, Change::Seen)?;
             }
             Ok(())
         })

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     aggregate::{Command, ForwardTo},
-    house::{AnswerWith, Named, NotVerified, Order, Published},
+    house::{HouseError, Named, NotVerified, Published},
+    record::{AnswerWith, Carried, Order},
     secret,
     store::Answer,
 };
@@ -139,9 +140,11 @@ impl Request {
     ) -> Result<Response, ApiError> {
         let fingerprint = self.fingerprint();
         let (key, fingerprint) = (self.key()?, fingerprint.as_str());
-        let named = Named { account: &caller.account, key, fingerprint };
-        let order = Order { named, if_match, command, answer };
-        let Answer { status, etag, body, .. } = house.command(order)?;
+        let order = Order { key, fingerprint, if_match, command, answer };
+        let Answer { status, etag, body, .. } = match house.command(&caller.account, order)? {
+            Carried::Out(answer) => answer,
+            Carried::Withdrawn(current) => return Err(HouseError::Stale(current).into()),
+        };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
         if status == StatusCode::NO_CONTENT {
             return Ok(status.into_response());
@@ -160,7 +163,8 @@ pub(super) async fn set_availability(
     request.key()?;
     let version = request.if_match()?;
     let SetAvailability { availability } = request.json()?;
-    let command = Command::SetAvailability(availability);
+    let by = caller.place_of_choice(&house)?;
+    let command = Command::SetAvailability { availability, by };
     request.carry_out(&house, &caller, Some(version), command, AnswerWith::Snapshot)
 }
 

@@ -123,6 +123,14 @@ impl Caller {
         Ok(Surface::Mobile { device })
     }
 
+    /// Where a choice is made; `None`: on a phone that has not registered yet.
+    pub(crate) fn place_of_choice(&self, house: &Shared) -> Result<Option<Surface>, ApiError> {
+        match self.place {
+            Some(place) => Ok(Some(place.surface())),
+            None => Ok(self.device(house)?.map(|device| Surface::Mobile { device })),
+        }
+    }
+
     /// The device that this phone registered.
     pub(crate) fn device(&self, house: &Shared) -> Result<Option<DeviceId>, ApiError> {
         let agent = house.write(|unit| unit.tx.agent(&self.account))?;

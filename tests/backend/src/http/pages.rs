@@ -6,7 +6,8 @@ use axum::{
 };
 use minijinja::{Environment, context};
 
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 7] = [
+    ("card.html", include_str!("../../pages/card.html")),
     ("login.html", include_str!("../../pages/login.html")),
     ("totp.html", include_str!("../../pages/totp.html")),
     ("message.html", include_str!("../../pages/message.html")),

@@ -31,6 +31,7 @@ pub(crate) use sessions::{Group, RefreshRow, SessionKind, SessionRow};
 const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("logout.sql")),
+    M::up(include_str!("answers.sql")),
     M::up(include_str!("push.sql")),
     M::up(include_str!("number.sql")),
 ];
@@ -136,5 +137,13 @@ mod tests {
         let leaver = Leaver { iss: "i".to_owned(), sub: Some("p".to_owned()), sid: None };
         assert_eq!(tx.sessions_through(&leaver).unwrap(), Vec::<String>::new());
         tx.delete_codes_through(&leaver).unwrap();
+    }
+
+    #[test]
+    fn a_command_drops_old_answers_without_a_look_at_the_others() {
+        let store = Store::open(&Database::Memory).unwrap();
+        let sql = "EXPLAIN QUERY PLAN DELETE FROM answers WHERE account = 'a' AND at <= 1";
+        let plan: String = store.lock().query_row(sql, [], |row| row.get(3)).unwrap();
+        assert!(plan.contains("answers_by_age"), "{plan}");
     }
 }

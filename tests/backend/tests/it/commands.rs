@@ -1,4 +1,4 @@
-use hookswitch_wire::{Availability, Snapshot, Version};
+use hookswitch_wire::{Availability, Snapshot, Surface, Version};
 use reqwest::Method;
 use serde_json::json;
 
@@ -258,4 +258,46 @@ async fn a_device_that_is_unregistered_gets_no_push() {
     assert_eq!(phone.command(Method::DELETE, path, &json!(null), "2").await.status(), 404, "another one");
     let report = backend.operator().incoming_call(ALICE, None, None).unwrap();
     assert!(report.devices.is_empty());
+}
+
+#[tokio::test]
+async fn a_state_says_where_its_availability_was_chosen() {
+    let backend = backend().await;
+    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    assert_eq!(phone.state().await.presence.chosen, None, "nobody has chosen yet");
+    let chosen = phone.set_availability(json!({"kind": "automatic"}), "k").await.presence.chosen.unwrap();
+    assert_eq!(chosen.by, Surface::Mobile { device: "iphone".into() });
+
+    let mut desktop = Browser::new(&backend);
+    desktop.enter("/app/desktop", ALICE).await;
+    let csrf = desktop.session("desktop").await["csrf"].as_str().unwrap().to_owned();
+    let request = desktop
+        .request(Method::PUT, "/v1/me/availability?surface=desktop")
+        .header("x-csrf-token", csrf)
+        .header("idempotency-key", "d")
+        .header("if-match", phone.state().await.version.etag())
+        .header("content-type", "application/json")
+        .body(json!({"availability": {"kind": "available"}}).to_string());
+    let snapshot: Snapshot = read(request.send().await.unwrap()).await;
+    assert_eq!(snapshot.presence.chosen.unwrap().by, Surface::Desktop);
+}
+
+#[tokio::test]
+async fn a_withdrawn_command_is_answered_as_it_was_or_never_carried_out() {
+    let backend = backend().await;
+    let phone = Phone::sign_in(&backend, ALICE).await;
+    let put = |base: Version, key: &'static str| {
+        let body = json!({"availability": {"kind": "automatic"}});
+        phone.put("/v1/me/availability", &body).header("idempotency-key", key).header("if-match", base.etag()).send()
+    };
+    let done: Snapshot = read(put(phone.state().await.version, "k").await.unwrap()).await;
+    assert_eq!(read::<Snapshot>(put(Version::NEVER, "k").await.unwrap()).await, done);
+
+    let base = phone.state().await.version;
+    for withdrawn in [Version::NEVER, base] {
+        let problem = problem(put(withdrawn, "l").await.unwrap()).await;
+        assert_eq!((problem.status, problem.code.as_str()), (412, "stale"));
+        assert_eq!(problem.current.unwrap().version, base);
+    }
+    assert_eq!(phone.state().await.version, base, "nothing was carried out");
 }

@@ -7,6 +7,8 @@ mod calls;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod devices;
 #[cfg(test)]
 mod durability;

@@ -11,6 +11,8 @@ use reqwest::{Client, Method, RequestBuilder, Response, redirect::Policy};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::contract;
+
 pub(crate) const ALICE: &str = "alice@acme.example";
 pub(crate) const OLIVIA: &str = "olivia@acme.example";
 pub(crate) const ADAM: &str = "adam@acme.example";
@@ -35,6 +37,7 @@ pub(crate) async fn backend() -> Backend {
 
 pub(crate) async fn backend_with(config: Config) -> Backend {
     let backend = Backend::start(config).await.unwrap();
+    contract::watch(&backend);
     for seed in AgentSeed::demo() {
         match backend.operator().add_agent(seed).await {
             // There since an earlier start on the same file.
@@ -259,7 +262,10 @@ pub(crate) async fn oauth_error(response: Response) -> String {
 }
 
 pub(crate) async fn read<T: serde::de::DeserializeOwned>(response: Response) -> T {
+    let (path, status) = (response.url().path().to_owned(), response.status().as_u16());
+    let media_type = response.headers().get("content-type").map_or(String::new(), |it| it.to_str().unwrap().to_owned());
     let bytes = soon(response.bytes()).await.unwrap();
+    contract::described(&path, status, &media_type, &bytes);
     serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&bytes)))
 }
 
@@ -374,6 +380,7 @@ impl Events {
     /// The next event; `None` at the end.
     pub(crate) async fn next(&mut self) -> Option<StreamEvent> {
         let event = soon(self.inner.next()).await?.unwrap();
+        contract::described_event(&event.event, &event.data);
         let parsed = StreamEvent::parse(&event.event, &event.data).unwrap();
         if let StreamEvent::State(snapshot) = &parsed {
             assert_eq!(event.id, snapshot.version.to_string());

@@ -176,6 +176,9 @@ impl Player {
                 Some((browser, surface, _)) => browser.sign_out(surface).await,
                 None => self.core(on)?.sign_out().await.map_err(text),
             },
+            Action::SignOutEverywhere { on, fails } => {
+                as_expected(self.core(on)?.sign_out_everywhere().await.map_err(text), fails.as_deref())
+            }
             Action::Availability { on, to, fails } => {
                 let result = match self.world.surface(on) {
                     Some((browser, surface, _)) => browser.set_availability(surface, *to).await,
@@ -652,6 +655,7 @@ fn describe_action(action: &Action) -> String {
         Action::OpenRedirect { on, address, .. } => format!("somebody opens {address} on {on}"),
         Action::Open { on } => format!("{on} is opened"),
         Action::SignOut { on } => format!("sign-out on {on}"),
+        Action::SignOutEverywhere { on, .. } => format!("on {on}: sign out everywhere"),
         Action::Availability { on, to, .. } => format!("on {on}: {}", describe_availability(*to)),
         Action::Tap { on, to } => format!("on {on}, without waiting: {}", describe_availability(*to)),
         Action::Forward { on, to: Some(number), .. } => format!("on {on}: calls shall go to {number}"),

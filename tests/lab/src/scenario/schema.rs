@@ -107,6 +107,12 @@ pub(crate) enum Action {
     SignOut {
         on: String,
     },
+    /// All sessions of the agent end, on all devices.
+    SignOutEverywhere {
+        on: String,
+        #[serde(default)]
+        fails: Option<String>,
+    },
     Availability {
         on: String,
         #[serde(deserialize_with = "availability")]

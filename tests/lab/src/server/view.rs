@@ -80,6 +80,8 @@ struct PresenceRow {
     pending: Option<PendingRow>,
     superseded: Option<TextRow>,
     forwarding: ForwardingRow,
+    /// What the agent should be told.
+    notices: Vec<&'static str>,
     link: LinkView,
     as_of: i64,
 }
@@ -260,6 +262,7 @@ fn presence_row(presence: &PresenceView, link: LinkView) -> PresenceRow {
             on: confirmed.presence.forwarding.is_on(),
             number: confirmed.presence.forwarding.number.clone(),
         },
+        notices: confirmed.notices.iter().map(|notice| notice.explain()).collect(),
         link,
         as_of: confirmed.at,
     }

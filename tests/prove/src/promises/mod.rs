@@ -9,13 +9,23 @@
 //! | [`clock`] | no clock signs anybody out, or makes a storm |
 //! | [`canary`] | no secret is where it should not be |
 //! | [`logout`] | signed out means signed out, at once |
+//! | [`latency`] | a push that starts the app is decided on in a moment |
+//! | [`converge`] | no two apps disagree once the network is quiet, and nothing acknowledged is lost |
+//! | [`mirror`] | what is chosen on one phone is shown by all others, nearly as soon as a bare event could be |
+//! | [`battery`] | an idle phone is left alone |
+//! | [`ring`] | silent while calls are forwarded, and else not |
 
+mod battery;
 mod canary;
 mod clock;
+mod converge;
 mod kill;
+mod latency;
 mod logout;
+mod mirror;
 mod network;
 mod once;
+mod ring;
 mod suspend;
 
 use clap::ValueEnum;
@@ -32,11 +42,28 @@ pub(crate) enum Promise {
     Clock,
     Canary,
     Logout,
+    Latency,
+    Converge,
+    Mirror,
+    Battery,
+    Ring,
 }
 
 impl Promise {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Kill, Self::Once, Self::Suspend, Self::Network, Self::Clock, Self::Canary, Self::Logout];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Kill,
+        Self::Once,
+        Self::Suspend,
+        Self::Network,
+        Self::Clock,
+        Self::Canary,
+        Self::Logout,
+        Self::Latency,
+        Self::Converge,
+        Self::Mirror,
+        Self::Battery,
+        Self::Ring,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -47,6 +74,11 @@ impl Promise {
             Self::Clock => "clock",
             Self::Canary => "canary",
             Self::Logout => "logout",
+            Self::Latency => "latency",
+            Self::Converge => "converge",
+            Self::Mirror => "mirror",
+            Self::Battery => "battery",
+            Self::Ring => "ring",
         }
     }
 
@@ -63,6 +95,15 @@ impl Promise {
             Self::Clock => "clock +-10 years, jumps: works, no storm of refreshes",
             Self::Canary => "secrets in logs, database, WAL, temporary files, memory after sign-out: 0",
             Self::Logout => "offline: locked within 100 ms; from afar: no ring after 2 s",
+            Self::Latency => "cold: from the start of the process to the ring decision, p99: 20 ms",
+            Self::Converge => {
+                "5 devices x 10,000 interleavings (loss, duplication, reordering, partition): all equal at the end, 0 rev regressions"
+            }
+            Self::Mirror => "mirror latency, device to device: p99 <= 1.5 x a bare SSE round trip",
+            Self::Battery => "background after 20 s: 0 requests, 0 timers; foreground: <= 4 heartbeats a minute",
+            Self::Ring => {
+                "100,000 races of forwarding and calls: 0 rings against the newest state that is known, 0 calls missed, each iOS push reported once"
+            }
         }
     }
 
@@ -75,6 +116,11 @@ impl Promise {
             Self::Clock => clock::measure(size).await,
             Self::Canary => canary::measure(size).await,
             Self::Logout => logout::measure(size).await,
+            Self::Latency => latency::measure(size).await,
+            Self::Converge => converge::measure(size).await,
+            Self::Mirror => mirror::measure(size).await,
+            Self::Battery => battery::measure(size).await,
+            Self::Ring => ring::measure(size).await,
         }
     }
 }

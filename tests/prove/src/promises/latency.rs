@@ -1,0 +1,97 @@
+//! `latency`: a push starts the app, and the app must know within a moment whether to ring.
+//!
+//! A phone is signed in, learns that calls are forwarded, and is closed. Then processes are started, one after the other,
+//! each with a push that was made before the forwarding: only what the vault remembers can keep it silent. Measured from
+//! before the process is started; the caches of the disk are warm, as they are on a phone that had a call today.
+//!
+//! The full size is judged by its 99th percentile. The quick one runs beside other work, on machines that nobody chose: it
+//! is judged by its median.
+
+use hookswitch::{
+    machine::{
+        Silence, Verdict,
+        view::{LinkView, SessionView},
+    },
+    wire::{CallId, CallPush, PushKind},
+};
+use tokio::process::Command;
+
+use super::Promise;
+use crate::{
+    house::House,
+    local::Local,
+    process::text,
+    report::{Progress, Report, Size, Trouble, percentiles},
+    wake::{Woken, now},
+};
+
+/// In milliseconds, from the start of the process to the decision.
+const DECIDED_WITHIN: f64 = 20.0;
+
+pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+    let rounds = size.pick(50, 1_000);
+    let house = House::open().await?;
+    let folder = house.folder("phone");
+    let push = forwarding_phone(&house).await?;
+    let mut progress = Progress::new(Promise::Latency, rounds);
+    let mut steps: [Vec<f64>; 5] = Default::default();
+    for round in 0..rounds {
+        let began = now();
+        let mut process = Command::new(std::env::current_exe().map_err(text)?);
+        process.arg("wake").arg("--folder").arg(&folder).arg("--issuer").arg(house.base());
+        process.arg("--push").arg(serde_json::to_string(&push).map_err(text)?).kill_on_drop(true);
+        let output = process.output().await.map_err(text)?;
+        if !output.status.success() {
+            return Err(format!("round {round}: {}", String::from_utf8_lossy(&output.stderr)));
+        }
+        let Woken { main, ports, open, decided, session, verdict } =
+            serde_json::from_slice(&output.stdout).map_err(text)?;
+        if verdict != (Verdict::Silence { reason: Silence::ForwardingActive }) {
+            return Err(format!("round {round}: it decides {verdict:?}, being {session:?}"));
+        }
+        let parts = [(began, main), (main, ports), (ports, open), (open, decided), (began, decided)];
+        for (step, (from, to)) in steps.iter_mut().zip(parts) {
+            step.push((to - from) as f64 / 1e6);
+        }
+        progress.at(round);
+    }
+    let [process, ports, vault, decision, all] = steps.map(percentiles);
+    let (judged, by) = if size.full { (all.1, "p99") } else { (all.0, "median") };
+    let mut short = Vec::new();
+    if judged > DECIDED_WITHIN {
+        short.push(format!("the {by} is {judged:.1} ms"));
+    }
+    let figure = format!(
+        "{rounds} processes: decided after {:.1} ms (p99 {:.1}): process {:.1}, network client {:.1}, vault {:.1}, \
+         decision {:.3}",
+        all.0, all.1, process.0, ports.0, vault.0, decision.0
+    );
+    Ok(Report::new(Promise::Latency, size, figure, short))
+}
+
+/// Leaves a phone behind that knows that calls are forwarded; gives a push that does not.
+async fn forwarding_phone(house: &House) -> Result<CallPush, Trouble> {
+    let phone = Local::open(house, &house.folder("phone")).await?;
+    phone.sign_in(house).await?;
+    phone.core.foreground();
+    let mut views = phone.core.watch();
+    let before = views.wait_for(|view| view.link == LinkView::Live && view.presence.is_some()).await.map_err(text)?;
+    let presence = before.presence.as_ref().ok_or("no state is known")?;
+    let routing = presence.confirmed.version;
+    let SessionView::SignedIn { agent, .. } = &before.session else { return Err("nobody is signed in".into()) };
+    let account = agent.account.clone();
+    drop(before);
+    let number = "+33612345678".parse().map_err(text)?;
+    phone.core.set_forwarding(Some(number)).await.map_err(text)?;
+    phone.core.saved().await;
+    Ok(CallPush {
+        kind: PushKind::Incoming,
+        call_id: CallId("cold".into()),
+        account,
+        expires_at: i64::MAX,
+        routing,
+        forwarding_on: false,
+        from: None,
+        from_name: None,
+    })
+}
