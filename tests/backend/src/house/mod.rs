@@ -98,6 +98,8 @@ pub(crate) struct House {
     pub(crate) refreshes: Refreshes,
     pub(crate) faults: Faults,
     pub(crate) old_server: AtomicBool,
+    /// Whether calls are forwarded to a number only once somebody has read a code there.
+    pub(crate) verify_forwarding: AtomicBool,
     /// What is compared with when there is no such agent, so that the time tells nothing.
     pub(crate) no_password: String,
     store: Store,
@@ -133,6 +135,7 @@ impl House {
         let Parts { config, base_url, upstream_url, pages, client, store, keys, upstream_keys, no_password } = parts;
         Self {
             clock: config.clock.clone(),
+            verify_forwarding: AtomicBool::new(config.verify_forwarding),
             rotation: Mutex::new(config.refresh),
             logout_clients: Mutex::default(),
             logouts_due: Notify::new(),
