@@ -135,6 +135,24 @@ mod tests {
     }
 
     #[test]
+    fn ending_another_session_asks_the_server_and_leaves_this_one_alone() {
+        let session = |id: &str, device: &str| SignIn {
+            id: id.into(),
+            kind: SignInKind::Mobile,
+            device: Some(device.into()),
+            signed_in_at: 1,
+        };
+        let mut phone = Phone::signed_in();
+        phone.hears(state_with(2, |state| {
+            state.sessions = vec![session("here", "phone-1"), session("there", "phone-2")];
+        }));
+        let id = phone.command(Command::EndSession { session: "there".into() });
+        phone.answer(about_the_account, Outcome::Done);
+        assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+        assert!(phone.is_signed_in());
+    }
+
+    #[test]
     fn who_is_not_signed_in_is_told_so() {
         for command in commands() {
             let mut phone = Phone::signed_in();
