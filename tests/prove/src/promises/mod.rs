@@ -14,6 +14,7 @@
 //! | [`mirror`] | what is chosen on one phone is shown by all others, nearly as soon as a bare event could be |
 //! | [`battery`] | an idle phone is left alone |
 //! | [`ring`] | silent while calls are forwarded, and else not |
+//! | [`size`] | small, on disk and in memory |
 
 mod battery;
 mod canary;
@@ -26,11 +27,12 @@ mod mirror;
 mod network;
 mod once;
 mod ring;
+mod size;
 mod suspend;
 
 use clap::ValueEnum;
 
-use crate::report::{Report, Size, Trouble};
+use crate::report::{Report, Size as Rounds, Trouble};
 
 /// A promise that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,6 +49,7 @@ pub(crate) enum Promise {
     Mirror,
     Battery,
     Ring,
+    Size,
 }
 
 impl Promise {
@@ -63,6 +66,7 @@ impl Promise {
         Self::Mirror,
         Self::Battery,
         Self::Ring,
+        Self::Size,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -79,6 +83,7 @@ impl Promise {
             Self::Mirror => "mirror",
             Self::Battery => "battery",
             Self::Ring => "ring",
+            Self::Size => "size",
         }
     }
 
@@ -104,23 +109,25 @@ impl Promise {
             Self::Ring => {
                 "100,000 races of forwarding and calls: 0 rings against the newest state that is known, 0 calls missed, each iOS push reported once"
             }
+            Self::Size => "the library as it ships: within its budget; an idle core: <= 1 MiB",
         }
     }
 
-    pub(crate) async fn measure(self, size: Size) -> Result<Report, Trouble> {
+    pub(crate) async fn measure(self, rounds: Rounds) -> Result<Report, Trouble> {
         match self {
-            Self::Kill => kill::measure(size).await,
-            Self::Once => once::measure(size).await,
-            Self::Suspend => suspend::measure(size).await,
-            Self::Network => network::measure(size).await,
-            Self::Clock => clock::measure(size).await,
-            Self::Canary => canary::measure(size).await,
-            Self::Logout => logout::measure(size).await,
-            Self::Latency => latency::measure(size).await,
-            Self::Converge => converge::measure(size).await,
-            Self::Mirror => mirror::measure(size).await,
-            Self::Battery => battery::measure(size).await,
-            Self::Ring => ring::measure(size).await,
+            Self::Kill => kill::measure(rounds).await,
+            Self::Once => once::measure(rounds).await,
+            Self::Suspend => suspend::measure(rounds).await,
+            Self::Network => network::measure(rounds).await,
+            Self::Clock => clock::measure(rounds).await,
+            Self::Canary => canary::measure(rounds).await,
+            Self::Logout => logout::measure(rounds).await,
+            Self::Latency => latency::measure(rounds).await,
+            Self::Converge => converge::measure(rounds).await,
+            Self::Mirror => mirror::measure(rounds).await,
+            Self::Battery => battery::measure(rounds).await,
+            Self::Ring => ring::measure(rounds).await,
+            Self::Size => size::measure(rounds).await,
         }
     }
 }
