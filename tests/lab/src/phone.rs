@@ -13,7 +13,7 @@ use hookswitch::{
     Hookswitch,
     machine::{Failure, view::LinkView},
     ports::Http,
-    wire::{Availability, CallId, CallPush, DeviceId, Platform, PushKind},
+    wire::{Availability, CallId, CallPush, CodeBy, DeviceId, Platform, PushKind, SessionId, UnixMillis},
 };
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -70,8 +70,10 @@ enum Runs {
 struct Inner {
     app: Option<Running>,
     device: Option<DeviceId>,
-    /// What the push service keeps while the phone has no network.
+    /// What the push service keeps.
     waiting: Vec<CallPush>,
+    /// It is slow: it keeps everything.
+    held: bool,
     /// The system browser is open at this address.
     login_url: Option<String>,
     /// Decisions of processes that are gone: a bench remembers more than a phone.
@@ -355,9 +357,21 @@ impl Phone {
         self.ask(Ask::SetAvailability { to }).await
     }
 
-    /// To a number as somebody typed it; `None`: off.
-    pub(crate) async fn set_forwarding(&self, to: Option<String>) -> Result<(), Failure> {
-        self.ask(Ask::SetForwarding { to }).await
+    /// To a number as somebody typed it, until then; `None`: off.
+    pub(crate) async fn set_forwarding(&self, to: Option<String>, until: Option<UnixMillis>) -> Result<(), Failure> {
+        self.ask(Ask::SetForwarding { to, until }).await
+    }
+
+    pub(crate) async fn send_code(&self, to: String, by: CodeBy) -> Result<(), Failure> {
+        self.ask(Ask::SendCode { to, by }).await
+    }
+
+    pub(crate) async fn verify_number(&self, to: String, code: String) -> Result<(), Failure> {
+        self.ask(Ask::VerifyNumber { to, code }).await
+    }
+
+    pub(crate) async fn end_session(&self, session: SessionId) -> Result<(), Failure> {
+        self.ask(Ask::EndSession { session }).await
     }
 
     pub(crate) async fn answer(&self, call_id: CallId) -> Result<(), Failure> {
@@ -380,13 +394,34 @@ impl Phone {
         if let Ok(app) = self.app() {
             app.ask::<()>(Ask::Network { up }).await?;
         }
-        if up {
-            let waiting = std::mem::take(&mut self.inner().waiting);
-            for push in waiting {
-                self.deliver(push).await?;
-            }
+        self.deliver_waiting().await
+    }
+
+    /// A slow push service keeps everything; one that is not slow any more delivers it.
+    pub(crate) async fn hold_pushes(self: &Arc<Self>, held: bool) -> Result<(), Failure> {
+        self.inner().held = held;
+        self.note(Kind::Fault, if held { "the push service is slow" } else { "the push service catches up" });
+        self.deliver_waiting().await
+    }
+
+    async fn deliver_waiting(self: &Arc<Self>) -> Result<(), Failure> {
+        if !self.takes_pushes() {
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.inner().waiting);
+        for push in waiting {
+            self.deliver(push).await?;
         }
         Ok(())
+    }
+
+    /// Whether the push service keeps a push of this call.
+    pub(crate) fn has_waiting(&self, call: &CallId) -> bool {
+        self.inner().waiting.iter().any(|push| push.call_id == *call)
+    }
+
+    fn takes_pushes(&self) -> bool {
+        self.cable.is_up() && !self.inner().held
     }
 
     pub(crate) async fn set_foreground(&self, foreground: bool) -> Result<(), Failure> {
@@ -425,10 +460,10 @@ impl Phone {
         self.ask(Ask::Transcript).await
     }
 
-    /// A push arrives. Without network the push service keeps it; an app that does not run is started by it.
+    /// A push arrives, or waits at the push service; an app that does not run is started by it.
     pub(crate) async fn deliver(self: &Arc<Self>, push: CallPush) -> Result<(), Failure> {
-        if !self.cable.is_up() {
-            self.note(Kind::Push, format!("{} waits at the push service: no network", describe(&push)));
+        if !self.takes_pushes() {
+            self.note(Kind::Push, format!("{} waits at the push service", describe(&push)));
             self.inner().waiting.push(push);
             return Ok(());
         }

@@ -7,7 +7,7 @@ use hookswitch::{
     machine::{Failure, IssuerProfile, View},
     ports::{Http, Ports},
     store::KeyFile,
-    wire::{DeviceId, PhoneNumber},
+    wire::{DeviceId, ForwardTo, PhoneNumber},
 };
 use serde_json::Value;
 use tokio::{
@@ -85,10 +85,13 @@ impl Here {
             Ask::SignOutEverywhere => core.sign_out_everywhere().await?,
             Ask::Repair => return value(&core.repair().await?),
             Ask::SetAvailability { to } => core.set_availability(to).await?,
-            Ask::SetForwarding { to } => {
-                let number = to.map(|to| to.parse::<PhoneNumber>()).transpose();
-                core.set_forwarding(number.map_err(|invalid| Failure::forbidden(invalid.to_string()))?).await?;
+            Ask::SetForwarding { to, until } => {
+                let number = to.as_deref().map(number).transpose()?;
+                core.forward(number.map(|number| ForwardTo { number, until })).await?;
             }
+            Ask::SendCode { to, by } => core.send_code(number(&to)?, by).await?,
+            Ask::VerifyNumber { to, code } => core.verify_number(number(&to)?, &code.into()).await?,
+            Ask::EndSession { session } => core.end_session(session).await?,
             Ask::Answer { call_id } => core.answer(call_id).await?,
             Ask::Decline { call_id } => core.decline(call_id).await?,
             Ask::HangUp { call_id } => core.hang_up(call_id).await?,
@@ -105,6 +108,11 @@ impl Here {
         }
         Ok(Value::Null)
     }
+}
+
+/// As somebody typed it.
+fn number(text: &str) -> Result<PhoneNumber, Failure> {
+    text.parse().map_err(|invalid| Failure::forbidden(format!("{invalid}")))
 }
 
 fn value(of: &impl serde::Serialize) -> Result<Value, Failure> {

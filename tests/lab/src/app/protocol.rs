@@ -9,7 +9,10 @@ use hookswitch::{
         ring::Identity,
         view::{LinkView, PresenceView, SessionView, Status},
     },
-    wire::{Availability, CallId, CallPush, CannotRing, DeviceId, Effective, Platform, Snapshot, UnixMillis},
+    wire::{
+        Availability, CallId, CallPush, CannotRing, CodeBy, DeviceId, Effective, Platform, SessionId, SignInKind,
+        Snapshot, UnixMillis,
+    },
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
@@ -49,6 +52,20 @@ pub(crate) enum Ask {
     SetForwarding {
         #[serde(deserialize_with = "stated")]
         to: Option<String>,
+        /// When it ends by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<UnixMillis>,
+    },
+    SendCode {
+        to: String,
+        by: CodeBy,
+    },
+    VerifyNumber {
+        to: String,
+        code: String,
+    },
+    EndSession {
+        session: SessionId,
     },
     Answer {
         call_id: CallId,
@@ -96,6 +113,9 @@ impl Ask {
             Self::Repair => "repair",
             Self::SetAvailability { .. } => "set_availability",
             Self::SetForwarding { .. } => "set_forwarding",
+            Self::SendCode { .. } => "send_code",
+            Self::VerifyNumber { .. } => "verify_number",
+            Self::EndSession { .. } => "end_session",
             Self::Answer { .. } => "answer",
             Self::Decline { .. } => "decline",
             Self::HangUp { .. } => "hang_up",
@@ -291,6 +311,8 @@ pub(crate) struct PresenceShown {
     pub(crate) superseded: Option<String>,
     /// The agent's phones.
     pub(crate) devices: Vec<DeviceShown>,
+    /// Where the agent is signed in, oldest first.
+    pub(crate) signed_in_at: Vec<SessionOnList>,
 }
 
 /// What phones and browsers show alike.
@@ -319,6 +341,16 @@ pub(crate) struct DeviceShown {
     /// Why no call is pushed to it.
     #[serde(deserialize_with = "stated")]
     pub(crate) cannot_ring: Option<CannotRing>,
+}
+
+/// A place where the agent is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SessionOnList {
+    pub(crate) session: SessionId,
+    pub(crate) kind: SignInKind,
+    /// Which of the phones.
+    #[serde(deserialize_with = "stated")]
+    pub(crate) device: Option<DeviceId>,
 }
 
 /// A call must stop ringing.
@@ -492,6 +524,12 @@ impl From<PresenceView> for PresenceShown {
                 .iter()
                 .map(|device| DeviceShown { id: device.id.clone(), cannot_ring: device.cannot_ring })
                 .collect(),
+            signed_in_at: presence
+                .confirmed
+                .sessions
+                .iter()
+                .map(|it| SessionOnList { session: it.id.clone(), kind: it.kind, device: it.device.clone() })
+                .collect(),
         }
     }
 }
@@ -621,6 +659,9 @@ mod tests {
             | Ask::SignOutEverywhere
             | Ask::SetAvailability { .. }
             | Ask::SetForwarding { .. }
+            | Ask::SendCode { .. }
+            | Ask::VerifyNumber { .. }
+            | Ask::EndSession { .. }
             | Ask::Answer { .. }
             | Ask::Decline { .. }
             | Ask::HangUp { .. }

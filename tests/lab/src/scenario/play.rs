@@ -9,7 +9,7 @@ use std::{
 
 use hookswitch::{
     machine::{Silence, view::Status},
-    wire::{CallId, CannotRing, PhoneNumber},
+    wire::{CallId, CannotRing, PhoneNumber, SessionId, SignInKind},
 };
 
 use hookswitch_backend::{FaultPlan, RingOutcome};
@@ -18,7 +18,7 @@ use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, Sessio
 use crate::{
     app::{
         child::Program,
-        protocol::{Entry, SessionShown, Shown, StateShown},
+        protocol::{Entry, SessionOnList, SessionShown, Shown, StateShown},
     },
     browser::{Browser, Credentials, Loaded, Page},
     phone::{APP_REDIRECT, Phone, Seen},
@@ -202,12 +202,37 @@ impl Player {
                 })
                 .await
             }
-            Action::Forward { on, to, fails } => {
+            Action::Forward { on, to, for_seconds, fails } => {
+                let until = for_seconds.map(|seconds| self.world.clock.now() + i64::from(seconds) * 1_000);
                 let result = match self.world.surface(on) {
-                    Some((browser, surface, _)) => browser.set_forwarding(surface, to.clone()).await,
-                    None => self.phone(on)?.set_forwarding(to.clone()).await.map_err(text),
+                    Some((browser, surface, _)) => browser.set_forwarding(surface, to.clone(), until).await,
+                    None => self.phone(on)?.set_forwarding(to.clone(), until).await.map_err(text),
                 };
                 as_expected(result, fails.as_deref())
+            }
+            Action::VerifyNumbers { is } => {
+                self.world.operator.set_verify_forwarding(*is);
+                Ok(())
+            }
+            Action::SendCode { on, to, by, fails } => {
+                as_expected(self.phone(on)?.send_code(to.clone(), *by).await.map_err(text), fails.as_deref())
+            }
+            Action::EnterCode { on, to, code, fails } => {
+                let number: PhoneNumber = to.parse().map_err(text)?;
+                let code = match code {
+                    Code::Given(code) => code.clone(),
+                    Code::Current => self.code_at(&number)?,
+                };
+                let entered = self.phone(on)?.verify_number(number.to_string(), code).await;
+                as_expected(entered.map_err(text), fails.as_deref())
+            }
+            Action::EndSession { on, of, fails } => {
+                let session = self.session_of(on, of)?;
+                as_expected(self.phone(on)?.end_session(session).await.map_err(text), fails.as_deref())
+            }
+            Action::RemoveDevice { device, who } => {
+                let device = self.phone(device)?.device().ok_or("that phone was never started")?;
+                self.world.operator.remove_device(who, device).map_err(text)
             }
             Action::IncomingCall { call, who, from, name } => {
                 let from = from.as_deref().map(str::parse::<PhoneNumber>).transpose().map_err(text)?;
@@ -243,6 +268,7 @@ impl Player {
                     .ok_or("no push was sent for this call")?;
                 phone.deliver(push.payload).await.map_err(text)
             }
+            Action::HoldPushes { on, is } => self.phone(on)?.hold_pushes(*is).await.map_err(text),
             Action::Network { on, up } => self.phone(on)?.set_network(*up).await.map_err(text),
             Action::Kill { on } => {
                 // At a quiet moment: what a kill in the middle of something does is `prove kill`'s question.
@@ -425,6 +451,21 @@ impl Player {
                 })
                 .await
             }
+            Expectation::PushWaits { on, call } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, _| {
+                    phone.has_waiting(&id).then_some(()).ok_or_else(|| format!("no push waits for {}", phone.key))
+                })
+                .await
+            }
+            Expectation::Ignored { on, call, because } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, Seen { log, .. }| {
+                    let held = last_silence(&log, &id) == Some(*because);
+                    held.then_some(()).ok_or_else(|| format!("{}: {}", phone.key, self.why(phone, &log, &id)))
+                })
+                .await
+            }
             Expectation::Stopped { on, call, because } => {
                 let id = self.call(call)?;
                 self.each_phone(on, |phone, Seen { shown, log, stopped }| {
@@ -463,6 +504,14 @@ impl Player {
             Expectation::Refreshes { who, exactly } => {
                 let seen = self.world.operator.refresh_count(who).map_err(text)?;
                 (seen == *exactly).then_some(()).ok_or_else(|| format!("{seen} refreshes were asked for"))
+            }
+            Expectation::SignedInAt { on, are } => {
+                self.each_phone(on, |phone, seen| {
+                    let presence = seen.shown.presence.ok_or_else(|| format!("{} knows no state", phone.key))?;
+                    let places: Vec<String> = presence.signed_in_at.iter().map(|it| self.place_of(it)).collect();
+                    (places == *are).then_some(()).ok_or_else(|| format!("{} shows {places:?}", phone.key))
+                })
+                .await
             }
             Expectation::Link { on, is } => {
                 self.each_phone(on, |phone, Seen { shown: Shown { link, .. }, .. }| {
@@ -559,6 +608,31 @@ impl Player {
         Ok(())
     }
 
+    /// What somebody at this number has read or heard last.
+    fn code_at(&self, number: &PhoneNumber) -> Result<String> {
+        let messages = self.world.operator.carrier_messages();
+        let last = messages.into_iter().rev().find(|message| message.to == *number).ok_or("no code was sent there")?;
+        Ok(last.text.chars().filter(char::is_ascii_digit).collect())
+    }
+
+    /// The place of a session: a phone, `browser` or `desktop`.
+    fn place_of(&self, session: &SessionOnList) -> String {
+        match session.kind {
+            SignInKind::Browser => "browser".into(),
+            SignInKind::Desktop => "desktop".into(),
+            SignInKind::Mobile => {
+                let phone = self.world.phones.iter().find(|phone| phone.device() == session.device);
+                phone.map_or_else(|| "a phone".into(), |phone| phone.key.to_owned())
+            }
+        }
+    }
+
+    fn session_of(&self, on: &str, place: &str) -> Result<SessionId> {
+        let presence = self.phone(on)?.shown().and_then(|shown| shown.presence).ok_or("no state is known")?;
+        let found = presence.signed_in_at.into_iter().find(|it| self.place_of(it) == place);
+        found.map(|it| it.session).ok_or_else(|| format!("{on} shows no session on {place}"))
+    }
+
     fn not_pushed(&self, phone: &Phone, call: &CallId) -> Option<Silence> {
         let report = self.world.operator.call_report(call)?;
         let device = phone.device()?;
@@ -639,13 +713,24 @@ fn describe_action(action: &Action) -> String {
         Action::SignOutEverywhere { on, .. } => format!("on {on}: sign out everywhere"),
         Action::Availability { on, to, .. } => format!("on {on}: {}", describe_availability(*to)),
         Action::Tap { on, to } => format!("on {on}, without waiting: {}", describe_availability(*to)),
+        Action::Forward { on, to: Some(number), for_seconds: Some(seconds), .. } => {
+            format!("on {on}: calls shall go to {number} for {seconds} s")
+        }
         Action::Forward { on, to: Some(number), .. } => format!("on {on}: calls shall go to {number}"),
+        Action::VerifyNumbers { is: true } => "numbers are to be verified".into(),
+        Action::VerifyNumbers { is: false } => "any number will do".into(),
+        Action::SendCode { on, to, .. } => format!("on {on}: a code, please, to {to}"),
+        Action::EnterCode { on, to, .. } => format!("on {on}: the code that was read at {to}"),
+        Action::EndSession { on, of, .. } => format!("on {on}: sign out on {of}"),
+        Action::RemoveDevice { device, .. } => format!("an administrator takes {device} off the list"),
         Action::Forward { on, to: None, .. } => format!("on {on}: forwarding off"),
         Action::IncomingCall { call, who, .. } => format!("call {call} for {who}"),
         Action::Answer { on, call, .. } => format!("{on} answers call {call}"),
         Action::Decline { on, call } => format!("{on} declines call {call}"),
         Action::HangUp { on, call } => format!("{on} hangs up call {call}"),
         Action::PushAgain { on, call } => format!("the push of call {call} comes to {on} again"),
+        Action::HoldPushes { on, is: true } => format!("the push service keeps what comes for {on}"),
+        Action::HoldPushes { on, is: false } => format!("the push service delivers to {on} again"),
         Action::Network { on, up: true } => format!("{on} has a network again"),
         Action::Network { on, up: false } => format!("{on} loses its network"),
         Action::Kill { on } => format!("the app on {on} is killed"),
@@ -693,6 +778,9 @@ fn describe_expectation(expectation: &Expectation) -> String {
         Expectation::Banner { on, is: None } => format!("{on}: no banner"),
         Expectation::Rings { on, call } => format!("{on}: rings for call {call}"),
         Expectation::Silent { on, call, because, .. } => format!("{on}: silent for call {call}, {because:?}"),
+        Expectation::PushWaits { on, call } => format!("{on}: the push of call {call} waits at the push service"),
+        Expectation::Ignored { on, call, because } => format!("{on}: a push of call {call} is ignored, {because:?}"),
+        Expectation::SignedInAt { on, are } => format!("{on}: signed in on {}", are.join(", ")),
         Expectation::Stopped { on, call, because } => {
             format!("{on}: does not ring for call {call} any more, {because:?}")
         }
