@@ -74,9 +74,17 @@ async fn unless_pulled<T>(
         _ = passing.wait_for(|passing| *passing == Passing::Nothing) => return Err(pulled()),
         done = work => done,
     };
-    // The sender lives as long as a phone: this never errs.
-    let _ = passing.wait_for(|passing| *passing != Passing::Later).await;
+    when_let(passing).await?;
     Ok(done)
+}
+
+/// Waits as long as the cable is held.
+async fn when_let(passing: &mut watch::Receiver<Passing>) -> Result<(), HttpFault> {
+    match passing.wait_for(|passing| *passing != Passing::Later).await.map(|passing| *passing) {
+        Ok(Passing::Everything | Passing::Later) => Ok(()),
+        // The sender is gone with the phone.
+        Ok(Passing::Nothing) | Err(_) => Err(pulled()),
+    }
 }
 
 #[async_trait]
@@ -84,9 +92,10 @@ impl Http for Cable {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
         let name = format!("{} {}", request.method(), request.uri().path());
         let mut passing = self.passing.subscribe();
-        // What it finds, `unless_pulled` finds again.
-        let _ = passing.wait_for(|passing| *passing != Passing::Later).await;
-        let answer = unless_pulled(&mut passing, self.network.send(request)).await.flatten();
+        let answer = match when_let(&mut passing).await {
+            Ok(()) => unless_pulled(&mut passing, self.network.send(request)).await.flatten(),
+            Err(pulled) => Err(pulled),
+        };
         let result = match &answer {
             Ok(answer) => answer.head.status.as_u16().to_string(),
             Err(fault) => fault.to_string(),
@@ -102,5 +111,70 @@ impl Http for Cable {
             }
         });
         Ok(HttpResponse { head, body: body.boxed() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, future};
+    use hookswitch::ports::HttpRequest;
+
+    use super::*;
+
+    /// Answers at once, with a body of two pieces and no end.
+    struct Server;
+
+    #[async_trait]
+    impl Http for Server {
+        async fn send(&self, _: HttpRequest) -> Result<HttpResponse, HttpFault> {
+            let (head, ()) = axum::http::Response::new(()).into_parts();
+            let pieces = stream::iter([Ok("one".into()), Ok("two".into())]);
+            Ok(HttpResponse { head, body: pieces.chain(stream::pending()).boxed() })
+        }
+    }
+
+    fn cable() -> Cable {
+        Cable::new(Arc::new(Server), mpsc::unbounded_channel().0)
+    }
+
+    fn request() -> HttpRequest {
+        HttpRequest::new("".into())
+    }
+
+    #[tokio::test]
+    async fn a_cable_that_is_pulled_breaks_off_what_is_under_way_and_takes_nothing() {
+        let cable = cable();
+        let mut body = cable.send(request()).await.unwrap().body;
+        assert_eq!(body.next().await, Some(Ok("one".into())));
+        cable.plug(false);
+        assert_eq!(body.next().await, Some(Err(pulled())));
+        assert_eq!(body.next().await, None);
+        assert_eq!(cable.send(request()).await.err(), Some(pulled()));
+        cable.hold(true);
+        assert!(!cable.is_up(), "holding plugs nothing in");
+        cable.hold(false);
+        assert!(!cable.is_up());
+    }
+
+    #[tokio::test]
+    async fn a_cable_that_is_held_passes_nothing_until_it_is_let_go() {
+        let cable = cable();
+        let mut body = cable.send(request()).await.unwrap().body;
+        cable.hold(true);
+        let mut asked = cable.send(request());
+        assert!((&mut asked).now_or_never().is_none());
+        assert!(body.next().now_or_never().is_none());
+        cable.hold(false);
+        let (asked, _) = future::join(asked, body.next()).await;
+        assert!(asked.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_at_a_held_cable_hears_that_it_was_pulled() {
+        let cable = cable();
+        cable.hold(true);
+        let asked = cable.send(request());
+        cable.plug(false);
+        assert_eq!(asked.await.err(), Some(pulled()));
     }
 }

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("no runtime: {error}")),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         match arguments.command {
             Some(Command::Run { files, time, verbose, phone_program }) => {
                 run(&files, time, verbose, phone_program.as_ref()).await
@@ -76,7 +76,10 @@ fn main() -> ExitCode {
             },
             None => serve(arguments.listen, arguments.no_browser).await,
         }
-    })
+    });
+    // `phone` may still wait for a line; nothing that is still running is wanted.
+    runtime.shutdown_background();
+    code
 }
 
 fn complain(what: &str) -> ExitCode {

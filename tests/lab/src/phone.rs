@@ -227,17 +227,18 @@ impl Phone {
             return Ok(());
         }
         let (news, told) = mpsc::unbounded_channel();
-        let app = Arc::new(match &self.runs {
+        let opened = match &self.runs {
             Runs::InThisProcess => {
                 let cable = Arc::new(self.cable.clone());
-                App::Here(Here::open(self.config(), self.clock.clone(), cable, news).await?)
+                Here::open(self.config(), self.clock.clone(), cable, news).await.map(App::Here)
             }
             Runs::As { program, proxy } => {
                 let proxy = proxy.address().to_owned();
                 let open = Open { config: self.config(), proxy, clock: self.clock.after(0) };
-                App::Child(Child::open(program, open, news).await?)
+                Child::open(program, open, news).await.map(App::Child)
             }
-        });
+        };
+        let app = Arc::new(opened.inspect_err(|failure| self.is_broken(format!("the app did not open: {failure}")))?);
         let device = app.device().clone();
         let mut listener = JoinSet::new();
         listener.spawn(listen(Arc::downgrade(self), told));

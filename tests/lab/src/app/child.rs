@@ -313,3 +313,125 @@ impl Conversation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::protocol::{AppConfig, Clocks};
+
+    const SHOWN: &str =
+        r#"{"shown":{"session":{"is":"loading"},"presence":null,"link":"off","ringing":[],"in_call":null}}"#;
+    const STOPPED: &str = r#"{"stopped":{"call_id":"1","because":"expired"}}"#;
+
+    fn shell(script: &str) -> Program {
+        Program { command: "sh".into(), arguments: vec!["-c".into(), script.to_owned()] }
+    }
+
+    async fn open(program: &Program) -> (Result<Child, Failure>, mpsc::UnboundedReceiver<News>) {
+        let (news, told) = mpsc::unbounded_channel();
+        let config = AppConfig {
+            issuer: "http://127.0.0.1:1".into(),
+            server: "http://127.0.0.1:1".into(),
+            client_id: "lab".into(),
+            redirect_uris: Vec::new(),
+            device_name: "phone".into(),
+            platform: hookswitch::wire::Platform::Ios,
+            app_version: "0".into(),
+            folder: "nowhere".into(),
+            process: "app".into(),
+        };
+        let open = Open { config, proxy: "http://127.0.0.1:1".into(), clock: Clocks { wall: 0, mono: 0 } };
+        (Child::open(program, open, news).await, told)
+    }
+
+    /// A program that opens, and then does this.
+    async fn opened(then: &str) -> (Child, mpsc::UnboundedReceiver<News>) {
+        let program = shell(&format!(
+            "read -r _; echo '{SHOWN}'; echo '{{\"id\":1,\"ok\":{{\"device\":\"d\"}}}}'; read -r question; {then}"
+        ));
+        let (child, mut told) = open(&program).await;
+        assert!(matches!(told.recv().await, Some(News::Shown(_))));
+        (child.unwrap(), told)
+    }
+
+    async fn complaint(program: &Program) -> String {
+        open(program).await.0.err().unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_start_or_ends_is_named() {
+        let missing: Program = "/nowhere/at-all --with arguments".parse().unwrap();
+        assert!(complaint(&missing).await.contains("/nowhere/at-all cannot be started"));
+        assert!(complaint(&shell("exit 3")).await.contains("exited (exit status: 3)"));
+        assert!(complaint(&shell("kill -9 $$")).await.contains("exited (signal: 9"));
+        assert!("  ".parse::<Program>().is_err());
+    }
+
+    #[tokio::test]
+    async fn garbage_is_shown_as_it_came() {
+        for (garbage, why) in [
+            ("echo hello", "no JSON: expected value at line 1 column 1: hello"),
+            (r#"echo '{"id":1}'"#, "missing field `ok`"),
+            (r#"echo '{"id":99,"ok":null}'"#, "nothing with the number 99"),
+            (r"printf '\377\n'", "garbled"),
+        ] {
+            let complaint = complaint(&shell(garbage)).await;
+            assert!(complaint.contains("garbled") && complaint.contains(why), "{complaint}");
+        }
+        let nothing_shown = r#"echo '{"id":1,"ok":{"device":"d"}}'; read -r _; read -r _"#;
+        assert!(complaint(&shell(nothing_shown)).await.contains("did not say what it shows"));
+    }
+
+    #[tokio::test]
+    async fn a_flood_ends() {
+        assert!(complaint(&shell("head -c 17000000 /dev/zero | tr '\\0' x")).await.contains("flooded: a line"));
+        let endless = format!("yes '{STOPPED}'");
+        assert!(complaint(&shell(&endless)).await.contains("flooded: too many unasked lines"));
+    }
+
+    // The runtime's clock passes by itself while nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_does_not_answer_is_not_waited_for() {
+        assert!(complaint(&shell("exec sleep 1000")).await.contains("silent: no answer to open"));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_told_when_the_process_goes_and_so_is_everybody_later() {
+        let (child, mut told) = opened("exit 0").await;
+        let end = child.perform(Ask::Repair).await.unwrap_err();
+        assert!(end.to_string().contains("exited (exit status: 0)"), "{end}");
+        assert!(matches!(told.recv().await, Some(News::Ended(why)) if why.contains("exited")));
+        assert_eq!(child.perform(Ask::Saved).await, Err(end));
+        child.kill().await;
+        assert!(told.recv().await.is_none(), "it is told once");
+    }
+
+    #[tokio::test]
+    async fn answers_find_their_questions_in_any_order() {
+        let (child, mut told) = opened(&format!(
+            "read -r _; echo '{STOPPED}'; echo '{{\"id\":3,\"failure\":\"Offline\",\"why\":\"no bars\"}}'; \
+             echo '{{\"id\":2,\"ok\":[\"done\"]}}'; read -r _"
+        ))
+        .await;
+        let (second, third) = tokio::join!(child.perform(Ask::Repair), child.perform(Ask::SignOut));
+        assert_eq!(second, Ok(serde_json::json!(["done"])));
+        assert_eq!(third, Err(Failure::offline("no bars")));
+        assert!(matches!(told.recv().await, Some(News::Stopped(_))));
+        assert!(child.shown().is_some());
+    }
+
+    #[tokio::test]
+    async fn after_a_kill_the_process_is_gone_and_nobody_is_told_of_an_accident() {
+        let (child, mut told) = opened(r#"echo "{\"id\":2,\"ok\":\"$$\"}"; exec sleep 1000"#).await;
+        let pid = child.perform(Ask::Transcript).await.unwrap();
+        let alive = async || {
+            let probe = Command::new("sh").args(["-c", &format!("kill -0 {}", pid.as_str().unwrap())]).output();
+            probe.await.unwrap().status.success()
+        };
+        assert!(alive().await);
+        child.kill().await;
+        assert!(!alive().await);
+        assert!(told.recv().await.is_none());
+        assert!(child.perform(Ask::Saved).await.unwrap_err().to_string().contains("killed"));
+    }
+}

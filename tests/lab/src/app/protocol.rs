@@ -53,7 +53,7 @@ pub(crate) enum Ask {
         #[serde(deserialize_with = "stated")]
         to: Option<String>,
         /// When it ends by itself.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<UnixMillis>,
     },
     SendCode {
@@ -278,7 +278,7 @@ pub(crate) enum SessionShown {
     },
     SigningIn {
         /// The browser has come back.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         completing: bool,
     },
     SignedIn {
@@ -394,7 +394,7 @@ pub(crate) enum Entry {
         #[serde(flatten)]
         decided: Decided,
         /// What the rule looked at, in the order in which it looks; for the lab's page.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         inputs: Vec<(String, String)>,
     },
     Stopped {
@@ -617,4 +617,134 @@ fn inputs(decision: &Decision) -> Vec<(String, String)> {
     ]
     .map(|(label, value)| (label.to_owned(), value))
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../scenarios/PHONES.md");
+
+    fn examples() -> impl Iterator<Item = &'static str> {
+        PAGE.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("json\n")).flat_map(str::lines)
+    }
+
+    fn json(line: &str) -> Value {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    /// What serde knows of a type's variants.
+    fn variants<T: for<'de> Deserialize<'de>>(tag: &str) -> BTreeSet<String> {
+        let error = serde_json::from_value::<T>(json!({tag: "nothing"})).err().unwrap().to_string();
+        let names = error.split("expected one of").nth(1).unwrap();
+        names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    /// As the lab reads the answer to such a question, and writes it again.
+    fn read_answer(ask: &Ask, ok: Value) -> serde_json::Result<Value> {
+        fn again<T: for<'de> Deserialize<'de> + Serialize>(value: Value) -> serde_json::Result<Value> {
+            serde_json::to_value(serde_json::from_value::<T>(value)?)
+        }
+        match ask {
+            Ask::Open(_) => again::<Opened>(ok),
+            Ask::Decide { .. } => again::<Decided>(ok),
+            Ask::RingLog => again::<Vec<Entry>>(ok),
+            Ask::Repair => again::<Vec<String>>(ok),
+            Ask::BeginLogin { .. } | Ask::Transcript => again::<String>(ok),
+            Ask::FinishLogin { .. }
+            | Ask::CancelLogin
+            | Ask::SignOut
+            | Ask::SignOutEverywhere
+            | Ask::SetAvailability { .. }
+            | Ask::SetForwarding { .. }
+            | Ask::SendCode { .. }
+            | Ask::VerifyNumber { .. }
+            | Ask::EndSession { .. }
+            | Ask::Answer { .. }
+            | Ask::Decline { .. }
+            | Ask::HangUp { .. }
+            | Ask::SetPushToken { .. }
+            | Ask::Foreground
+            | Ask::Background
+            | Ask::Unlocked
+            | Ask::Network { .. }
+            | Ask::Clock(_)
+            | Ask::Saved => again::<()>(ok),
+        }
+    }
+
+    #[test]
+    fn every_example_of_the_page_is_read_and_written_as_it_stands_there() {
+        let mut asked: BTreeMap<u64, Ask> = BTreeMap::new();
+        for line in examples() {
+            let example = json(line);
+            if example.get("do").is_some() {
+                let question: Question = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+                assert_eq!(json(&serde_json::to_string(&question).unwrap()), example, "{line}");
+                assert_eq!(example["do"], question.ask.name());
+                asked.insert(question.id, question.ask);
+                continue;
+            }
+            let said = Said::parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(json(&said.line()), example, "{line}");
+            if let Said::Answer { id, answer: Ok(ok) } = said {
+                let ask = asked.get(&id).unwrap_or_else(|| panic!("{line}: no question with this number"));
+                let again = read_answer(ask, ok.clone()).unwrap_or_else(|error| panic!("{line}: {error}"));
+                assert_eq!(again, ok, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_has_an_example_of_every_question_and_of_every_session() {
+        let shown = |field: fn(&Value) -> &Value| -> BTreeSet<String> {
+            examples().filter_map(|line| field(&json(line)).as_str().map(str::to_owned)).collect()
+        };
+        assert_eq!(shown(|example| &example["do"]), variants::<Ask>("do"));
+        assert_eq!(shown(|example| &example["shown"]["session"]["is"]), variants::<SessionShown>("is"));
+    }
+
+    #[test]
+    fn the_page_has_a_word_for_every_value() {
+        let silences = Silence::ALL.map(|reason| serde_json::to_value(reason).unwrap());
+        let actions = [
+            PlatformAction::ReportIncomingCall,
+            PlatformAction::ReportThenEnd,
+            PlatformAction::AddCall,
+            PlatformAction::Nothing,
+        ]
+        .map(|action| serde_json::to_value(action).unwrap()["action"].take());
+        for word in silences.iter().chain(&actions) {
+            assert!(PAGE.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_lacks_something_is_named_by_what_it_lacks() {
+        for (line, word) in [
+            ("hello", "no JSON"),
+            ("[]", "neither"),
+            ("7", "neither"),
+            ("{}", "missing field `id`"),
+            (r#"{"id": 1}"#, "missing field `ok`"),
+            (r#"{"ok": null}"#, "missing field `id`"),
+            (r#"{"id": 1, "failure": "Offline"}"#, "missing field `why`"),
+            (r#"{"id": 1, "failure": "offline", "why": "x"}"#, "offline"),
+            (r#"{"shown": {"session": {"is": "asleep"}}}"#, "asleep"),
+            (
+                r#"{"shown": {"session": {"is": "loading"}, "link": "off", "ringing": [], "in_call": null}}"#,
+                "`presence`",
+            ),
+            (
+                r#"{"shown": {"session": {"is": "loading"}, "presence": null, "link": "off", "ringing": []}}"#,
+                "`in_call`",
+            ),
+            (r#"{"stopped": {"call_id": "1", "because": "bored"}}"#, "bored"),
+        ] {
+            let complaint = Said::parse(line).unwrap_err();
+            assert!(complaint.contains(word), "{line}: {complaint}");
+        }
+    }
 }

@@ -171,7 +171,9 @@ async fn phone_action(State(lab): State<Arc<Lab>>, Path((key, action)): Path<(St
         }
         PhoneAction::Forwarding => {
             let SetForwarding { number } = parse(sent)?;
-            phone.set_forwarding(number, None).await?;
+            let number = number.map(|number| number.parse::<PhoneNumber>()).transpose();
+            let number = number.map_err(|error| Refusal(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+            phone.set_forwarding(number.map(|number| number.to_string()), None).await?;
         }
         PhoneAction::Answer => phone.answer(parse::<OfCall>(sent)?.call_id).await?,
         PhoneAction::Decline => phone.decline(parse::<OfCall>(sent)?.call_id).await?,
