@@ -1,0 +1,3 @@
+internal import HookswitchGenerated
+
+public func ping() -> Bool { _ = Core.self; return true }

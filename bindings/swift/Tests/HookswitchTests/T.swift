@@ -1,0 +1,4 @@
+import Testing
+@testable import Hookswitch
+
+@Test func ok() { #expect(ping()) }
