@@ -27,7 +27,11 @@ let package = Package(
                 ]
         ),
         .target(name: "Hookswitch", dependencies: ["HookswitchGenerated"]),
-        .testTarget(name: "HookswitchTests", dependencies: ["Hookswitch"]),
+        // For tests and examples; not for apps.
+        .target(name: "HookswitchTesting", dependencies: ["Hookswitch"]),
+        .executableTarget(name: "Example", dependencies: ["Hookswitch", "HookswitchTesting"]),
+        .executableTarget(name: "PhoneMain", dependencies: ["Hookswitch", "HookswitchTesting"]),
+        .testTarget(name: "HookswitchTests", dependencies: ["Hookswitch", "HookswitchTesting"]),
     ],
     swiftLanguageModes: [.v6]
 )

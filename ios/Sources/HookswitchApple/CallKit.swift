@@ -1,6 +1,7 @@
 #if canImport(CallKit) && canImport(PushKit) && os(iOS)
 import AVFAudio
 import CallKit
+import Foundation
 import Hookswitch
 import PushKit
 
@@ -46,11 +47,11 @@ extension CXCallEndedReason {
 /// PushKit and CallKit, tied to the core. Make it when the app starts, before anything else: a push may have started the app.
 ///
 /// ```swift
-/// let calls = PhoneCalls(hookswitch, configuration: CXProviderConfiguration())
+/// let calls = CallKitCalls(hookswitch, configuration: CXProviderConfiguration())
 /// calls.audio = { active in /* start or stop your media */ }
 /// ```
 @MainActor
-public final class PhoneCalls: NSObject {
+public final class CallKitCalls: NSObject {
     private let hookswitch: Hookswitch
     private let screen: CallKitScreen
     private let incoming: IncomingCalls
@@ -88,7 +89,7 @@ public final class PhoneCalls: NSObject {
     }
 }
 
-extension PhoneCalls: @preconcurrency PKPushRegistryDelegate {
+extension CallKitCalls: @preconcurrency PKPushRegistryDelegate {
     public func pushRegistry(_ registry: PKPushRegistry, didUpdate credentials: PKPushCredentials, for type: PKPushType) {
         let token = credentials.token.map { String(format: "%02x", $0) }.joined()
         Task { try? await hookswitch.setPushToken(token) }
@@ -108,7 +109,7 @@ extension PhoneCalls: @preconcurrency PKPushRegistryDelegate {
     }
 }
 
-extension PhoneCalls: @preconcurrency CXProviderDelegate {
+extension CallKitCalls: @preconcurrency CXProviderDelegate {
     public func providerDidReset(_ provider: CXProvider) {}
 
     public func provider(_ provider: CXProvider, perform action: CXAnswerCallAction) {

@@ -1,4 +1,0 @@
-import Testing
-@testable import Hookswitch
-
-@Test func ok() { #expect(ping()) }
