@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hookswitch_wire::{
-    Agent, Availability, Call, CallPush, CallState, Device, Effective, Forwarding, Platform, Presence, PushKind, Role,
-    ServerMetadata, SignedOutReason, Snapshot, StreamEvent, Surface, Version,
+    Agent, Availability, Call, CallPush, CallState, Capabilities, Device, Effective, ForwardTo, Forwarding, Platform,
+    Presence, PushKind, Role, ServerMetadata, SignedOutReason, Snapshot, StreamEvent, Surface, Version,
     stream::{Heartbeat, SignedOut},
 };
 
@@ -128,9 +128,11 @@ pub(crate) fn state(rev: u64) -> Box<Snapshot> {
             name: "Alice's iPhone".into(),
             platform: Platform::Ios,
             app_version: "1".into(),
+            capabilities: Capabilities::default(),
             cannot_ring: None,
             last_seen: EPOCH,
         }],
+        sessions: vec![],
         notices: vec![],
         at: EPOCH,
     })
@@ -142,9 +144,14 @@ pub(crate) fn state_with(rev: u64, change: impl FnOnce(&mut Snapshot)) -> Box<Sn
     state
 }
 
+pub(crate) fn forward_to() -> ForwardTo {
+    ForwardTo { number: "+33612345678".parse().unwrap(), until: None }
+}
+
 pub(crate) fn forwarding(rev: u64) -> Box<Snapshot> {
     state_with(rev, |state| {
-        state.presence.forwarding = Forwarding { number: Some("+33612345678".parse().unwrap()), rev };
+        state.presence.forwarding =
+            Forwarding { number: Some("+33612345678".parse().unwrap()), rev, ..Forwarding::default() };
     })
 }
 

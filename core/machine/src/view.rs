@@ -1,6 +1,6 @@
 //! What an app shows: plain values made from the state.
 
-use hookswitch_wire::{Agent, CallId, PhoneNumber, Snapshot, UnixMillis};
+use hookswitch_wire::{Agent, CallId, PhoneNumber, Presence, Snapshot, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -96,6 +96,13 @@ pub struct PresenceView {
 pub struct Banner {
     /// Where.
     pub number: PhoneNumber,
+    /// When the server turns it off by itself, by its clock; `None`: when somebody does.
+    pub until: Option<UnixMillis>,
+    /// Whether a call would go there now. `false` while the agent takes no calls: then none goes anywhere.
+    pub takes_calls: bool,
+    /// Whether this phone has that number, as far as the server knows: a forwarded call then rings here as an ordinary one.
+    /// Worth a warning, because the app and forwarding to its phone exclude each other.
+    pub own_number: bool,
 }
 
 /// How well this phone hears the server.
@@ -166,7 +173,7 @@ impl State {
         let presence = self.presence.confirmed.clone().map(|confirmed| PresenceView {
             pending: self.presence.taps.iter().map(|tap| tap.wish.clone()).collect(),
             superseded: self.presence.superseded.clone(),
-            banner: confirmed.presence.forwarding.number.clone().map(|number| Banner { number }),
+            banner: self.banner(&confirmed.presence),
             confirmed,
         });
         let in_phase = |wanted: fn(Phase) -> bool| {
@@ -185,6 +192,16 @@ impl State {
             ringing: in_phase(|phase| phase == Phase::Ringing).collect(),
             in_call: in_phase(|phase| matches!(phase, Phase::Answering | Phase::InCall)).next(),
         }
+    }
+
+    fn banner(&self, presence: &Presence) -> Option<Banner> {
+        let forwarding = &presence.forwarding;
+        Some(Banner {
+            number: forwarding.number.clone()?,
+            until: forwarding.until,
+            takes_calls: presence.forwards_to().is_some(),
+            own_number: forwarding.own_device.as_ref() == Some(&self.setup.device),
+        })
     }
 
     /// Whether attempts fail, and nothing else shows that the server is there.
@@ -229,5 +246,36 @@ impl PresenceView {
     /// The agent, as the server describes it.
     pub const fn agent(&self) -> &Agent {
         &self.confirmed.agent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookswitch_wire::Effective;
+
+    use super::*;
+    use crate::phone::{Phone, forwarding, state};
+
+    #[test]
+    fn the_banner_says_where_calls_go_until_when_and_whether_that_is_here() {
+        let mut phone = Phone::signed_in();
+        phone.hears(state(2));
+        let banner = |phone: &Phone| phone.view().presence.unwrap().banner;
+        assert_eq!(banner(&phone), None);
+        phone.hears(forwarding(3));
+        let number: PhoneNumber = "+33612345678".parse().unwrap();
+        let plain = Banner { number, until: None, takes_calls: true, own_number: false };
+        assert_eq!(banner(&phone), Some(plain.clone()));
+        for (rev, device, own_number) in [(4, "phone-1", true), (5, "another", false)] {
+            let mut on = forwarding(rev);
+            on.presence.forwarding.until = Some(7);
+            on.presence.forwarding.own_device = Some(device.into());
+            phone.hears(on);
+            assert_eq!(banner(&phone), Some(Banner { until: Some(7), own_number, ..plain.clone() }));
+        }
+        let mut away = forwarding(6);
+        away.presence.effective = Effective::DoNotDisturb;
+        phone.hears(away);
+        assert_eq!(banner(&phone), Some(Banner { takes_calls: false, ..plain }));
     }
 }

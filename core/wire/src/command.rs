@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Availability, DeviceId, PhoneNumber, Platform};
+use crate::{Availability, DeviceId, PhoneNumber, Platform, UnixMillis};
 
 /// Names the command, so that a repeated request changes nothing and gets the first answer again.
 pub const HEADER_IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -23,18 +23,54 @@ pub struct SetAvailability {
 pub struct SetForwarding {
     /// Where calls should go.
     pub number: Option<String>,
+    /// When forwarding ends by itself, by the server's clock; `None`: when somebody turns it off. Only with a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<UnixMillis>,
 }
 
-impl SetForwarding {
-    /// Calls go to `number`.
-    pub fn on(number: &PhoneNumber) -> Self {
-        Self { number: Some(number.as_str().to_owned()) }
-    }
+/// Where calls should go, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardTo {
+    /// Which number.
+    pub number: PhoneNumber,
+    /// When that ends by itself, by the server's clock; `None`: when somebody turns it off.
+    #[serde(default)]
+    pub until: Option<UnixMillis>,
+}
 
-    /// Calls go to the agent's apps.
-    pub const fn off() -> Self {
-        Self { number: None }
+impl From<Option<&ForwardTo>> for SetForwarding {
+    /// `None`: calls go to the agent's apps.
+    fn from(to: Option<&ForwardTo>) -> Self {
+        Self { number: to.map(|to| to.number.as_str().to_owned()), until: to.and_then(|to| to.until) }
     }
+}
+
+/// `POST /v1/me/forwarding/code`: the server sends a code to the number, to see whether the agent can read it there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendCode {
+    /// Where calls should go.
+    pub number: String,
+    /// How the code gets there.
+    pub by: CodeBy,
+}
+
+/// How a code gets to a phone number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CodeBy {
+    /// A text message.
+    Sms,
+    /// A voice reads it out: for a number without text messages.
+    Call,
+}
+
+/// `POST /v1/me/forwarding/verification`: the agent has read the code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerifyNumber {
+    /// The number that it was sent to.
+    pub number: String,
+    /// Six digits; spaces are dropped.
+    pub code: String,
 }
 
 /// `PUT /v1/me/devices/{id}`
@@ -48,6 +84,27 @@ pub struct RegisterDevice {
     pub app_version: String,
     /// The address that the push service gave; `None` while it has given none.
     pub push_token: Option<String>,
+    /// What the phone lets the app do when a call comes.
+    #[serde(default)]
+    pub capabilities: Capabilities,
+    /// The phone's own number, where the platform tells it: the server then knows when calls are forwarded to this very
+    /// phone. Text, because a phone may know it in any form; what is no number counts as none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line_number: Option<String>,
+}
+
+/// What a phone lets the app do when a call comes, as far as the app has said. It does not decide who is pushed: a phone that
+/// may not show a call can still make itself heard, and a missed customer is worse. It is there to be shown to the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Whether the channel of incoming calls may be heard. Android: `NotificationManager.areNotificationsEnabled`, and the
+    /// importance of the `NotificationChannel`. `None`: not told, or the platform knows no such thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_notifications: Option<bool>,
+    /// Whether a call may take the locked screen. Android 14: `NotificationManager.canUseFullScreenIntent`. `None`: not told, or
+    /// the platform knows no such thing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_screen_intent: Option<bool>,
 }
 
 /// `POST /v1/me/calls/{id}/answer`

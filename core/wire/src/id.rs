@@ -50,3 +50,7 @@ id! {
     /// One call, the same on every device that hears of it.
     CallId
 }
+id! {
+    /// One sign-in: on a phone, in a browser, on a desktop.
+    SessionId
+}

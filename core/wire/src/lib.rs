@@ -27,8 +27,11 @@ pub mod snapshot;
 pub mod stream;
 pub mod version;
 
-pub use command::{AnswerCall, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SetAvailability, SetForwarding};
-pub use id::{AccountId, CallId, DeviceId};
+pub use command::{
+    AnswerCall, Capabilities, CodeBy, ForwardTo, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SendCode,
+    SetAvailability, SetForwarding, VerifyNumber,
+};
+pub use id::{AccountId, CallId, DeviceId, SessionId};
 pub use oauth::{ServerMetadata, TokenAnswer, TokenError};
 pub use presence::{
     Availability, CallLease, Chosen, Effective, Forwarding, InvalidNumber, LeaseKind, PhoneNumber, Presence,
@@ -36,7 +39,9 @@ pub use presence::{
 };
 pub use problem::Problem;
 pub use push::{CallPush, PushKind};
-pub use snapshot::{Agent, Call, CallState, CannotRing, Device, Notice, Platform, Role, Snapshot, Surface};
+pub use snapshot::{
+    Agent, Call, CallState, CannotRing, Device, Notice, Platform, Role, SignIn, SignInKind, Snapshot, Surface,
+};
 pub use stream::{SignedOutReason, StreamEvent, StreamEventError};
 pub use version::Version;
 

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, Surface, UnixMillis};
+use crate::{CallId, DeviceId, Surface, UnixMillis};
 
 /// An agent's availability: one fact, owned by the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,17 @@ pub struct Presence {
     pub chosen: Option<Chosen>,
     /// What colleagues and routing see: computed by the server from all of the above.
     pub effective: Effective,
+}
+
+impl Presence {
+    /// The number that a call would go to now. Forwarding takes the place of the apps, so it takes calls only when they
+    /// would: an agent who is not available gets none, wherever calls are forwarded to.
+    pub fn forwards_to(&self) -> Option<&PhoneNumber> {
+        match self.effective {
+            Effective::Available => self.forwarding.number.as_ref(),
+            Effective::Offline | Effective::DoNotDisturb | Effective::InCall | Effective::AfterCallWork => None,
+        }
+    }
 }
 
 /// Where and when a choice was made.
@@ -106,7 +117,8 @@ pub enum LeaseKind {
 
 /// Forward-to-device: all calls of the agent go to one external phone number.
 ///
-/// On the wire `{"on": bool, "number": string|null, "rev": number}`; here "on without a number" cannot be said.
+/// On the wire `{"on": bool, "number": string|null, "rev": number, "until": ms|absent, "own_device": string|absent}`; here "on
+/// without a number" cannot be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ForwardingOnTheWire", into = "ForwardingOnTheWire")]
 pub struct Forwarding {
@@ -114,6 +126,11 @@ pub struct Forwarding {
     pub number: Option<PhoneNumber>,
     /// The `rev` of the aggregate at which forwarding changed last.
     pub rev: u64,
+    /// When the server turns forwarding off by itself; `None`: it does not, or forwarding is off.
+    pub until: Option<UnixMillis>,
+    /// The device of the agent whose own number this is, as far as the server knows: a call that is forwarded rings there all
+    /// the same, as an ordinary one. Worth a warning.
+    pub own_device: Option<DeviceId>,
 }
 
 impl Forwarding {
@@ -130,6 +147,10 @@ struct ForwardingOnTheWire {
     number: Option<PhoneNumber>,
     #[serde(default)]
     rev: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<UnixMillis>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_device: Option<DeviceId>,
 }
 
 impl TryFrom<ForwardingOnTheWire> for Forwarding {
@@ -138,16 +159,17 @@ impl TryFrom<ForwardingOnTheWire> for Forwarding {
     fn try_from(wire: ForwardingOnTheWire) -> Result<Self, Self::Error> {
         match (wire.on, wire.number) {
             (true, None) => Err("forwarding is on without a number"),
-            (true, number) => Ok(Self { number, rev: wire.rev }),
+            (true, number) => Ok(Self { number, rev: wire.rev, until: wire.until, own_device: wire.own_device }),
             // A server may remember the last number for the next time; it is not where calls go.
-            (false, _) => Ok(Self { number: None, rev: wire.rev }),
+            (false, _) => Ok(Self { rev: wire.rev, ..Self::default() }),
         }
     }
 }
 
 impl From<Forwarding> for ForwardingOnTheWire {
     fn from(forwarding: Forwarding) -> Self {
-        Self { on: forwarding.is_on(), number: forwarding.number, rev: forwarding.rev }
+        let Forwarding { number, rev, until, own_device } = forwarding;
+        Self { on: number.is_some(), number, rev, until, own_device }
     }
 }
 
@@ -242,6 +264,42 @@ mod tests {
         assert!(parse(r#"{"on":true,"number":"0612345678","rev":1}"#).is_err());
         assert!(parse(r#"{"on":true,"number":"+33612345678","rev":1}"#).unwrap().is_on());
         assert!(!parse(r#"{"on":false,"number":"+33612345678","rev":1}"#).unwrap().is_on());
+    }
+
+    #[test]
+    fn what_forwarding_learned_to_say_is_left_out_when_there_is_nothing_to_say() {
+        let text = |forwarding: &Forwarding| serde_json::to_string(forwarding).unwrap();
+        let number: PhoneNumber = "+33612345678".parse().unwrap();
+        let plain = Forwarding { number: Some(number), rev: 3, ..Forwarding::default() };
+        assert_eq!(text(&plain), r#"{"on":true,"number":"+33612345678","rev":3}"#);
+        let full = Forwarding { until: Some(7), own_device: Some(DeviceId::from("phone")), ..plain };
+        assert_eq!(text(&full), r#"{"on":true,"number":"+33612345678","rev":3,"until":7,"own_device":"phone"}"#);
+        assert_eq!(serde_json::from_str::<Forwarding>(&text(&full)).unwrap(), full);
+        let off = r#"{"on":false,"number":null,"rev":4,"until":7,"own_device":"phone"}"#;
+        let off = serde_json::from_str::<Forwarding>(off).unwrap();
+        assert_eq!(off, Forwarding { rev: 4, ..Forwarding::default() }, "off has no end");
+    }
+
+    #[test]
+    fn calls_go_to_the_number_only_while_the_agent_takes_calls() {
+        let number: PhoneNumber = "+33612345678".parse().unwrap();
+        for (effective, takes_calls) in [
+            (Effective::Available, true),
+            (Effective::Offline, false),
+            (Effective::DoNotDisturb, false),
+            (Effective::InCall, false),
+            (Effective::AfterCallWork, false),
+        ] {
+            let presence = |number: Option<&PhoneNumber>| Presence {
+                availability: Availability::Available,
+                chosen: None,
+                forwarding: Forwarding { number: number.cloned(), ..Forwarding::default() },
+                call_leases: Vec::new(),
+                effective,
+            };
+            assert_eq!(presence(Some(&number)).forwards_to(), takes_calls.then_some(&number), "{effective:?}");
+            assert_eq!(presence(None).forwards_to(), None, "{effective:?}");
+        }
     }
 
     #[test]

@@ -48,6 +48,12 @@ pub mod code {
     pub const STALE: &str = "stale";
     /// 422: not an E.164 number.
     pub const INVALID_NUMBER: &str = "invalid_number";
+    /// 422: nobody has shown yet that the agent can be reached at this number; a code can be sent there.
+    pub const NUMBER_NOT_VERIFIED: &str = "number_not_verified";
+    /// 422: not the code that was sent, or not any more.
+    pub const WRONG_CODE: &str = "wrong_code";
+    /// 422: the end of the forwarding is not in the future.
+    pub const INVALID_UNTIL: &str = "invalid_until";
     /// 422: the idempotency key was used for another command.
     pub const KEY_REUSED: &str = "key_reused";
     /// 428: `If-Match` or `Idempotency-Key` is missing.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, CallId, DeviceId, PhoneNumber, Presence, UnixMillis, Version};
+use crate::{AccountId, CallId, Capabilities, DeviceId, PhoneNumber, Presence, SessionId, UnixMillis, Version};
 
 /// The whole state of an agent, as the server knows it. Always whole, never a delta: whoever misses one and gets the
 /// next has missed nothing.
@@ -18,6 +18,9 @@ pub struct Snapshot {
     pub calls: Vec<Call>,
     /// Mobile devices on which the agent is signed in.
     pub devices: Vec<Device>,
+    /// Where the agent is signed in, oldest first: phones, browsers, desktops. An older server does not say.
+    #[serde(default)]
+    pub sessions: Vec<SignIn>,
     /// What the agent should be told.
     #[serde(default)]
     pub notices: Vec<Notice>,
@@ -129,6 +132,9 @@ pub struct Device {
     pub platform: Platform,
     /// The app's version.
     pub app_version: String,
+    /// What the phone lets the app do when a call comes, as far as the app has said.
+    #[serde(default)]
+    pub capabilities: Capabilities,
     /// `None`: calls are pushed to it. `Some`: they are not, and why.
     pub cannot_ring: Option<CannotRing>,
     /// When it spoke to the server last.
@@ -159,6 +165,32 @@ impl Device {
     pub const fn can_ring(&self) -> bool {
         self.cannot_ring.is_none()
     }
+}
+
+/// A session of the agent that lives. `DELETE /v1/me/sessions/{id}` ends it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    /// Its name; no secret. On a phone, it is the `sid` of the ID token.
+    pub id: SessionId,
+    /// Where.
+    pub kind: SignInKind,
+    /// The device that it registered; `None` for browsers and desktops, and for a phone that has not registered yet.
+    #[serde(default)]
+    pub device: Option<DeviceId>,
+    /// When it began.
+    pub signed_in_at: UnixMillis,
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInKind {
+    /// One phone.
+    Mobile,
+    /// All that runs in one browser.
+    Browser,
+    /// The desktop app.
+    Desktop,
 }
 
 /// Which push service a device hears from.
@@ -201,5 +233,36 @@ impl Notice {
                 "Several people seem to use this login. Calls will go wrong: each agent needs a login of their own."
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ForwardTo, RegisterDevice, SetForwarding};
+
+    #[test]
+    fn the_words_of_an_older_server_and_an_older_app_are_still_understood() {
+        let snapshot = r#"{"version":{"epoch":1,"rev":2},"agent":{"account":"a","email":"e","name":"n","role":"agent"},
+            "presence":{"availability":{"kind":"available"},"forwarding":{"on":true,"number":"+33612345678","rev":2},
+            "call_leases":[],"effective":"available"},"calls":[],"devices":[{"id":"d","name":"n","platform":"ios",
+            "app_version":"1","cannot_ring":"forwarding_active","last_seen":3}],"notices":[],"at":4}"#;
+        let snapshot: Snapshot = serde_json::from_str(snapshot).unwrap();
+        assert!(snapshot.sessions.is_empty());
+        assert_eq!(snapshot.devices[0].capabilities, Capabilities::default());
+        assert_eq!((snapshot.presence.forwarding.until, &snapshot.presence.forwarding.own_device), (None, &None));
+        let device = r#"{"name":"n","platform":"android","app_version":"1","push_token":null}"#;
+        let device: RegisterDevice = serde_json::from_str(device).unwrap();
+        assert_eq!((device.capabilities, device.line_number), (Capabilities::default(), None));
+        let forwarding: SetForwarding = serde_json::from_str(r#"{"number":"+33612345678"}"#).unwrap();
+        assert_eq!(forwarding.until, None);
+    }
+
+    #[test]
+    fn a_command_without_news_reads_as_it_always_did() {
+        let to = ForwardTo { number: "+33612345678".parse().unwrap(), until: None };
+        let text = serde_json::to_string(&SetForwarding::from(Some(&to))).unwrap();
+        assert_eq!(text, r#"{"number":"+33612345678"}"#);
+        assert_eq!(serde_json::to_string(&SetForwarding::from(None)).unwrap(), r#"{"number":null}"#);
     }
 }

@@ -4,9 +4,9 @@
 //! see. The effective status is computed in one place: [`Aggregate::effective`].
 
 use hookswitch_wire::{
-    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Chosen, Device, DeviceId, Effective,
-    Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, Snapshot, Surface,
-    UnixMillis, Version,
+    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Capabilities, Chosen, Device, DeviceId,
+    Effective, ForwardTo, Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice,
+    SignIn, Snapshot, Surface, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,9 @@ pub(crate) struct Aggregate {
     pub(crate) devices: Vec<TrackedDevice>,
     /// Whether any session of the agent lives.
     pub(crate) signed_in: bool,
+    /// Those that do.
+    #[serde(default)]
+    pub(crate) sessions: Vec<SignIn>,
     /// Whether several people seem to use this login.
     pub(crate) shared: bool,
 }
@@ -86,6 +89,14 @@ pub(crate) struct TrackedDevice {
     pub(crate) platform: Platform,
     pub(crate) app_version: String,
     pub(crate) push_token: Option<String>,
+    /// When the app said so last.
+    #[serde(default)]
+    pub(crate) token_at: UnixMillis,
+    #[serde(default)]
+    pub(crate) capabilities: Capabilities,
+    /// Its own number, if the platform told it.
+    #[serde(default)]
+    pub(crate) line_number: Option<PhoneNumber>,
     /// The session that registered it and that it ends with.
     pub(crate) session: String,
     pub(crate) last_seen: UnixMillis,
@@ -102,7 +113,7 @@ pub enum Command {
         by: Option<Surface>,
     },
     /// The forwarding switch.
-    SetForwarding(Option<PhoneNumber>),
+    SetForwarding(Option<ForwardTo>),
     /// A phone says that it is there.
     Register {
         /// Which.
@@ -114,6 +125,15 @@ pub enum Command {
     },
     /// A phone is taken off the list.
     Unregister(DeviceId),
+    /// The push service knows this token no more.
+    TokenGone {
+        /// Of which phone.
+        device: DeviceId,
+        /// Which.
+        push_token: String,
+        /// Since when.
+        since: Option<UnixMillis>,
+    },
     /// A session ended: its device goes with it.
     SessionEnded(String),
     /// Somebody calls.
@@ -182,6 +202,9 @@ pub enum Refusal {
     /// The call was answered by somebody else or is over.
     #[error("the call was answered elsewhere or is over")]
     CallTaken,
+    /// Forwarding would end before it began.
+    #[error("forwarding cannot end in the past")]
+    EndsInThePast,
 }
 
 impl Aggregate {
@@ -196,6 +219,7 @@ impl Aggregate {
             calls: Vec::new(),
             devices: Vec::new(),
             signed_in: false,
+            sessions: Vec::new(),
             shared: false,
         }
     }
@@ -220,8 +244,12 @@ impl Aggregate {
         }
     }
 
-    /// Lets time pass until `now`: calls stop ringing, leases run out.
-    pub(crate) fn settle(&mut self, now: UnixMillis) -> Vec<Push> {
+    /// Lets time pass until now: calls stop ringing, leases run out, forwarding comes to its end.
+    pub(crate) fn settle(&mut self, context: Context) -> Vec<Push> {
+        let now = context.now;
+        if self.forwarding.until.is_some_and(|until| until <= now) {
+            self.forwarding = Forwarding { rev: context.next_rev, ..Forwarding::default() };
+        }
         let lost: Vec<CallId> = self
             .leases
             .iter()
@@ -261,7 +289,7 @@ impl Aggregate {
             Availability::Automatic => self.hours.next_edge(now),
             Availability::Available | Availability::Unavailable { .. } => None,
         };
-        leases.chain(calls).chain(edge).filter(|at| *at > now).min()
+        leases.chain(calls).chain(edge).chain(self.forwarding.until).filter(|at| *at > now).min()
     }
 
     /// Carries out a command, in a state that was settled at `context.now`.
@@ -277,10 +305,31 @@ impl Aggregate {
                 }
                 Ok(Vec::new())
             }
-            Command::SetForwarding(number) => Ok(self.set_forwarding(number, context)),
+            Command::SetForwarding(Some(ForwardTo { until: Some(until), .. })) if until <= now => {
+                Err(Refusal::EndsInThePast)
+            }
+            Command::SetForwarding(to) => Ok(self.set_forwarding(to, context)),
             Command::Register { id, device, session } => {
-                let RegisterDevice { name, platform, app_version, push_token } = device;
-                let device = TrackedDevice { id, name, platform, app_version, push_token, session, last_seen: now };
+                let RegisterDevice { name, platform, app_version, push_token, capabilities, line_number } = device;
+                // A token is where one app is reached: a phone that was set up anew is no second phone.
+                for other in &mut self.devices {
+                    if other.platform == platform && other.push_token == push_token {
+                        other.push_token = None;
+                    }
+                }
+                let device = TrackedDevice {
+                    id,
+                    name,
+                    platform,
+                    app_version,
+                    push_token,
+                    token_at: now,
+                    capabilities,
+                    // A phone may know it in a form that only its network understands: better none than a wrong one.
+                    line_number: line_number.and_then(|number| number.parse().ok()),
+                    session,
+                    last_seen: now,
+                };
                 match self.devices.iter_mut().find(|known| known.id == device.id) {
                     Some(known) => *known = device,
                     None => self.devices.push(device),
@@ -291,6 +340,18 @@ impl Aggregate {
                 let before = self.devices.len();
                 self.devices.retain(|device| device.id != id);
                 if self.devices.len() == before { Err(Refusal::NoSuchDevice) } else { Ok(Vec::new()) }
+            }
+            Command::TokenGone { device, push_token, since } => {
+                // By now the app may have another token, or the same one anew.
+                let stale = |known: &&mut TrackedDevice| {
+                    known.id == device
+                        && known.push_token.as_ref() == Some(&push_token)
+                        && since.is_none_or(|since| known.token_at <= since)
+                };
+                if let Some(known) = self.devices.iter_mut().find(stale) {
+                    known.push_token = None;
+                }
+                Ok(Vec::new())
             }
             Command::SessionEnded(session) => {
                 self.devices.retain(|device| device.session != session);
@@ -330,11 +391,12 @@ impl Aggregate {
     }
 
     /// Forwarding changes; a call that rings in the apps goes to the number with all that come after it.
-    fn set_forwarding(&mut self, number: Option<PhoneNumber>, context: Context) -> Vec<Push> {
-        if self.forwarding.number == number {
+    fn set_forwarding(&mut self, to: Option<ForwardTo>, context: Context) -> Vec<Push> {
+        let (number, until) = to.map_or((None, None), |to| (Some(to.number), to.until));
+        if self.forwarding.number == number && self.forwarding.until == until {
             return Vec::new();
         }
-        self.forwarding = Forwarding { number: number.clone(), rev: context.next_rev };
+        self.forwarding = Forwarding { number: number.clone(), rev: context.next_rev, until, own_device: None };
         let Some(number) = number else { return Vec::new() };
         let ringing: Vec<CallId> = self
             .calls
@@ -463,6 +525,13 @@ impl Aggregate {
         self.devices.iter().find(|device| device.session == session)
     }
 
+    /// The device that calls are forwarded to, as far as devices have told their numbers.
+    fn own_device(&self) -> Option<DeviceId> {
+        let number = self.forwarding.number.as_ref()?;
+        let own = self.devices.iter().find(|device| device.line_number.as_ref() == Some(number))?;
+        Some(own.id.clone())
+    }
+
     /// What apps see.
     pub(crate) fn snapshot(&self, version: Version, now: UnixMillis) -> Snapshot {
         let effective = self.effective(now);
@@ -474,7 +543,7 @@ impl Aggregate {
             agent: self.agent.clone(),
             presence: Presence {
                 availability: self.availability,
-                forwarding: self.forwarding.clone(),
+                forwarding: Forwarding { own_device: self.own_device(), ..self.forwarding.clone() },
                 call_leases: self.leases.clone(),
                 chosen: self.chosen.clone(),
                 effective,
@@ -488,8 +557,17 @@ impl Aggregate {
                     name: device.name.clone(),
                     platform: device.platform,
                     app_version: device.app_version.clone(),
+                    capabilities: device.capabilities,
                     cannot_ring: cannot_ring(self.forwarding.is_on(), effective, device.push_token.is_some()),
                     last_seen: device.last_seen,
+                })
+                .collect(),
+            sessions: self
+                .sessions
+                .iter()
+                .map(|session| SignIn {
+                    device: self.device_of(session.id.as_str()).map(|device| device.id.clone()),
+                    ..session.clone()
                 })
                 .collect(),
             notices: if self.shared { vec![Notice::SharedLogin] } else { Vec::new() },

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{Clock, LogoutClient, RotationProfile};
+use crate::{Clock, Gateways, LogoutClient, RotationProfile};
 
 /// How a backend is set up. The default is what the lab and the tests want: all in memory, on a free port of loopback.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct Config {
     pub refresh: RotationProfile,
     /// Who is told when a session ends (OpenID Connect Back-Channel Logout 1.0).
     pub logout_clients: Vec<LogoutClient>,
+    /// Whether calls are forwarded only to numbers that the agent has shown to be reachable at.
+    pub verify_forwarding: bool,
+    /// Who carries pushes.
+    pub push: Gateways,
     /// How much work a password is.
     pub password_cost: PasswordCost,
     /// Opens `/operator/*` to who sends it as a bearer token; `None`: closed.
@@ -53,6 +57,8 @@ impl Default for Config {
             browser_session_life: Duration::from_secs(30 * 24 * 3_600),
             refresh: RotationProfile::default(),
             logout_clients: Vec::new(),
+            verify_forwarding: false,
+            push: Gateways::default(),
             password_cost: PasswordCost::default(),
             operator_key: None,
         }

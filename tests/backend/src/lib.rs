@@ -22,6 +22,8 @@
 //! | `store` | SQLite; the only place with SQL |
 //! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
 //! | `upstream` | the issuer behind "Continue with Google" and SSO |
+//! | `push` | Apple's and Google's push services, behind one port |
+//! | `carrier` | the telephone network: who would read or hear a code |
 //! | `faults` | what goes wrong on order: where, what, how often |
 //! | `refreshes` | what became of each refresh: a record to prove things by |
 //! | `operator` | what the lab and tests may do from outside |
@@ -39,6 +41,7 @@
 //! - A device that registers under a new session ends the old one: nobody holds its tokens any more.
 
 mod aggregate;
+mod carrier;
 mod clock;
 mod config;
 mod faults;
@@ -50,6 +53,7 @@ mod limiter;
 mod logout;
 mod model;
 mod operator;
+mod push;
 mod record;
 mod refreshes;
 mod rings;
@@ -65,6 +69,7 @@ use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 pub use aggregate::{Command, DeviceRing, Refusal, RingOutcome};
+pub use carrier::CarrierMessage;
 pub use clock::Clock;
 pub use config::{Config, Database, PasswordCost};
 pub use faults::{Fault, FaultPlan, FaultReport, Point};
@@ -72,7 +77,12 @@ pub use hours::WorkingHours;
 pub use house::HouseError;
 pub use logout::LogoutClient;
 pub use model::{PresenceModel, Said};
-pub use operator::{AgentSeed, CallReport, Counts, DEMO_PASSWORD, Operator, OutboxEntry, RequestLog, SessionReport};
+pub use operator::{
+    AgentSeed, CallReport, Counts, DEMO_PASSWORD, DeliveryReport, Operator, OutboxEntry, RequestLog, SessionReport,
+};
+pub use push::{
+    Apns, ApnsConfig, DeliveryEnd, Fcm, FcmConfig, GatewayError, Gateways, Outcome, PushGateway, PushMessage,
+};
 pub use refreshes::{FamilyReport, RefreshRecord, RefusedRefresh};
 pub use rotation::RotationProfile;
 pub use secret::stored as token_fingerprint;
@@ -152,12 +162,13 @@ impl Backend {
             }
             Ok::<_, HouseError>(())
         })?;
-        let (ticker, postman) = (Arc::clone(&house), Arc::clone(&house));
+        let (ticker, postman, pusher) = (Arc::clone(&house), Arc::clone(&house), Arc::clone(&house));
         let tasks = vec![
             serve(&house, listener, http::router(Arc::clone(&house))),
             serve(&house, upstream_listener, upstream::router(Arc::clone(&house))),
             tokio::spawn(async move { house::run_ticker(&ticker).await }),
             tokio::spawn(async move { house::run_logouts(&postman).await }),
+            tokio::spawn(async move { house::run_pushes(&pusher).await }),
         ];
         Ok(Self { house, tasks })
     }

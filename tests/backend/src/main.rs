@@ -1,9 +1,11 @@
 //! `hookswitch-backend`: the reference backend as a program.
 
-use std::{error::Error, net::SocketAddr, path::PathBuf};
+use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Parser;
-use hookswitch_backend::{AgentSeed, Backend, Config, DEMO_PASSWORD, Database, HouseError};
+use hookswitch_backend::{
+    AgentSeed, Apns, ApnsConfig, Backend, Clock, Config, DEMO_PASSWORD, Database, Fcm, FcmConfig, Gateways, HouseError,
+};
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
@@ -32,6 +34,50 @@ struct Arguments {
     /// An origin that may show our pages in a frame; may be repeated.
     #[arg(long = "framer")]
     framers: Vec<String>,
+    /// Forward calls only to numbers that were verified by a code; the codes are at /operator/carrier.
+    #[arg(long)]
+    verify_forwarding: bool,
+    /// Send pushes to iPhones with this key of Apple's (a .p8 file).
+    #[arg(long, requires_all = ["apns_key_id", "apns_team_id", "apns_bundle_id"])]
+    apns_key: Option<PathBuf>,
+    /// The ten characters that name the key.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    apns_key_id: String,
+    /// The ten characters that name the team.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    apns_team_id: String,
+    /// The app, without `.voip`.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    apns_bundle_id: String,
+    /// For apps from Xcode instead of the App Store.
+    #[arg(long)]
+    apns_sandbox: bool,
+    /// Send pushes to Android phones with this service account of Google's (a JSON file).
+    #[arg(long)]
+    fcm_service_account: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn gateways(&self, clock: &Clock) -> Result<Gateways, Box<dyn Error>> {
+        let mut gateways = Gateways::default();
+        if let Some(key) = &self.apns_key {
+            let address = if self.apns_sandbox { ApnsConfig::SANDBOX } else { ApnsConfig::PRODUCTION };
+            let config = ApnsConfig {
+                address: address.to_owned(),
+                bundle_id: self.apns_bundle_id.clone(),
+                team_id: self.apns_team_id.clone(),
+                key_id: self.apns_key_id.clone(),
+                key: std::fs::read_to_string(key)?.into(),
+            };
+            gateways.ios = Some(Arc::new(Apns::new(config, clock.clone())?));
+        }
+        if let Some(account) = &self.fcm_service_account {
+            let service_account = std::fs::read_to_string(account)?.into();
+            let config = FcmConfig { address: FcmConfig::PRODUCTION.to_owned(), service_account };
+            gateways.android = Some(Arc::new(Fcm::new(&config, clock.clone())?));
+        }
+        Ok(gateways)
+    }
 }
 
 #[tokio::main]
@@ -49,7 +95,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Some(SecretString::from(key))
         }
     };
+    let clock = Clock::system();
     let config = Config {
+        verify_forwarding: arguments.verify_forwarding,
+        push: arguments.gateways(&clock)?,
+        clock,
         address: arguments.listen,
         upstream_address: arguments.upstream,
         public_url: arguments.public_url,

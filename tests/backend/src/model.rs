@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hookswitch_wire::{AccountId, Agent, CallPush, DeviceId, Role, Snapshot, UnixMillis, Version};
+use hookswitch_wire::{AccountId, Agent, CallPush, DeviceId, Role, SignIn, SignInKind, Snapshot, UnixMillis, Version};
 
 use crate::{
     aggregate::{Aggregate, Command, Refusal},
@@ -118,7 +118,8 @@ impl PresenceModel {
         kind: Change,
         command: Option<Command>,
     ) -> Result<Vec<(DeviceId, CallPush)>, Refusal> {
-        let around = Circumstances { epoch: self.epoch, now, signed_in: true, old_server: self.old_server };
+        let signed_in = SignIn { id: "model".into(), kind: SignInKind::Mobile, device: None, signed_in_at: 0 };
+        let around = Circumstances { epoch: self.epoch, now, sessions: vec![signed_in], old_server: self.old_server };
         let mut record = self.record.clone();
         let pushes = record.change(
             around,

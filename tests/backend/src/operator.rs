@@ -10,7 +10,7 @@ use std::{
 };
 
 use hookswitch_wire::{
-    AccountId, Agent, Call, CallId, CallPush, CallState, DeviceId, Effective, PhoneNumber, Platform, Role,
+    AccountId, Agent, Call, CallId, CallPush, CallState, DeviceId, Effective, PhoneNumber, Platform, PushKind, Role,
     SignedOutReason, Snapshot, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
@@ -18,12 +18,14 @@ use tokio::sync::broadcast;
 
 use crate::{
     aggregate::{Aggregate, Command, DeviceRing, Refusal, TrackedCall},
+    carrier::CarrierMessage,
     clock::Clock,
     faults::{FaultPlan, FaultReport},
     hours::WorkingHours,
     house::{House, HouseError},
     identity::{hash_password, totp_code},
     logout::LogoutClient,
+    push::DeliveryEnd,
     record::Change,
     refreshes::{FamilyReport, RefreshRecord},
     rotation::RotationProfile,
@@ -137,12 +139,33 @@ impl From<&TrackedCall> for CallReport {
     }
 }
 
-/// A push as it would go to APNs or FCM.
+/// What became of a push.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryReport {
+    /// Its number in the outbox.
+    pub seq: u64,
+    /// To which device.
+    pub device: DeviceId,
+    /// About which call.
+    pub call_id: CallId,
+    /// What it says.
+    pub kind: PushKind,
+    /// How often it went to the push service.
+    pub tries: u32,
+    /// Whether the device may have got it.
+    pub may_have_left: bool,
+    /// Whether it is with the push service now.
+    pub is_out: bool,
+    /// How it ended; `None` while it waits or is out.
+    pub end: Option<DeliveryEnd>,
+}
+
+/// A push as it goes to APNs or FCM.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutboxEntry {
     /// Grows by one a push.
     pub seq: u64,
-    /// When it was sent.
+    /// When it was decided on; from [`Operator::pushes`], when it was sent.
     pub at: UnixMillis,
     /// To which device.
     pub device: DeviceId,
@@ -408,19 +431,40 @@ impl Operator {
         Ok(calls)
     }
 
-    /// Pushes from now on.
+    /// Pushes that leave from now on, for which no push service is configured: who listens delivers them.
     pub fn pushes(&self) -> broadcast::Receiver<OutboxEntry> {
-        self.house.bus.pushes()
+        self.house.recorded.listen()
     }
 
-    /// Pushes after number `seq`; 0 for all that are remembered.
+    /// What became of the pushes after number `seq`; 0 for all that are remembered.
+    pub fn deliveries_since(&self, seq: u64) -> Result<Vec<DeliveryReport>, HouseError> {
+        self.house.write(|unit| Ok(unit.tx.deliveries_since(seq)?))
+    }
+
+    /// Pushes that were decided on after number `seq`, whatever became of them; 0 for all that are remembered.
     pub fn outbox_since(&self, seq: u64) -> Result<Vec<OutboxEntry>, HouseError> {
         self.house.write(|unit| Ok(unit.tx.pushes_since(seq)?))
+    }
+
+    /// What people with phones have read and heard from us in this run of the backend, oldest first, the last thousand.
+    pub fn carrier_messages(&self) -> Vec<CarrierMessage> {
+        self.house.carrier.messages()
     }
 
     /// Plays a server that does not know the ring rule: it pushes although calls are forwarded.
     pub fn set_old_server(&self, old: bool) {
         self.house.old_server.store(old, Ordering::Relaxed);
+    }
+
+    /// An administrator takes a device off an agent's list; an app that is still signed in there registers again.
+    pub fn remove_device(&self, email: &str, device: DeviceId) -> Result<(), HouseError> {
+        let agent = self.agent(email)?;
+        self.house.write(|unit| unit.apply(&agent.account, Command::Unregister(device), Change::Seen).map(|_| ()))
+    }
+
+    /// From now on a number takes calls only once somebody has read a code there (`true`), or any number does.
+    pub fn set_verify_forwarding(&self, verify: bool) {
+        self.house.verify_forwarding.store(verify, Ordering::Relaxed);
     }
 
     /// Access tokens of the agent (of one device, if given) run out now; the sessions live on.

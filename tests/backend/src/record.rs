@@ -4,7 +4,7 @@
 //! sent before or does not know the current state. The house does both on rows of its database, [`crate::PresenceModel`]
 //! on values in memory.
 
-use hookswitch_wire::{CallPush, Snapshot, UnixMillis, Version};
+use hookswitch_wire::{CallPush, SignIn, Snapshot, UnixMillis, Version};
 
 use crate::{
     aggregate::{Aggregate, Command, Context, Push, Refusal},
@@ -21,12 +21,12 @@ pub(crate) struct Record {
 }
 
 /// What a change depends on besides the record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Circumstances {
     pub(crate) epoch: u64,
     pub(crate) now: UnixMillis,
-    /// Whether any session of the agent lives.
-    pub(crate) signed_in: bool,
+    /// The agent's sessions that live, oldest first.
+    pub(crate) sessions: Vec<SignIn>,
     pub(crate) old_server: bool,
 }
 
@@ -50,11 +50,13 @@ impl Record {
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
         is_shared: impl FnOnce(&Aggregate) -> bool,
     ) -> Result<Vec<Push>, Refusal> {
-        let Circumstances { epoch, now, signed_in, old_server } = around;
+        let Circumstances { epoch, now, sessions, old_server } = around;
         let next_rev = self.rev.saturating_add(1);
-        self.aggregate.signed_in = signed_in;
-        let mut pushes = self.aggregate.settle(now);
-        pushes.extend(change(&mut self.aggregate, Context { now, next_rev, old_server })?);
+        let context = Context { now, next_rev, old_server };
+        self.aggregate.signed_in = !sessions.is_empty();
+        self.aggregate.sessions = sessions;
+        let mut pushes = self.aggregate.settle(context);
+        pushes.extend(change(&mut self.aggregate, context)?);
         self.aggregate.shared = is_shared(&self.aggregate);
 
         let shown = &self.snapshot;

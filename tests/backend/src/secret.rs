@@ -11,6 +11,14 @@ pub(crate) fn random() -> Result<String, getrandom::Error> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
+/// Six random digits, for a person to type.
+pub(crate) fn digits() -> Result<String, getrandom::Error> {
+    let mut bytes = [0_u8; 8];
+    getrandom::fill(&mut bytes)?;
+    // 2^64 is no multiple of a million, but the lean towards some codes is too small to matter.
+    Ok(format!("{:06}", u64::from_le_bytes(bytes) % 1_000_000))
+}
+
 /// A short random name, for what is no secret.
 pub(crate) fn name(prefix: &str) -> Result<String, getrandom::Error> {
     let mut bytes = [0_u8; 12];

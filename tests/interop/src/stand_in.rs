@@ -101,6 +101,7 @@ impl Desk {
             },
             calls: Vec::new(),
             devices: Vec::new(),
+            sessions: Vec::new(),
             notices: Vec::new(),
             at: i64::try_from(at).unwrap_or(i64::MAX),
         })

@@ -17,7 +17,7 @@ use hookswitch::{
     },
     ports::{Http, Ports},
     store::KeyFile,
-    wire::{CallPush, DeviceId, Platform, PushKind},
+    wire::{CallId, CallPush, DeviceId, Platform, PushKind},
 };
 use tokio::{
     sync::{broadcast, mpsc},
@@ -57,8 +57,10 @@ pub(crate) struct Phone {
 struct Inner {
     core: Option<Arc<Hookswitch>>,
     device: Option<DeviceId>,
-    /// What the push service keeps while the phone has no network.
+    /// What the push service keeps.
     waiting: Vec<CallPush>,
+    /// It is slow: it keeps everything.
+    held: bool,
     /// The system browser is open at this address.
     login_url: Option<String>,
     /// Decisions of processes that are gone: a bench remembers more than a phone.
@@ -209,13 +211,34 @@ impl Phone {
         if let Ok(core) = self.core() {
             core.network(up);
         }
-        if up {
-            let waiting = std::mem::take(&mut self.inner().waiting);
-            for push in waiting {
-                self.deliver(push).await?;
-            }
+        self.deliver_waiting().await
+    }
+
+    /// A slow push service keeps everything; one that is not slow any more delivers it.
+    pub(crate) async fn hold_pushes(&self, held: bool) -> Result<(), Failure> {
+        self.inner().held = held;
+        self.note(Kind::Fault, if held { "the push service is slow" } else { "the push service catches up" });
+        self.deliver_waiting().await
+    }
+
+    async fn deliver_waiting(&self) -> Result<(), Failure> {
+        if !self.takes_pushes() {
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.inner().waiting);
+        for push in waiting {
+            self.deliver(push).await?;
         }
         Ok(())
+    }
+
+    /// Whether the push service keeps a push of this call.
+    pub(crate) fn has_waiting(&self, call: &CallId) -> bool {
+        self.inner().waiting.iter().any(|push| push.call_id == *call)
+    }
+
+    fn takes_pushes(&self) -> bool {
+        self.cable.is_up() && !self.inner().held
     }
 
     pub(crate) fn set_foreground(&self, foreground: bool) {
@@ -233,10 +256,10 @@ impl Phone {
         );
     }
 
-    /// A push arrives. Without network the push service keeps it; an app that does not run is started by it.
+    /// A push arrives, or waits at the push service; an app that does not run is started by it.
     pub(crate) async fn deliver(&self, push: CallPush) -> Result<Option<Decision>, Failure> {
-        if !self.cable.is_up() {
-            self.note(Kind::Push, format!("{} waits at the push service: no network", describe(&push)));
+        if !self.takes_pushes() {
+            self.note(Kind::Push, format!("{} waits at the push service", describe(&push)));
             self.inner().waiting.push(push);
             return Ok(None);
         }

@@ -4,11 +4,13 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use hookswitch::{
     Hookswitch,
     http::Network,
@@ -51,15 +53,33 @@ impl Clock for WrongClock {
     }
 }
 
-/// A network that can be there or not. What is under way goes on.
+/// A network that can be there or not, near or far. What is under way goes on.
 pub(crate) struct Cable {
     network: Network,
     pulled: AtomicBool,
+    /// One way, in milliseconds.
+    far: AtomicU64,
     /// Plays a proxy that collects a stream before it passes it on.
     buffers: AtomicBool,
 }
 
 impl Cable {
+    pub(crate) fn open() -> Result<Self, Trouble> {
+        let network = Network::new().map_err(text)?;
+        Ok(Self { network, pulled: AtomicBool::new(false), far: AtomicU64::new(0), buffers: AtomicBool::new(false) })
+    }
+
+    /// From now on requests, and the pieces of their answers, take this long.
+    pub(crate) fn stretch(&self, one_way: Duration) {
+        self.far.store(u64::try_from(one_way.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    async fn way(far: u64) {
+        if far > 0 {
+            tokio::time::sleep(Duration::from_millis(far)).await;
+        }
+    }
+
     pub(crate) fn pull(&self, pulled: bool) {
         self.pulled.store(pulled, Ordering::Relaxed);
     }
@@ -72,10 +92,19 @@ impl Http for Cable {
             return Err(HttpFault("no route to host".into()));
         }
         let is_stream = request.uri().path() == "/v1/me/stream";
+        let far = self.far.load(Ordering::Relaxed);
+        Self::way(far).await;
         let mut response = self.network.send(request).await?;
+        if far > 0 {
+            let late = move |piece| async move {
+                Self::way(far).await;
+                piece
+            };
+            response.body = response.body.then(late).boxed();
+        }
         if is_stream && self.buffers.load(Ordering::Relaxed) {
             // It is open, and nothing of it arrives.
-            response.body = futures_util::StreamExt::boxed(futures_util::stream::pending());
+            response.body = futures_util::stream::pending().boxed();
         }
         Ok(response)
     }
@@ -103,8 +132,7 @@ impl Local {
     pub(crate) async fn open(house: &House, folder: &Path) -> Result<Self, Trouble> {
         let right = SharedClock::open(&house.clock_file()).map_err(text)?;
         let clock = Arc::new(WrongClock { right, skew: AtomicI64::new(0) });
-        let network = Network::new().map_err(text)?;
-        let cable = Arc::new(Cable { network, pulled: AtomicBool::new(false), buffers: AtomicBool::new(false) });
+        let cable = Arc::new(Cable::open()?);
         let config = config(house.base(), folder, "app", Platform::Android);
         let ports = Ports {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -154,8 +182,6 @@ impl Local {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use hookswitch::{machine::view::LinkView, wire::Availability};
 
     use super::*;

@@ -533,3 +533,16 @@ fn every_push_is_decided_exactly_once_and_logged() {
     assert_eq!(decided, 4);
     assert_eq!(phone.state.ring_log().entries().count(), 6, "five decisions and a stop");
 }
+
+#[test]
+fn a_newer_state_that_says_it_rings_lets_it_ring() {
+    let mut phone = Phone::signed_in();
+    phone.hears(state(2));
+    phone.gets(push("c1", 2));
+    phone.hears(with_call(3, "c1", CallState::Ringing));
+    assert_eq!(phone.ringing(), ["c1"]);
+    let mut in_call = with_call(4, "c1", CallState::Ringing);
+    in_call.presence.effective = Effective::InCall;
+    phone.hears(in_call);
+    assert_eq!(phone.stops(), [("c1".to_owned(), Stopped::Because { reason: Silence::InAnotherCall })]);
+}

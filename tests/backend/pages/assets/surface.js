@@ -105,6 +105,13 @@ function link(state) {
   text("loading-text", state === "offline" ? "The server cannot be reached. Trying again…" : "Opening…");
 }
 
+/** "18:00" today, with the day on another. */
+function timeOf(millis) {
+  const at = new Date(millis);
+  const today = at.toDateString() === new Date().toDateString();
+  return at.toLocaleString([], { ...(today ? {} : { weekday: "short", day: "numeric" }), hour: "2-digit", minute: "2-digit" });
+}
+
 function why(presence) {
   if (presence.effective === "in_call") return "no other calls meanwhile";
   if (presence.effective === "after_call_work") return "finishing the last call";
@@ -139,6 +146,7 @@ function render() {
   const sending = pending?.what === "forwarding";
   $("forwarding-on").dataset.on = String(forwarding.on);
   text("forwarding-to", forwarding.number ?? "");
+  text("forwarding-until", forwarding.until ? ` until ${timeOf(forwarding.until)}` : "");
   show("forwarding-on", forwarding.on);
   show("forwarding-form", !forwarding.on);
   if (forwarding.on) forgetNumber();
@@ -218,18 +226,38 @@ function makeDevice(device) {
   const verdict = document.createElement("span");
   name.textContent = device.name;
   verdict.className = "verdict";
+  const out = document.createElement("button");
+  out.type = "button";
+  out.className = "quiet";
+  out.textContent = "Sign out";
+  out.setAttribute("aria-label", `Sign out ${device.name}`);
+  out.dataset.testid = "device-sign-out";
+  out.addEventListener("click", () => signOutDevice(device.id));
   item.dataset.testid = "device";
-  item.append(name, verdict);
+  item.append(name, verdict, out);
   return item;
 }
 
 function updateDevice(item, device) {
-  const verdict = item.lastChild;
+  const verdict = item.querySelector(".verdict");
+  item.querySelector("button").disabled = pending?.what === "device" || !sessionOf(device.id);
   const rings = device.cannot_ring === null || device.cannot_ring === undefined;
   const words = rings ? "✓ rings" : `✕ ${CANNOT_RING[device.cannot_ring] ?? device.cannot_ring}`;
   verdict.classList.toggle("yes", rings);
   item.dataset.canRing = String(rings);
   if (verdict.textContent !== words) verdict.textContent = words;
+}
+
+function sessionOf(device) {
+  return (snapshot.sessions ?? []).find((one) => one.device === device);
+}
+
+/** The phone's app says that it was signed out elsewhere; here it goes from the list. */
+function signOutDevice(device) {
+  const other = sessionOf(device);
+  if (!other) return;
+  run({ what: "device", text: "sign a phone out" }, "devices-error", () =>
+    command("DELETE", `/v1/me/sessions/${encodeURIComponent(other.id)}`, undefined, { conditional: false }));
 }
 
 function makeNotice(notice) {

@@ -51,7 +51,7 @@ fn the_effective_status_follows_from_everything_in_this_order() {
     for (signed_in, forwarded, leased, availability, effective) in table {
         let aggregate = Aggregate {
             signed_in,
-            forwarding: Forwarding { number: forwarded.then(|| number.clone()), rev: 1 },
+            forwarding: Forwarding { number: forwarded.then(|| number.clone()), rev: 1, ..Forwarding::default() },
             leases: leased.map(|kind| lease(kind, noon + 1)).into_iter().collect(),
             availability,
             ..agent()
@@ -67,6 +67,18 @@ fn a_lease_that_ran_out_counts_no_more_even_before_it_is_cleared() {
     assert_eq!(aggregate.effective(NOW), Effective::Available);
 }
 
+#[test]
+fn forwarding_ends_at_its_instant_and_not_before() {
+    let mut aggregate = agent();
+    let to = ForwardTo { number: "+33612345678".parse().unwrap(), until: Some(NOW + 1_000) };
+    aggregate.apply(Command::SetForwarding(Some(to)), context(NOW)).unwrap();
+    assert_eq!(aggregate.next_change(NOW), Some(NOW + 1_000));
+    aggregate.settle(context(NOW + 999));
+    assert_eq!(aggregate.forwarding.until, Some(NOW + 1_000));
+    aggregate.settle(Context { next_rev: 3, ..context(NOW + 1_000) });
+    assert_eq!(aggregate.forwarding, Forwarding { rev: 3, ..Forwarding::default() });
+}
+
 /// A step of a random history: a command, and how much time passes before it.
 fn step() -> impl Strategy<Value = (Command, i64)> {
     let call = (0..4_u8).prop_map(|n| CallId(format!("call-{n}")));
@@ -78,13 +90,23 @@ fn step() -> impl Strategy<Value = (Command, i64)> {
     ];
     let register = (device.clone(), prop::option::of(Just("token".to_owned()))).prop_map(|(id, push_token)| {
         let session = format!("session of {id}");
-        let device =
-            RegisterDevice { name: id.0.clone(), platform: Platform::Ios, app_version: "1".to_owned(), push_token };
+        let device = RegisterDevice {
+            name: id.0.clone(),
+            platform: Platform::Ios,
+            app_version: "1".to_owned(),
+            push_token,
+            capabilities: Capabilities::default(),
+            line_number: None,
+        };
         Command::Register { id, device, session }
     });
     let command = prop_oneof![
         availability.prop_map(|availability| Command::SetAvailability { availability, by: None }),
-        prop::option::of(Just("+33612345678".parse().unwrap())).prop_map(Command::SetForwarding),
+        prop::option::of(prop::option::of(1..90_000_i64)).prop_map(|on| {
+            let number = "+33612345678".parse().unwrap();
+            // From the beginning of the history: some are over by then.
+            Command::SetForwarding(on.map(|until| ForwardTo { number, until: until.map(|ms| NOW + ms) }))
+        }),
         register,
         device.clone().prop_map(Command::Unregister),
         device.clone().prop_map(|id| Command::SessionEnded(format!("session of {id}"))),
@@ -108,7 +130,7 @@ proptest! {
         let mut seen = Vec::new();
         for (command, passes) in history {
             now += passes;
-            let mut pushes = aggregate.settle(now);
+            let mut pushes = aggregate.settle(context(now));
             // A call has one name; the operator never gives it twice.
             if let Command::Incoming { call_id, .. } = &command {
                 if seen.contains(call_id) { continue; }
@@ -131,6 +153,7 @@ proptest! {
                 }
             }
             // Time that has passed leaves nothing behind.
+            prop_assert!(aggregate.forwarding.until.is_none_or(|until| until > now && aggregate.forwarding.is_on()));
             prop_assert!(aggregate.leases.iter().all(|lease| lease.expires_at > now));
             for tracked in &aggregate.calls {
                 if tracked.call.state == CallState::Ringing {
@@ -156,13 +179,13 @@ proptest! {
         let mut now = NOW;
         for (command, passes) in history {
             now += passes;
-            aggregate.settle(now);
+            aggregate.settle(context(now));
             let _ = aggregate.apply(command, context(now));
         }
         let next = aggregate.next_change(now).unwrap_or(now + 100_000);
         let before = aggregate.snapshot(Version::new(1, 1), now);
         let mut later = aggregate.clone();
-        later.settle(next - 1);
+        later.settle(context(next - 1));
         let after = later.snapshot(Version::new(1, 1), next - 1);
         prop_assert_eq!(Snapshot { at: before.at, ..after }, before);
     }

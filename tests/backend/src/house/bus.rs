@@ -8,7 +8,7 @@ use std::{
 use hookswitch_wire::{AccountId, Snapshot};
 use tokio::sync::{broadcast, watch};
 
-use crate::operator::{OutboxEntry, RequestLog};
+use crate::operator::RequestLog;
 
 /// A snapshot, and its JSON once for all that get it.
 #[derive(Debug)]
@@ -30,19 +30,13 @@ type Watch = watch::Sender<Option<Arc<Published>>>;
 /// The in-process bus.
 pub(crate) struct Bus {
     agents: Mutex<HashMap<AccountId, Watch>>,
-    pushes: broadcast::Sender<OutboxEntry>,
     requests: broadcast::Sender<RequestLog>,
     stopping: watch::Sender<bool>,
 }
 
 impl Default for Bus {
     fn default() -> Self {
-        Self {
-            agents: Mutex::default(),
-            pushes: broadcast::Sender::new(1_024),
-            requests: broadcast::Sender::new(1_024),
-            stopping: watch::Sender::new(false),
-        }
+        Self { agents: Mutex::default(), requests: broadcast::Sender::new(1_024), stopping: watch::Sender::new(false) }
     }
 }
 
@@ -79,17 +73,8 @@ impl Bus {
         self.agent(account, Watch::subscribe)
     }
 
-    // Sending fails when nobody listens, which is fine for all of these.
-
-    pub(crate) fn push(&self, entry: OutboxEntry) {
-        let _ = self.pushes.send(entry);
-    }
-
-    pub(crate) fn pushes(&self) -> broadcast::Receiver<OutboxEntry> {
-        self.pushes.subscribe()
-    }
-
     pub(crate) fn log(&self, request: RequestLog) {
+        // Fails when nobody listens, which is fine.
         let _ = self.requests.send(request);
     }
 

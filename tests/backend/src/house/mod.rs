@@ -1,12 +1,14 @@
 //! The house: the one thing that all handlers share, and the one way to change anything.
 //!
-//! [`House::write`] is a unit of work: one transaction, and what follows from it (new snapshots to those who watch, pushes
-//! to the outbox) is announced after the commit and in its order. Every change of an agent goes through
+//! [`House::write`] is a unit of work: one transaction, and what follows from it (new snapshots to those who watch) is
+//! announced after the commit and in its order; pushes are in the outbox then, and `pushes` sends them. Every change of an agent goes through
 //! [`Unit::agent`], which lets time pass, applies the change, and raises `rev` exactly when the snapshot differs.
 
 mod bus;
 mod issue;
 mod logouts;
+mod numbers;
+mod pushes;
 mod sessions;
 mod ticker;
 
@@ -23,6 +25,7 @@ use tokio::sync::Notify;
 
 use crate::{
     aggregate::{Aggregate, Command, Context, Push, Refusal},
+    carrier::Carrier,
     clock::Clock,
     config::Config,
     faults::Faults,
@@ -31,16 +34,19 @@ use crate::{
     limiter::Limiter,
     logout::LogoutClient,
     operator::{Counters, OutboxEntry, RequestLog},
+    push::Recorded,
     record::{Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
     refreshes::Refreshes,
     rotation::RotationProfile,
     shared_login::{self, Seen, is_shared},
-    store::{AgentRow, Answer, SessionKind, Store, StoreError, Tx},
+    store::{AgentRow, Answer, SessionKind, SessionRow, Store, StoreError, Tx},
 };
 
 pub(crate) use bus::{Bus, Published};
 pub(crate) use issue::{CodeExchange, Grant, GrantError};
 pub(crate) use logouts::run as run_logouts;
+pub(crate) use numbers::NotVerified;
+pub(crate) use pushes::run as run_pushes;
 pub(crate) use ticker::run as run_ticker;
 
 /// Why a unit of work came to nothing.
@@ -55,6 +61,9 @@ pub enum HouseError {
     /// There is no such agent.
     #[error("there is no such agent")]
     NoSuchAgent,
+    /// The agent has no such session.
+    #[error("there is no such session")]
+    NoSuchSession,
     /// The command makes no sense now.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -89,14 +98,22 @@ pub(crate) struct House {
     pub(crate) refreshes: Refreshes,
     pub(crate) faults: Faults,
     pub(crate) old_server: AtomicBool,
+    /// Whether calls are forwarded to a number only once somebody has read a code there.
+    pub(crate) verify_forwarding: AtomicBool,
     /// What is compared with when there is no such agent, so that the time tells nothing.
     pub(crate) no_password: String,
     store: Store,
     passwords: Mutex<Limiter>,
+    codes: Mutex<Limiter>,
+    pub(crate) carrier: Carrier,
     rotation: Mutex<RotationProfile>,
     logout_clients: Mutex<Vec<LogoutClient>>,
     /// Logout tokens wait to be sent.
     logouts_due: Notify,
+    /// Pushes wait to be sent.
+    pushes_due: Notify,
+    /// Takes the pushes for which no service is configured.
+    pub(crate) recorded: Recorded,
     deadlines: ticker::Deadlines,
 }
 
@@ -118,9 +135,12 @@ impl House {
         let Parts { config, base_url, upstream_url, pages, client, store, keys, upstream_keys, no_password } = parts;
         Self {
             clock: config.clock.clone(),
+            verify_forwarding: AtomicBool::new(config.verify_forwarding),
             rotation: Mutex::new(config.refresh),
             logout_clients: Mutex::default(),
             logouts_due: Notify::new(),
+            pushes_due: Notify::new(),
+            recorded: Recorded::new(config.clock.clone()),
             config,
             base_url,
             upstream_url,
@@ -136,6 +156,8 @@ impl House {
             no_password,
             store,
             passwords: Mutex::new(Limiter::new(10, 15 * 60_000)),
+            codes: Mutex::new(Limiter::new(numbers::CODES, numbers::CODES_WINDOW)),
+            carrier: Carrier::default(),
             deadlines: ticker::Deadlines::default(),
         }
     }
@@ -143,6 +165,11 @@ impl House {
     /// Failures to sign in.
     pub(crate) fn failures(&self) -> MutexGuard<'_, Limiter> {
         self.passwords.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Codes that were sent to forwarding numbers.
+    fn codes(&self) -> MutexGuard<'_, Limiter> {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happens to refresh tokens from now on.
@@ -170,7 +197,7 @@ impl House {
             now: self.now(),
             changed: HashMap::new(),
             ended: Vec::new(),
-            pushes: Vec::new(),
+            pushes: false,
             logouts: false,
         };
         let result = work(&mut unit)?;
@@ -184,8 +211,8 @@ impl House {
         for account in ended {
             self.bus.poke(&account);
         }
-        for push in pushes {
-            self.bus.push(push);
+        if pushes {
+            self.pushes_due.notify_one();
         }
         if logouts {
             self.logouts_due.notify_one();
@@ -210,6 +237,15 @@ impl House {
     pub(crate) fn log(&self, request: RequestLog) {
         self.bus.log(request);
     }
+}
+
+/// A request, by what makes two of them the same.
+#[derive(Clone, Copy)]
+pub(crate) struct Named<'a> {
+    pub(crate) account: &'a AccountId,
+    pub(crate) key: &'a str,
+    /// Of method, path and body.
+    pub(crate) fingerprint: &'a str,
 }
 
 /// Carries out the commands of one agent within a unit of work.
@@ -256,13 +292,21 @@ pub(crate) struct Unit<'h> {
     house: &'h House,
     changed: HashMap<AccountId, (Arc<Published>, Option<UnixMillis>)>,
     ended: Vec<AccountId>,
-    pushes: Vec<OutboxEntry>,
+    pushes: bool,
     logouts: bool,
 }
 
 impl Unit<'_> {
     pub(crate) fn house(&self) -> &House {
         self.house
+    }
+
+    /// What this request was answered before.
+    fn answered(&self, named: Named<'_>) -> Result<Option<Answer>, HouseError> {
+        match self.tx.answer(named.account, named.key, self.now)? {
+            Some(given) if given.fingerprint != named.fingerprint => Err(HouseError::KeyReused),
+            given => Ok(given),
+        }
     }
 
     /// Lets time pass for an agent and applies `change`; the result is what apps see then.
@@ -299,7 +343,7 @@ impl Unit<'_> {
         let around = Circumstances {
             epoch: self.tx.epoch()?,
             now: self.now,
-            signed_in: !sessions.is_empty(),
+            sessions: sessions.iter().map(SessionRow::sign_in).collect(),
             old_server: self.house.old_server.load(Ordering::Relaxed),
         };
         let pushes = record.change(around, kind, change, |aggregate| is_shared(&seen(aggregate), self.now))?;
@@ -313,7 +357,9 @@ impl Unit<'_> {
         for push in pushes {
             let payload = record.payload(&push);
             let Push { device, platform, push_token, .. } = push;
-            self.push(OutboxEntry { seq: 0, at: self.now, device, platform, push_token, payload })?;
+            let mut entry = OutboxEntry { seq: 0, at: self.now, device, platform, push_token, payload };
+            self.tx.insert_push(&mut entry)?;
+            self.pushes = true;
         }
         let published = Arc::new(published);
         let sessions_end = sessions.iter().map(|session| session.expires_at).min();
@@ -340,11 +386,5 @@ impl Unit<'_> {
             }
         }
         self.change_agent(account, kind, |aggregate, context| aggregate.apply(command, context))
-    }
-
-    fn push(&mut self, mut entry: OutboxEntry) -> Result<(), StoreError> {
-        self.tx.insert_push(&mut entry)?;
-        self.pushes.push(entry);
-        Ok(())
     }
 }

@@ -53,6 +53,17 @@ impl House {
         })
     }
 
+    /// The agent ends one of their sessions from another. Once more is no error: over is over.
+    pub(crate) fn sign_out_session(&self, account: &AccountId, id: &str) -> Result<(), HouseError> {
+        self.write(|unit| {
+            let of_agent = unit.tx.session(id)?.is_some_and(|session| session.account == *account);
+            if !of_agent {
+                return Err(HouseError::NoSuchSession);
+            }
+            unit.end_session(id, SignedOutReason::SignedOutElsewhere)
+        })
+    }
+
     /// Why a session is over; `None` while it lives.
     pub(crate) fn session_ended(&self, id: &str) -> Result<Option<SignedOutReason>, HouseError> {
         self.write(|unit| {

@@ -9,8 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hookswitch_wire::{
-    AnswerCall, CallId, DeviceId, HEADER_IDEMPOTENCY_KEY, PhoneNumber, RegisterDevice, SetAvailability, SetForwarding,
-    SignedOutReason, Version,
+    AnswerCall, CallId, DeviceId, ForwardTo, HEADER_IDEMPOTENCY_KEY, PhoneNumber, RegisterDevice, SendCode,
+    SetAvailability, SetForwarding, SignedOutReason, VerifyNumber, Version,
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     aggregate::Command,
-    house::{HouseError, Published},
+    house::{HouseError, Named, NotVerified, Published},
     record::{AnswerWith, Carried, Order},
     secret,
     store::Answer,
@@ -176,10 +176,60 @@ pub(super) async fn set_forwarding(
 ) -> Result<Response, ApiError> {
     request.key()?;
     let version = request.if_match()?;
-    let SetForwarding { number } = request.json()?;
-    let number = number.map(|number| callable(&number)).transpose()?;
-    let command = Command::SetForwarding(number);
+    let SetForwarding { number, until } = request.json()?;
+    let to = match (number, until) {
+        (Some(number), until) => {
+            let number = callable(&number)?;
+            if !house.may_forward_to(&caller.account, &number)? {
+                return Err(ApiError::number_not_verified());
+            }
+            Some(ForwardTo { number, until })
+        }
+        (None, None) => None,
+        (None, Some(_)) => return Err(ApiError::malformed("Only forwarding that is on has an end.").field("until")),
+    };
+    let command = Command::SetForwarding(to);
     request.carry_out(&house, &caller, Some(version), command, AnswerWith::Snapshot)
+}
+
+/// `POST /v1/me/forwarding/code`
+pub(super) async fn send_code(
+    State(house): State<Shared>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let key = request.key()?;
+    let SendCode { number, by } = request.json()?;
+    let number = callable(&number)?;
+    let fingerprint = request.fingerprint();
+    let named = Named { account: &caller.account, key, fingerprint: &fingerprint };
+    verified(house.send_code(named, &number, by)?)
+}
+
+/// `POST /v1/me/forwarding/verification`. Needs no memory of its key: once verified, always verified.
+pub(super) async fn verify_number(
+    State(house): State<Shared>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, ApiError> {
+    request.key()?;
+    let VerifyNumber { number, code } = request.json()?;
+    let number = callable(&number)?;
+    let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+    verified(house.verify_number(&caller.account, &number, &code)?)
+}
+
+fn verified(result: Result<(), NotVerified>) -> Result<Response, ApiError> {
+    match result {
+        Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(NotVerified::WrongCode) => Err(ApiError::wrong_code()),
+        Err(NotVerified::TooMany(wait)) => {
+            let mut response = ApiError::too_many_codes().into_response();
+            let seconds = wait.saturating_add(999) / 1_000;
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            Ok(response)
+        }
+    }
 }
 
 /// A number in E.164 form that exists by its country's plan.
@@ -272,6 +322,18 @@ pub(super) async fn lease(
     request: Request,
 ) -> Result<Response, ApiError> {
     request.carry_out(&house, &caller, None, Command::Renew(CallId(call_id)), AnswerWith::Snapshot)
+}
+
+/// `DELETE /v1/me/sessions/{session_id}`: signs another device out, or this one. Needs no memory of its key.
+pub(super) async fn sign_out_session(
+    State(house): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    request.key()?;
+    house.sign_out_session(&caller.account, &id)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /v1/me/sign-out-everywhere`. Needs no memory of its key: the second time, nobody is signed in.

@@ -121,7 +121,8 @@ pub(super) async fn session(
 ) -> Result<Response, ApiError> {
     let place = place(query.as_deref())?;
     let Some((session, cookie)) = by_cookie(&house, &headers, place.group(), &address(&peer))? else {
-        let nobody = json!({ "signed_in": false, "agent": null, "csrf": null, "second_factor": "none" });
+        let nobody =
+            json!({ "signed_in": false, "agent": null, "session": null, "csrf": null, "second_factor": "none" });
         return Ok(Json(nobody).into_response());
     };
     let agent = agent(&house, &session)?;
@@ -133,6 +134,7 @@ pub(super) async fn session(
     let somebody = json!({
         "signed_in": true,
         "agent": agent.aggregate.agent,
+        "session": session.id,
         "csrf": csrf_token(&cookie),
         "second_factor": second_factor,
     });

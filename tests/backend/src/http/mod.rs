@@ -29,7 +29,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
 
 use crate::{
@@ -58,7 +58,10 @@ pub(crate) fn router(house: Shared) -> Router {
         .route("/v1/me/stream", get(stream::stream))
         .route("/v1/me/availability", put(api::set_availability))
         .route("/v1/me/forwarding", put(api::set_forwarding))
+        .route("/v1/me/forwarding/code", post(api::send_code))
+        .route("/v1/me/forwarding/verification", post(api::verify_number))
         .route("/v1/me/devices/{device_id}", put(api::register).delete(api::unregister))
+        .route("/v1/me/sessions/{session_id}", delete(api::sign_out_session))
         .route("/v1/me/calls/{call_id}/answer", post(api::answer))
         .route("/v1/me/calls/{call_id}/decline", post(api::decline))
         .route("/v1/me/calls/{call_id}/hang-up", post(api::hang_up))

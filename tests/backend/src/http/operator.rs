@@ -19,9 +19,10 @@ use super::{
     text,
 };
 use crate::{
+    carrier::CarrierMessage,
     faults::{FaultPlan, FaultReport},
     logout::LogoutClient,
-    operator::{AgentSeed, CallReport, Counts, Operator, OutboxEntry, SessionReport},
+    operator::{AgentSeed, CallReport, Counts, DeliveryReport, Operator, OutboxEntry, SessionReport},
     refreshes::RefreshRecord,
     rotation::RotationProfile,
     secret,
@@ -66,6 +67,8 @@ pub(super) fn router() -> Router<Shared> {
         .route("/operator/calls/{call_id}", get(call))
         .route("/operator/calls/{call_id}/hang-up", post(hang_up))
         .route("/operator/outbox", get(outbox))
+        .route("/operator/deliveries", get(deliveries))
+        .route("/operator/carrier", get(carrier))
         .route("/operator/old-server", post(old_server))
         .route("/operator/expire-access-tokens", post(expire))
         .route("/operator/revoke-sessions", post(revoke))
@@ -119,10 +122,21 @@ async fn hang_up(operator: Keyholder, Path(call_id): Path<String>) -> Result<Sta
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn outbox(operator: Keyholder, Asked(query): Asked) -> Answer<Vec<OutboxEntry>> {
+fn after(query: &Fields) -> Result<u64, ApiError> {
     let after = query.get("after").unwrap_or("0").parse();
-    let after = after.map_err(|_| ApiError::malformed("`after` is the number of a push.").field("after"))?;
-    Ok(Json(operator.0.outbox_since(after)?))
+    after.map_err(|_| ApiError::malformed("`after` is the number of a push.").field("after"))
+}
+
+async fn outbox(operator: Keyholder, Asked(query): Asked) -> Answer<Vec<OutboxEntry>> {
+    Ok(Json(operator.0.outbox_since(after(&query)?)?))
+}
+
+async fn deliveries(operator: Keyholder, Asked(query): Asked) -> Answer<Vec<DeliveryReport>> {
+    Ok(Json(operator.0.deliveries_since(after(&query)?)?))
+}
+
+async fn carrier(operator: Keyholder) -> Answer<Vec<CarrierMessage>> {
+    Ok(Json(operator.0.carrier_messages()))
 }
 
 #[derive(Deserialize)]

@@ -72,6 +72,22 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::INVALID_NUMBER, title, detail).field("number")
     }
 
+    pub(crate) fn number_not_verified() -> Self {
+        let detail = "Nobody has shown yet that you can be reached at this number: have a code sent there first.";
+        let title = "The number is not verified";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::NUMBER_NOT_VERIFIED, title, detail).field("number")
+    }
+
+    pub(crate) fn wrong_code() -> Self {
+        let detail = "It is not the code that was sent last, or it is no longer good: have another one sent.";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::WRONG_CODE, "The code is wrong", detail).field("code")
+    }
+
+    pub(crate) fn too_many_codes() -> Self {
+        let detail = "Too many codes were sent; wait a while.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, "Too many codes", detail)
+    }
+
     pub(crate) fn too_large() -> Self {
         let detail = "The body is larger than 64 KiB.";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::MALFORMED, "The request is too large", detail)
@@ -95,11 +111,17 @@ impl From<HouseError> for ApiError {
     fn from(error: HouseError) -> Self {
         match error {
             HouseError::NoSuchAgent => Self::not_found("There is no such agent."),
+            HouseError::NoSuchSession => Self::not_found("There is no such session."),
             HouseError::Refused(Refusal::NoSuchCall) => Self::not_found("There is no such call."),
             HouseError::Refused(Refusal::NoSuchDevice) => Self::not_found("There is no such device."),
             HouseError::Refused(Refusal::CallTaken) => {
                 let detail = "It was answered elsewhere, or it is over.";
                 Self::new(StatusCode::CONFLICT, code::CALL_TAKEN, "The call is gone", detail)
+            }
+            HouseError::Refused(Refusal::EndsInThePast) => {
+                let detail = "Forwarding ends at a time that is over, by the server's clock.";
+                let title = "The end is not in the future";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::INVALID_UNTIL, title, detail).field("until")
             }
             HouseError::Stale(current) => Self::stale(current),
             HouseError::KeyReused => {

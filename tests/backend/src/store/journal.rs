@@ -1,10 +1,9 @@
-//! What was answered, pushed and done: idempotency, the push outbox, the audit log.
+//! What was answered and done: idempotency, the audit log.
 
 use hookswitch_wire::{AccountId, UnixMillis};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Result, Tx};
-use crate::operator::OutboxEntry;
 
 /// An answer that a repeated command gets again.
 #[derive(Clone, Debug)]
@@ -18,8 +17,6 @@ pub(crate) struct Answer {
 
 /// How long an answer is kept.
 const KEEP_ANSWERS: i64 = 24 * 3_600_000;
-/// How many pushes the outbox remembers.
-const KEEP_PUSHES: i64 = 100_000;
 
 impl Tx<'_> {
     pub(crate) fn answer(&self, account: &AccountId, key: &str, now: UnixMillis) -> Result<Option<Answer>> {
@@ -50,29 +47,6 @@ impl Tx<'_> {
             now
         ])?;
         Ok(())
-    }
-
-    /// Writes a push into the outbox and numbers it.
-    pub(crate) fn insert_push(&self, entry: &mut OutboxEntry) -> Result<()> {
-        let mut statement = self.0.prepare_cached("INSERT INTO outbox (at, entry) VALUES (?1, ?2)")?;
-        statement.execute(params![entry.at, serde_json::to_string(entry)?])?;
-        let seq = self.0.last_insert_rowid();
-        entry.seq = u64::try_from(seq).unwrap_or_default();
-        self.0.execute("DELETE FROM outbox WHERE seq <= ?1", [seq.saturating_sub(KEEP_PUSHES)])?;
-        Ok(())
-    }
-
-    pub(crate) fn pushes_since(&self, seq: u64) -> Result<Vec<OutboxEntry>> {
-        let mut statement = self.0.prepare_cached("SELECT seq, entry FROM outbox WHERE seq > ?1 ORDER BY seq")?;
-        let mut rows = statement.query([seq])?;
-        let mut entries = Vec::new();
-        while let Some(row) = rows.next()? {
-            let entry: String = row.get(1)?;
-            let mut entry: OutboxEntry = serde_json::from_str(&entry)?;
-            entry.seq = row.get(0)?;
-            entries.push(entry);
-        }
-        Ok(entries)
     }
 
     /// Who did what from where; never a secret.

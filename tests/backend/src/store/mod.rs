@@ -8,6 +8,8 @@ mod agents;
 mod journal;
 mod logins;
 mod logouts;
+mod numbers;
+mod pushes;
 mod sessions;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,11 +23,18 @@ pub(crate) use agents::{AgentRow, UpstreamUser};
 pub(crate) use journal::Answer;
 pub(crate) use logins::{CodeRequest, CodeRow, LoginRow, LoginStep, Purpose};
 pub(crate) use logouts::{Leaver, LogoutDue, UpstreamSession};
+pub(crate) use numbers::CodeOut;
+pub(crate) use pushes::PushDue;
 pub(crate) use sessions::{Group, RefreshRow, SessionKind, SessionRow};
 
 /// Forward only: a migration that was published is never changed.
-const MIGRATIONS: &[M<'static>] =
-    &[M::up(include_str!("schema.sql")), M::up(include_str!("logout.sql")), M::up(include_str!("answers.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("schema.sql")),
+    M::up(include_str!("logout.sql")),
+    M::up(include_str!("answers.sql")),
+    M::up(include_str!("push.sql")),
+    M::up(include_str!("number.sql")),
+];
 
 /// What can go wrong with the store: always the server's fault, never that of a request.
 #[derive(Debug, thiserror::Error)]

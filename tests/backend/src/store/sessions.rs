@@ -1,6 +1,6 @@
 //! Sessions and their tokens. Tokens and cookies come here as hashes already.
 
-use hookswitch_wire::{AccountId, SignedOutReason, UnixMillis};
+use hookswitch_wire::{AccountId, SessionId, SignIn, SignInKind, SignedOutReason, UnixMillis};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Result, Tx, UpstreamSession};
@@ -61,6 +61,20 @@ pub(crate) struct SessionRow {
 impl SessionRow {
     pub(crate) fn lives(&self, now: UnixMillis) -> bool {
         self.ended.is_none() && self.expires_at > now
+    }
+
+    /// What the agent is shown of it; the aggregate knows its device.
+    pub(crate) fn sign_in(&self) -> SignIn {
+        SignIn {
+            id: SessionId(self.id.clone()),
+            kind: match self.kind {
+                SessionKind::Mobile => SignInKind::Mobile,
+                SessionKind::Cookie(Group::Browser) => SignInKind::Browser,
+                SessionKind::Cookie(Group::Desktop) => SignInKind::Desktop,
+            },
+            device: None,
+            signed_in_at: self.created_at,
+        }
     }
 }
 
@@ -143,7 +157,7 @@ impl Tx<'_> {
 
     pub(crate) fn live_sessions(&self, account: &AccountId, now: UnixMillis) -> Result<Vec<SessionRow>> {
         let mut statement = self.0.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM sessions WHERE account = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY created_at"
+            "SELECT {COLUMNS} FROM sessions WHERE account = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY created_at, rowid"
         ))?;
         let sessions = statement.query_map(params![account.as_str(), now], session)?;
         Ok(sessions.collect::<rusqlite::Result<_>>()?)

@@ -180,7 +180,7 @@ async fn whatever_is_described_exists() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 11);
+    assert_eq!(operations, 14);
 }
 
 #[test]

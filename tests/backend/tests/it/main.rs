@@ -9,15 +9,21 @@ mod commands;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod devices;
+#[cfg(test)]
 mod durability;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod forwarding;
 #[cfg(test)]
 mod login;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
 mod presence;
+#[cfg(test)]
+mod pushes;
 #[cfg(test)]
 mod refreshes;
 #[cfg(test)]

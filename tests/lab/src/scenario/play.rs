@@ -12,7 +12,7 @@ use hookswitch::{
         RingEntry, Silence, Stopped, Verdict, View,
         view::{SessionView, Status},
     },
-    wire::{CallId, CannotRing, PhoneNumber, Snapshot},
+    wire::{CallId, CannotRing, ForwardTo, PhoneNumber, SessionId, SignIn, SignInKind, Snapshot},
 };
 
 use hookswitch_backend::{FaultPlan, RingOutcome};
@@ -197,15 +197,44 @@ impl Player {
                 })
                 .await
             }
-            Action::Forward { on, to, fails } => {
+            Action::Forward { on, to, for_seconds, fails } => {
+                let until = for_seconds.map(|seconds| self.world.clock.now() + i64::from(seconds) * 1_000);
                 let result = match self.world.surface(on) {
-                    Some((browser, surface, _)) => browser.set_forwarding(surface, to.clone()).await,
+                    Some((browser, surface, _)) => browser.set_forwarding(surface, to.clone(), until).await,
                     None => match to.as_deref().map(str::parse::<PhoneNumber>).transpose() {
-                        Ok(number) => self.core(on)?.set_forwarding(number).await.map_err(text),
+                        Ok(number) => {
+                            let to = number.map(|number| ForwardTo { number, until });
+                            self.core(on)?.forward(to).await.map_err(text)
+                        }
                         Err(invalid) => Err(invalid.to_string()),
                     },
                 };
                 as_expected(result, fails.as_deref())
+            }
+            Action::VerifyNumbers { is } => {
+                self.world.operator.set_verify_forwarding(*is);
+                Ok(())
+            }
+            Action::SendCode { on, to, by, fails } => {
+                let number = to.parse().map_err(text)?;
+                as_expected(self.core(on)?.send_code(number, *by).await.map_err(text), fails.as_deref())
+            }
+            Action::EnterCode { on, to, code, fails } => {
+                let number: PhoneNumber = to.parse().map_err(text)?;
+                let code = match code {
+                    Code::Given(code) => code.clone(),
+                    Code::Current => self.code_at(&number)?,
+                };
+                let entered = self.core(on)?.verify_number(number, &code.into()).await;
+                as_expected(entered.map_err(text), fails.as_deref())
+            }
+            Action::EndSession { on, of, fails } => {
+                let session = self.session_of(on, of)?;
+                as_expected(self.core(on)?.end_session(session).await.map_err(text), fails.as_deref())
+            }
+            Action::RemoveDevice { device, who } => {
+                let device = self.phone(device)?.device().ok_or("that phone was never started")?;
+                self.world.operator.remove_device(who, device).map_err(text)
             }
             Action::IncomingCall { call, who, from, name } => {
                 let from = from.as_deref().map(str::parse::<PhoneNumber>).transpose().map_err(text)?;
@@ -241,6 +270,7 @@ impl Player {
                     .ok_or("no push was sent for this call")?;
                 phone.deliver(push.payload).await.map(drop).map_err(text)
             }
+            Action::HoldPushes { on, is } => self.phone(on)?.hold_pushes(*is).await.map_err(text),
             Action::Network { on, up } => self.phone(on)?.set_network(*up).await.map_err(text),
             Action::Kill { on } => {
                 // At a quiet moment: what a kill in the middle of something does is `prove kill`'s question.
@@ -442,6 +472,21 @@ impl Player {
                 })
                 .await
             }
+            Expectation::PushWaits { on, call } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, _| {
+                    phone.has_waiting(&id).then_some(()).ok_or_else(|| format!("no push waits for {}", phone.key))
+                })
+                .await
+            }
+            Expectation::Ignored { on, call, because } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, _| {
+                    let held = last_silence(phone, &id) == Some(*because);
+                    held.then_some(()).ok_or_else(|| format!("{}: {}", phone.key, self.why(phone, &id)))
+                })
+                .await
+            }
             Expectation::Stopped { on, call, because } => {
                 let id = self.call(call)?;
                 self.each_phone(on, |phone, view| {
@@ -481,6 +526,15 @@ impl Player {
             Expectation::Refreshes { who, exactly } => {
                 let seen = self.world.operator.refresh_count(who).map_err(text)?;
                 (seen == *exactly).then_some(()).ok_or_else(|| format!("{seen} refreshes were asked for"))
+            }
+            Expectation::SignedInAt { on, are } => {
+                self.each_phone(on, |phone, view| {
+                    let presence = view.presence.ok_or_else(|| format!("{} knows no state", phone.key))?;
+                    let sessions = &presence.confirmed.sessions;
+                    let places: Vec<String> = sessions.iter().map(|session| self.place_of(session)).collect();
+                    (places == *are).then_some(()).ok_or_else(|| format!("{} shows {places:?}", phone.key))
+                })
+                .await
             }
             Expectation::Link { on, is } => {
                 self.each_phone(on, |phone, view| {
@@ -575,6 +629,31 @@ impl Player {
         Ok(())
     }
 
+    /// What somebody at this number has read or heard last.
+    fn code_at(&self, number: &PhoneNumber) -> Result<String> {
+        let messages = self.world.operator.carrier_messages();
+        let last = messages.into_iter().rev().find(|message| message.to == *number).ok_or("no code was sent there")?;
+        Ok(last.text.chars().filter(char::is_ascii_digit).collect())
+    }
+
+    /// The place of a session: a phone, `browser` or `desktop`.
+    fn place_of(&self, session: &SignIn) -> String {
+        match session.kind {
+            SignInKind::Browser => "browser".into(),
+            SignInKind::Desktop => "desktop".into(),
+            SignInKind::Mobile => {
+                let phone = self.world.phones.iter().find(|phone| phone.device() == session.device);
+                phone.map_or_else(|| "a phone".into(), |phone| phone.key.to_owned())
+            }
+        }
+    }
+
+    fn session_of(&self, on: &str, place: &str) -> Result<SessionId> {
+        let presence = self.phone(on)?.view().and_then(|view| view.presence).ok_or("no state is known")?;
+        let found = presence.confirmed.sessions.into_iter().find(|session| self.place_of(session) == place);
+        found.map(|session| session.id).ok_or_else(|| format!("{on} shows no session on {place}"))
+    }
+
     fn not_pushed(&self, phone: &Phone, call: &CallId) -> Option<Silence> {
         let report = self.world.operator.call_report(call)?;
         let device = phone.device()?;
@@ -658,13 +737,24 @@ fn describe_action(action: &Action) -> String {
         Action::SignOutEverywhere { on, .. } => format!("on {on}: sign out everywhere"),
         Action::Availability { on, to, .. } => format!("on {on}: {}", describe_availability(*to)),
         Action::Tap { on, to } => format!("on {on}, without waiting: {}", describe_availability(*to)),
+        Action::Forward { on, to: Some(number), for_seconds: Some(seconds), .. } => {
+            format!("on {on}: calls shall go to {number} for {seconds} s")
+        }
         Action::Forward { on, to: Some(number), .. } => format!("on {on}: calls shall go to {number}"),
+        Action::VerifyNumbers { is: true } => "numbers are to be verified".into(),
+        Action::VerifyNumbers { is: false } => "any number will do".into(),
+        Action::SendCode { on, to, .. } => format!("on {on}: a code, please, to {to}"),
+        Action::EnterCode { on, to, .. } => format!("on {on}: the code that was read at {to}"),
+        Action::EndSession { on, of, .. } => format!("on {on}: sign out on {of}"),
+        Action::RemoveDevice { device, .. } => format!("an administrator takes {device} off the list"),
         Action::Forward { on, to: None, .. } => format!("on {on}: forwarding off"),
         Action::IncomingCall { call, who, .. } => format!("call {call} for {who}"),
         Action::Answer { on, call, .. } => format!("{on} answers call {call}"),
         Action::Decline { on, call } => format!("{on} declines call {call}"),
         Action::HangUp { on, call } => format!("{on} hangs up call {call}"),
         Action::PushAgain { on, call } => format!("the push of call {call} comes to {on} again"),
+        Action::HoldPushes { on, is: true } => format!("the push service keeps what comes for {on}"),
+        Action::HoldPushes { on, is: false } => format!("the push service delivers to {on} again"),
         Action::Network { on, up: true } => format!("{on} has a network again"),
         Action::Network { on, up: false } => format!("{on} loses its network"),
         Action::Kill { on } => format!("the app on {on} is killed"),
@@ -712,6 +802,9 @@ fn describe_expectation(expectation: &Expectation) -> String {
         Expectation::Banner { on, is: None } => format!("{on}: no banner"),
         Expectation::Rings { on, call } => format!("{on}: rings for call {call}"),
         Expectation::Silent { on, call, because, .. } => format!("{on}: silent for call {call}, {because:?}"),
+        Expectation::PushWaits { on, call } => format!("{on}: the push of call {call} waits at the push service"),
+        Expectation::Ignored { on, call, because } => format!("{on}: a push of call {call} is ignored, {because:?}"),
+        Expectation::SignedInAt { on, are } => format!("{on}: signed in on {}", are.join(", ")),
         Expectation::Stopped { on, call, because } => {
             format!("{on}: does not ring for call {call} any more, {because:?}")
         }

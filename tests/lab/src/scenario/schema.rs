@@ -4,7 +4,7 @@ use std::fmt;
 
 use hookswitch::{
     machine::Silence,
-    wire::{Availability, Effective, SignedOutReason, UnavailableReason},
+    wire::{Availability, CodeBy, Effective, SignedOutReason, UnavailableReason},
 };
 use hookswitch_backend::{Fault, Point};
 use serde::{Deserialize, Deserializer, de};
@@ -125,8 +125,46 @@ pub(crate) enum Action {
         on: String,
         #[serde(deserialize_with = "stated")]
         to: Option<String>,
+        /// When it ends by itself, from now.
+        #[serde(default)]
+        for_seconds: Option<u32>,
         #[serde(default)]
         fails: Option<String>,
+    },
+    /// From now on the server wants to know that the agent can be reached at a number.
+    VerifyNumbers {
+        is: bool,
+    },
+    /// A code is sent to a number.
+    SendCode {
+        on: String,
+        to: String,
+        #[serde(default = "sms")]
+        by: CodeBy,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// The code is read there, and typed on the phone.
+    EnterCode {
+        on: String,
+        to: String,
+        #[serde(default)]
+        code: Code,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// One session of the agent is ended from a phone.
+    EndSession {
+        on: String,
+        of: String,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// An administrator takes a phone off an agent's list of devices.
+    RemoveDevice {
+        device: String,
+        #[serde(rename = "as", default = "alice")]
+        who: String,
     },
     /// A tap that nobody waits for.
     Tap {
@@ -161,6 +199,11 @@ pub(crate) enum Action {
     PushAgain {
         on: String,
         call: String,
+    },
+    /// The push service is slow: it keeps what comes for this phone (`true`), or delivers all that it has kept.
+    HoldPushes {
+        on: String,
+        is: bool,
     },
     Network {
         on: String,
@@ -220,6 +263,10 @@ pub(crate) enum Action {
 
 const fn once() -> u64 {
     1
+}
+
+const fn sms() -> CodeBy {
+    CodeBy::Sms
 }
 
 /// What goes wrong with a request.
@@ -319,6 +366,17 @@ pub(crate) enum Expectation {
         #[serde(default)]
         decided_by: Option<Decider>,
     },
+    /// A push of the call is at the push service and not yet on the phone.
+    PushWaits {
+        on: Places,
+        call: String,
+    },
+    /// The phone has decided on the newest push of the call to be silent, whether it rings for it or not.
+    Ignored {
+        on: Places,
+        call: String,
+        because: Silence,
+    },
     /// The phone rang and does not any more.
     Stopped {
         on: Places,
@@ -339,6 +397,11 @@ pub(crate) enum Expectation {
         #[serde(rename = "as", default = "alice")]
         who: String,
         exactly: u64,
+    },
+    /// Where the agent is signed in, as a phone shows it.
+    SignedInAt {
+        on: Places,
+        are: Vec<String>,
     },
     /// How the phone hears the server.
     Link {

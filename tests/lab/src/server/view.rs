@@ -282,8 +282,8 @@ fn describe_wish(wish: &Wish) -> String {
             }
             .into(),
         },
-        Wish::Forwarding { number: Some(number) } => format!("Forward to {number}"),
-        Wish::Forwarding { number: None } => "Forwarding off".into(),
+        Wish::Forwarding { to: Some(to) } => format!("Forward to {}", to.number),
+        Wish::Forwarding { to: None } => "Forwarding off".into(),
     }
 }
 

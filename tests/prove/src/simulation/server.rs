@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use hookswitch::{
     machine::{ApiCall, EffectId, Outcome, SecretRef},
     wire::{
-        Availability, CallPush, DeviceId, PhoneNumber, Platform, RegisterDevice, Snapshot, Surface, UnixMillis,
-        Version, problem::code,
+        Availability, CallPush, DeviceId, ForwardTo, PhoneNumber, Platform, RegisterDevice, Snapshot, Surface,
+        UnixMillis, Version, problem::code,
     },
 };
 use hookswitch_backend::{Command, PresenceModel, Refusal, Said};
@@ -147,8 +147,8 @@ impl Server {
                 return (Outcome::State { snapshot: Box::new(snapshot) }, pushes);
             }
             ApiCall::SetAvailability { key, base, availability } => (key, Some(base), choose(availability, mobile())),
-            ApiCall::SetForwarding { key, base, number } => (key, Some(base), forward(number)),
-            ApiCall::RegisterDevice { key, push_token: _ } => (
+            ApiCall::SetForwarding { key, base, to } => (key, Some(base), Command::SetForwarding(to)),
+            ApiCall::RegisterDevice { key, push_token: _, facts } => (
                 key,
                 None,
                 Command::Register {
@@ -157,7 +157,9 @@ impl Server {
                         name: device.to_string(),
                         platform: Platform::Ios,
                         app_version: "1".into(),
-                        push_token: Some("token".into()),
+                        push_token: Some(format!("token of {device}")),
+                        capabilities: facts.capabilities,
+                        line_number: None,
                     },
                     session: device.to_string(),
                 },
@@ -166,8 +168,11 @@ impl Server {
             ApiCall::Decline { key, call_id } => (key, None, Command::Decline { call_id, by }),
             ApiCall::HangUp { key, call_id } => (key, None, Command::HangUp { call_id, by }),
             ApiCall::RenewLease { key, call_id } => (key, None, Command::Renew(call_id)),
-            // Nobody signs out here.
-            ApiCall::SignOutEverywhere { .. } => return (Outcome::Done, Vec::new()),
+            // Nobody signs out here, or asks whose a number is.
+            ApiCall::SignOutEverywhere { .. }
+            | ApiCall::EndSession { .. }
+            | ApiCall::SendCode { .. }
+            | ApiCall::VerifyNumber { .. } => return (Outcome::Done, Vec::new()),
         };
         let (said, pushes) = self.command(&key, base, command, now);
         (outcome(said), pushes)
@@ -188,8 +193,8 @@ pub(crate) const fn choose(availability: Availability, by: Surface) -> Command {
     Command::SetAvailability { availability, by: Some(by) }
 }
 
-pub(crate) const fn forward(number: Option<PhoneNumber>) -> Command {
-    Command::SetForwarding(number)
+pub(crate) fn forward(number: Option<PhoneNumber>) -> Command {
+    Command::SetForwarding(number.map(|number| ForwardTo { number, until: None }))
 }
 
 fn outcome(said: Said) -> Outcome {
@@ -200,6 +205,7 @@ fn outcome(said: Said) -> Outcome {
         Said::KeyReused => refused(422, code::KEY_REUSED, None),
         Said::Refused(Refusal::CallTaken) => refused(409, code::CALL_TAKEN, None),
         Said::Refused(Refusal::NoSuchCall | Refusal::NoSuchDevice) => refused(404, code::NOT_FOUND, None),
+        Said::Refused(Refusal::EndsInThePast) => refused(422, code::INVALID_UNTIL, None),
         Said::Broken(cause) => Outcome::Unintelligible { status: 200, cause },
     }
 }

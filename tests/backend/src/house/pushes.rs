@@ -1,0 +1,176 @@
+//! Sends what is in the push outbox.
+//!
+//! A push is marked as out in one transaction, sent without any, and marked by its outcome in another: a backend that dies
+//! in between finds it marked as out and knows that it may have left. What is sent, when and whether again is decided in
+//! `push::delivery`.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use hookswitch_wire::{CallId, CallState, Platform, Surface, UnixMillis};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{House, HouseError, Unit};
+use crate::{
+    aggregate::{Aggregate, Command},
+    push::{CallNow, DeviceNow, Facts, Outcome, PushGateway, PushMessage, Stage, StartNow},
+    record::Change,
+    store::PushDue,
+};
+
+/// How many pushes are out at a time.
+const MOST: usize = 256;
+/// The wait in milliseconds after the outbox could not be read.
+const READ_AGAIN: i64 = 1_000;
+
+impl House {
+    fn gateway(&self, platform: Platform) -> &dyn PushGateway {
+        let configured = match platform {
+            Platform::Ios => &self.config.push.ios,
+            Platform::Android => &self.config.push.android,
+        };
+        match configured {
+            Some(gateway) => gateway.as_ref(),
+            None => &self.recorded,
+        }
+    }
+
+    /// An earlier run stopped while these were out.
+    fn recover_pushes(&self) -> Result<(), HouseError> {
+        self.write(|unit| {
+            for mut delivery in unit.tx.pushes_out()? {
+                delivery.interrupted(unit.now);
+                unit.tx.save_delivery(&delivery)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Marks what is due now as out, and says when something is due next.
+    fn take_pushes(&self, most: usize) -> Result<(Vec<PushMessage>, Option<UnixMillis>), HouseError> {
+        self.write(|unit| {
+            let mut messages = Vec::new();
+            for due in unit.tx.pushes_due(unit.now, most)? {
+                messages.extend(unit.take_push(due)?);
+            }
+            Ok((messages, unit.tx.next_push()?))
+        })
+    }
+
+    /// What a try came to.
+    fn push_came_back(&self, push: &PushMessage, outcome: &Outcome) -> Result<(), HouseError> {
+        let (seq, device) = (push.seq, &push.device);
+        match outcome {
+            Outcome::Accepted => {}
+            Outcome::TokenGone { .. } => tracing::info!(seq, %device, "a push token is stale"),
+            Outcome::Retry { why, .. } | Outcome::Unanswered { why } => {
+                tracing::info!(seq, %device, why, "a push waits")
+            }
+            Outcome::Rejected { why } => tracing::error!(seq, %device, why, "a push was rejected"),
+        }
+        self.write(|unit| {
+            if let Some(mut delivery) = unit.tx.delivery(seq)? {
+                delivery.came_back(outcome, unit.now);
+                unit.tx.save_delivery(&delivery)?;
+            }
+            if let Outcome::TokenGone { since } = outcome {
+                let (device, push_token) = (device.clone(), push.token.expose_secret().to_owned());
+                let command = Command::TokenGone { device, push_token, since: *since };
+                unit.apply(&push.payload.account, command, Change::Seen)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Unit<'_> {
+    /// A push whose time has come: to be sent, or over.
+    fn take_push(&mut self, due: PushDue) -> Result<Option<PushMessage>, HouseError> {
+        let PushDue { mut delivery, entry } = due;
+        let account = &entry.payload.account;
+        // Its calls may have stopped ringing, its forwarding may have ended.
+        self.agent(account, |_, _| Ok(Vec::new()))?;
+        let aggregate = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?.aggregate;
+        let device = aggregate.devices.iter().find(|device| device.id == entry.device);
+        let start = self.tx.start_of(account, &entry.payload.call_id, &entry.device)?;
+        let facts = Facts {
+            now: self.now,
+            call: call_now(&aggregate, &entry.payload.call_id),
+            forwarding_on: aggregate.forwarding.is_on(),
+            says_forwarded: entry.payload.forwarding_on,
+            device: match device {
+                Some(device) if device.push_token.is_some() => DeviceNow::Reachable,
+                Some(_) => DeviceNow::NoToken,
+                None => DeviceNow::Unregistered,
+            },
+            start: StartNow::of(start.as_ref()),
+        };
+        let message = match delivery.decide(facts) {
+            Ok(()) => {
+                delivery.leave();
+                let token = device.and_then(|device| device.push_token.clone()).unwrap_or(entry.push_token);
+                Some(PushMessage {
+                    seq: delivery.seq,
+                    device: entry.device,
+                    platform: entry.platform,
+                    token: SecretString::from(token),
+                    payload: entry.payload,
+                    deliver_by: delivery.deliver_by,
+                })
+            }
+            Err(end) => {
+                delivery.stage = Stage::Done(end);
+                None
+            }
+        };
+        self.tx.save_delivery(&delivery)?;
+        Ok(message)
+    }
+}
+
+fn call_now(aggregate: &Aggregate, call: &CallId) -> CallNow {
+    match aggregate.tracked(call).map(|tracked| &tracked.call.state) {
+        Ok(CallState::Ringing) => CallNow::Rings,
+        Ok(CallState::Answered { by: Surface::Forwarded }) => CallNow::Forwarded,
+        Ok(CallState::Answered { .. } | CallState::Ended) | Err(_) => CallNow::Over,
+    }
+}
+
+/// Sends pushes until the backend stops. Those that are out then are sent again by the next run, if they still matter.
+pub(crate) async fn run(house: &Arc<House>) {
+    let mut stopping = house.bus.stopping();
+    if let Err(error) = house.recover_pushes() {
+        tracing::error!(%error, "the pushes of an earlier run could not be read");
+    }
+    // In the order in which they were decided on: a gateway that takes them at once keeps it.
+    let mut out = FuturesUnordered::new();
+    loop {
+        let (messages, next) = house.take_pushes(MOST.saturating_sub(out.len())).unwrap_or_else(|error| {
+            tracing::error!(%error, "the push outbox could not be read");
+            (Vec::new(), Some(house.now().saturating_add(READ_AGAIN)))
+        });
+        out.extend(messages.into_iter().map(|push| async {
+            let outcome = house.gateway(push.platform).send(&push).await;
+            (push, outcome)
+        }));
+        let full = out.len() >= MOST;
+        let due = async {
+            match next {
+                Some(at) if !full => house.clock.sleep_until(at).await,
+                Some(_) | None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            Some((push, outcome)) = out.next(), if !out.is_empty() => came_back(house, &push, &outcome),
+            () = house.pushes_due.notified() => {}
+            () = due => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+fn came_back(house: &House, push: &PushMessage, outcome: &Outcome) {
+    if let Err(error) = house.push_came_back(push, outcome) {
+        tracing::error!(%error, "the outcome of a push could not be kept");
+    }
+}
