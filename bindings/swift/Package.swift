@@ -31,7 +31,12 @@ let package = Package(
         .target(name: "HookswitchTesting", dependencies: ["Hookswitch"]),
         .executableTarget(name: "Example", dependencies: ["Hookswitch", "HookswitchTesting"]),
         .executableTarget(name: "PhoneMain", dependencies: ["Hookswitch", "HookswitchTesting"]),
-        .testTarget(name: "HookswitchTests", dependencies: ["Hookswitch", "HookswitchTesting"]),
+        .testTarget(
+            name: "HookswitchTests",
+            dependencies: ["Hookswitch", "HookswitchGenerated", "HookswitchTesting"],
+            // The library was built with the feature "inject-panic".
+            swiftSettings: Context.environment["HOOKSWITCH_INJECT_PANIC"] == nil ? [] : [.define("INJECT_PANIC")]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

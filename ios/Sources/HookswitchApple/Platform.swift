@@ -3,7 +3,7 @@ import Hookswitch
 import Network
 import UIKit
 
-/// Tells the core what happens to the app and the phone: foreground and background, network, first unlock, clock. Make one when
+/// Tells the core what happens to the app and the phone: foreground and background, network, first unlock. Make one when
 /// the core is connected, and keep it.
 @MainActor
 public final class PlatformEvents {
@@ -19,7 +19,6 @@ public final class PlatformEvents {
         observe(UIApplication.didBecomeActiveNotification) { hookswitch.foreground() }
         observe(UIApplication.didEnterBackgroundNotification) { [weak self] in self?.background() }
         observe(UIApplication.protectedDataDidBecomeAvailableNotification) { hookswitch.unlocked() }
-        observe(.NSSystemClockDidChange) { hookswitch.clockChanged() }
         if UIApplication.shared.applicationState == .active { hookswitch.foreground() }
     }
 

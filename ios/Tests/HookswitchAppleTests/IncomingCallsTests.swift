@@ -34,9 +34,8 @@ private final class FakeCore: CallCore, @unchecked Sendable {
         guard let action, let push = try JSONSerialization.jsonObject(with: payload) as? [String: Any],
             let callID = push["call_id"] as? String
         else { throw Unreadable() }
-        let rings = action == .reportIncomingCall
         return RingDecision(
-            action: action, verdict: rings ? .ring(until: .distantFuture) : .silent(.forwardingActive), callID: callID,
+            callID: callID, action: action, silence: action == .reportIncomingCall ? nil : .forwardingActive,
             from: "+14155550134")
     }
 }

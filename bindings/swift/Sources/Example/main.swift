@@ -1,12 +1,13 @@
-// Signs in, prints each change of presence, and decides on a push. To run it, start a backend, and give it the address that it prints:
+// Signs in, prints each change of presence, and decides on pushes. Needs a backend and a key for its operator's door:
 //
-//   cargo run -p hookswitch-backend -- --demo --listen 127.0.0.1:8080
-//   swift run Example http://127.0.0.1:8080
+//   cargo run -p hookswitch-backend -- --demo --listen 127.0.0.1:8080 --operator-key KEYFILE
+//   swift run Example http://127.0.0.1:8080 KEYFILE
 import Foundation
 import Hookswitch
 import HookswitchTesting
 
-let backend = CommandLine.arguments.dropFirst().first ?? "http://127.0.0.1:8080"
+let backend = CommandLine.arguments[1]
+let customers = Operator(of: backend, key: try String(contentsOfFile: CommandLine.arguments[2], encoding: .utf8))
 let folder = FileManager.default.temporaryDirectory.appending(path: "hookswitch-example-\(UUID())")
 defer { try? FileManager.default.removeItem(at: folder) }
 
@@ -21,36 +22,32 @@ hookswitch.foreground()
 let screen = Task {
     for await presence in hookswitch.presence.states {
         guard let presence else { continue }
-        let calls = presence.forwarding.map { "calls go to \($0)" } ?? "calls come to the apps"
-        print("presence: \(presence.agent.name) is \(presence.effective), \(presence.availability); \(calls)")
+        let calls = presence.banner.map { "calls go to \($0.number)" } ?? "calls come to the apps"
+        print("presence: \(presence.effective), chosen: \(presence.availability); \(calls)")
     }
 }
 
 // Sign in: an iPhone opens the address in the system browser (`BrowserSignIn`); nobody sits in front of this one.
 let address = try await hookswitch.session.beginLogin(redirectURI: configuration.redirectURIs[0])
 let browser = DemoBrowser()
-try await hookswitch.session.finishLogin(redirect: browser.signIn(at: address))
+try await hookswitch.session.finishLogin(redirect: browser.signIn(at: address, as: "alice@acme.example"))
 browser.quit()
 try await hookswitch.setPushToken("the push service's name for this phone")
 print("session: \(hookswitch.session.state)")
+// The server has heard of this phone once it lists it as one that can ring.
+_ = await hookswitch.presence.states.first { $0?.devices.contains { $0.id == hookswitch.deviceID && $0.cannotRing == nil } ?? false }
 
 // The agent takes a break, and comes back.
 try await hookswitch.presence.setAvailability(.unavailable(.onABreak))
 try await hookswitch.presence.setAvailability(.available)
 
-// A customer calls, and the push service hands us this.
-func push(forwarding: Bool) throws -> Data {
-    guard let presence = hookswitch.presence.state else { throw HookswitchError.internal(why: "no presence") }
-    let payload: [String: Any] = [
-        "kind": "incoming", "call_id": "call-\(forwarding)", "account": presence.agent.account, "routing": presence.version,
-        "expires_at": Int(Date.now.timeIntervalSince1970 * 1000) + 30_000, "forwarding_on": forwarding, "from": "+14155550134",
-    ]
-    return try JSONSerialization.data(withJSONObject: payload)
-}
-for forwarding in [false, true] {
-    try await hookswitch.presence.setForwarding(to: forwarding ? "+33612345678" : nil)
-    let decision = try hookswitch.ring.decide(push(forwarding: forwarding), mustReport: true)
-    print("push: \(decision.action): \(decision.explanation)")
+// Customers call. The first call rings; the second comes while calls are forwarded, from a server too old to know the rule.
+for number in [nil, "+33612345678"] {
+    try await hookswitch.presence.setForwarding(to: number)
+    let push = try await customers.call("alice@acme.example", from: "+14155550134", asOldServer: number != nil)
+    let decision = try hookswitch.ring.decide(push, mustReport: true)
+    print("push: \(decision.action). \(decision.explanation)")
+    if decision.silence == nil { try await hookswitch.calls.decline(decision.callID) }
 }
 
 try await hookswitch.session.signOut()

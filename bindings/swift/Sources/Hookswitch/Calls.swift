@@ -18,8 +18,6 @@ public struct PhoneCall: Hashable, Sendable, Identifiable {
     public let fromName: String?
     /// Since when this phone has it, by the best guess of the server's clock.
     public let since: Date
-    /// When it stops ringing by itself; `nil` for a call that no push announced.
-    public let expiresAt: Date?
 
     public var id: String { callID }
 }

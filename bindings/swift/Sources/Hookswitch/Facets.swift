@@ -77,6 +77,11 @@ extension Hookswitch {
             try await hookswitch.ask { try await $0.signOutEverywhere() }
         }
 
+        /// Signs the agent out in one place of ``PresenceState/signedInAt``.
+        public func end(_ place: SignedInPlace) async throws {
+            try await hookswitch.ask { try await $0.endSession(session: place.id) }
+        }
+
         /// Resets token and cache without losing the sign-in, and says what it did, one line a step.
         public func repair() async throws -> [String] {
             try await hookswitch.ask { try await $0.repair() }
@@ -109,15 +114,30 @@ extension Hookswitch {
         ///   ``HookswitchError/cancelled(why:)`` when a newer choice replaced it.
         public func setAvailability(_ availability: Availability) async throws {
             let availability = HookswitchGenerated.Availability(availability)
-            try await hookswitch.ask { try await $0.setAvailability(to: availability) }
+            try await hookswitch.ask { try await $0.setAvailability(availability: availability) }
         }
 
         /// Forwards all calls to a number, in the form of E.164; `nil` turns forwarding off. Returns when the server has confirmed
         /// it. While it is on, this phone does not ring.
         ///
-        /// - Throws: As ``setAvailability(_:)``; ``HookswitchError/forbidden(why:)`` when the server refuses the number.
-        public func setForwarding(to number: String?) async throws {
-            try await hookswitch.ask { try await $0.setForwarding(to: number) }
+        /// - Parameters:
+        ///   - number: As the agent typed it; the server may want it verified first: ``sendCode(to:by:)``.
+        ///   - until: When it ends by itself; `nil`: it does not.
+        /// - Throws: As ``setAvailability(_:)``; ``HookswitchError/forbidden(why:)`` for what is no number, or when the server
+        ///   refuses it.
+        public func setForwarding(to number: String?, until: Date? = nil) async throws {
+            let to = number.map { HookswitchGenerated.Forwarding(number: $0, until: until?.millis) }
+            try await hookswitch.ask { try await $0.setForwarding(to: to) }
+        }
+
+        /// Has the server send a code to a number, to see that it is the agent's.
+        public func sendCode(to number: String, by delivery: CodeDelivery) async throws {
+            try await hookswitch.ask { try await $0.sendCode(to: number, by: .init(delivery)) }
+        }
+
+        /// Tells the server the code that the agent has read.
+        public func verify(_ number: String, code: String) async throws {
+            try await hookswitch.ask { try await $0.verifyNumber(to: number, code: code) }
         }
     }
 
@@ -181,10 +201,15 @@ extension Hookswitch {
         ///   - mustReport: What PushKit says of the push; `true` where it says nothing.
         /// - Throws: ``HookswitchError/internal(why:)`` when the payload is not a call push.
         public func decide(_ payload: Data, mustReport: Bool) throws -> RingDecision {
-            try calling { try RingDecision(hookswitch.core.decide(payload: String(decoding: payload, as: UTF8.self), mustReport: mustReport)) }
+            let text = String(decoding: payload, as: UTF8.self)
+            return try calling { try RingDecision(hookswitch.core.decide(payload: text, mustReport: mustReport)) }
         }
 
-        /// The last 200 decisions about calls, oldest first, with their inputs, for support.
-        public var log: [RingLogEntry] { hookswitch.core.ringLog().map(RingLogEntry.init) }
+        /// The last 200 decisions about calls and ends of rings, oldest first, for support.
+        ///
+        /// - Throws: ``HookswitchError/cancelled(why:)`` after ``Hookswitch/close()``.
+        public func log() throws -> [RingLogEntry] {
+            try calling { try hookswitch.core.ringLog().map(RingLogEntry.init) }
+        }
     }
 }

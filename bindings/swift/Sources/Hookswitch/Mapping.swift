@@ -11,6 +11,8 @@ func calling<Value>(_ body: () throws -> Value) throws -> Value {
 
 extension Date {
     init(millis: Int64) { self.init(timeIntervalSince1970: Double(millis) / 1_000) }
+
+    var millis: Int64 { Int64((timeIntervalSince1970 * 1_000).rounded()) }
 }
 
 // MARK: What apps give
@@ -22,12 +24,13 @@ extension CoreConfig {
             server: configuration.server,
             clientId: configuration.clientID,
             redirectUris: configuration.redirectURIs,
-            profile: .init(configuration.issuerKind),
+            issuerKind: .init(configuration.issuerKind),
             deviceName: configuration.deviceName,
             phone: .init(configuration.platform),
             appVersion: configuration.appVersion,
             folder: configuration.folder.path,
-            process: configuration.process
+            process: configuration.process,
+            proxy: configuration.proxy
         )
     }
 }
@@ -64,6 +67,28 @@ extension HookswitchGenerated.Availability {
             case .available: .available
             case .automatic: .automatic
             case .unavailable(let reason): .unavailable(reason: .init(reason))
+            }
+    }
+}
+
+extension HookswitchGenerated.CodeBy {
+    init(_ delivery: CodeDelivery) {
+        self =
+            switch delivery {
+            case .sms: .sms
+            case .call: .call
+            }
+    }
+}
+
+extension HookswitchGenerated.LogLevel {
+    init(_ level: LogLevel) {
+        self =
+            switch level {
+            case .error: .error
+            case .warning: .warn
+            case .info: .info
+            case .debug: .debug
             }
     }
 }
@@ -128,7 +153,42 @@ final class ForeignKeys: Keys {
     }
 }
 
+/// The app's clocks, as Rust calls them.
+final class ForeignClock: HookswitchGenerated.Clock {
+    private let clock: any DeviceClock
+
+    init(_ clock: any DeviceClock) { self.clock = clock }
+
+    func now() -> HookswitchGenerated.Moment {
+        let moment = clock.now()
+        return .init(wall: moment.wall, mono: moment.mono)
+    }
+}
+
+/// The app's log, as Rust calls it.
+final class ForeignLog: HookswitchGenerated.LogSink {
+    private let sink: any LogSink
+
+    init(_ sink: any LogSink) { self.sink = sink }
+
+    func log(level: HookswitchGenerated.LogLevel, target: String, message: String) {
+        sink.log(LogLevel(level), message)
+    }
+}
+
 // MARK: What apps see
+
+extension LogLevel {
+    init(_ level: HookswitchGenerated.LogLevel) {
+        self =
+            switch level {
+            case .error: .error
+            case .warn: .warning
+            case .info: .info
+            case .debug: .debug
+            }
+    }
+}
 
 extension Snapshot {
     init(_ view: HookswitchGenerated.View) {
@@ -147,22 +207,17 @@ extension SessionState {
             switch state {
             case .loading: .loading
             case .locked: .locked
-            case .signedOut(let why, let message): .signedOut(.init(why), explanation: message)
+            case .signedOut(let message): .signedOut(message: message)
             case .signingIn(let completing): .signingIn(completing: completing)
-            case .signedIn(let agent, let status): .signedIn(.init(agent), .init(status))
-            case .reauthRequired(let agent, let reason, let message):
-                .reauthRequired(.init(agent), .init(reason), explanation: message)
+            case .signedIn(let status, let name, let email): .signedIn(Agent(name: name, email: email), .init(status))
+            case .reauthRequired(let email, let message): .reauthRequired(email: email, message: message)
             case .signingOut: .signingOut
             }
     }
 }
 
-extension SignedInAgent {
-    init(_ agent: Identified) { self.init(account: agent.account, email: agent.email, name: agent.name) }
-}
-
 extension SessionHealth {
-    init(_ status: Status) {
+    init(_ status: SessionStatus) {
         self =
             switch status {
             case .fresh: .fresh
@@ -173,29 +228,15 @@ extension SessionHealth {
     }
 }
 
-extension SignedOutReason {
-    init(_ why: SignedOutWhy) {
-        self =
-            switch why {
-            case .never: .never
-            case .asked: .asked
-            case .signedOutElsewhere: .signedOutElsewhere
-            case .revoked: .revoked
-            case .accountClosed: .accountClosed
-            case .keyLost: .keyLost
-            case .storageCorrupt: .storageCorrupt
+extension SignedInPlace {
+    init(_ place: HookswitchGenerated.SignedInPlace) {
+        let kind: Kind =
+            switch place.kind {
+            case .mobile: .mobile
+            case .browser: .browser
+            case .desktop: .desktop
             }
-    }
-}
-
-extension ReauthReason {
-    init(_ reason: HookswitchGenerated.ReauthReason) {
-        self =
-            switch reason {
-            case .rotationLost: .rotationLost
-            case .revoked: .revoked
-            case .expired: .expired
-            }
+        self.init(id: place.session, kind: kind, device: place.device, since: Date(millis: place.since))
     }
 }
 
@@ -205,14 +246,29 @@ extension PresenceState {
             version: presence.version,
             availability: Availability(presence.availability),
             effective: EffectivePresence(presence.effective),
-            forwarding: presence.forwarding,
-            banner: presence.banner,
+            forwarding: presence.forwarding.map(Forwarding.init),
+            banner: presence.banner.map(Banner.init),
             pending: presence.pending.map(Choice.init),
             superseded: presence.superseded.map(SupersededChoice.init),
-            notices: presence.notices.map(Notice.init),
-            agent: Agent(presence.agent),
-            devices: presence.devices.map(Device.init)
+            notices: presence.notices,
+            devices: presence.devices.map(Device.init),
+            signedInAt: presence.signedInAt.map(SignedInPlace.init),
+            asOf: Date(millis: presence.asOf)
         )
+    }
+}
+
+extension Forwarding {
+    init(_ forwarding: HookswitchGenerated.Forwarding) {
+        self.init(number: forwarding.number, until: forwarding.until.map(Date.init(millis:)))
+    }
+}
+
+extension Banner {
+    init(_ banner: HookswitchGenerated.Banner) {
+        self.init(
+            number: banner.number, until: banner.until.map(Date.init(millis:)), takesCalls: banner.takesCalls,
+            ownNumber: banner.ownNumber)
     }
 }
 
@@ -254,64 +310,28 @@ extension EffectivePresence {
 }
 
 extension Choice {
-    init(_ wish: Wish) {
+    init(_ choice: HookswitchGenerated.Choice) {
         self =
-            switch wish {
+            switch choice {
             case .availability(let availability): .availability(.init(availability))
-            case .forwarding(let number): .forwarding(to: number)
+            case .forwarding(let to): .forwarding(to.map(Forwarding.init))
             }
     }
 }
 
 extension SupersededChoice {
     init(_ superseded: Superseded) {
-        self.init(choice: Choice(superseded.wish), why: superseded.why, at: Date(millis: superseded.at))
-    }
-}
-
-extension Notice {
-    init(_ notice: HookswitchGenerated.Notice) {
-        let kind: Kind =
-            switch notice.kind {
-            case .sharedLogin: .sharedLogin
-            }
-        self.init(kind: kind, explanation: notice.explanation)
-    }
-}
-
-extension Agent {
-    init(_ agent: HookswitchGenerated.Agent) {
-        self.init(account: agent.account, email: agent.email, name: agent.name, role: Role(agent.role))
-    }
-}
-
-extension Role {
-    init(_ role: HookswitchGenerated.Role) {
-        self =
-            switch role {
-            case .owner: .owner
-            case .admin: .admin
-            case .supervisor: .supervisor
-            case .agent: .agent
-            }
+        self.init(
+            choice: Choice(superseded.choice), why: superseded.why, at: Date(millis: superseded.at), by: superseded.by,
+            chosenAt: superseded.chosenAt.map(Date.init(millis:)))
     }
 }
 
 extension Device {
     init(_ device: HookswitchGenerated.Device) {
         self.init(
-            id: device.id, name: device.name, platform: Platform(device.platform), appVersion: device.appVersion,
-            cannotRing: device.cannotRing.map(CannotRing.init), lastSeen: Date(millis: device.lastSeen))
-    }
-}
-
-extension Platform {
-    init(_ phone: Phone) {
-        self =
-            switch phone {
-            case .ios: .ios
-            case .android: .android
-            }
+            id: device.id, name: device.name, cannotRing: device.cannotRing.map(CannotRing.init),
+            lastSeen: Date(millis: device.lastSeen))
     }
 }
 
@@ -342,14 +362,8 @@ extension Link {
 
 extension PhoneCall {
     init(_ call: Call) {
-        self.init(
-            callID: call.callId, from: call.from, fromName: call.fromName, since: Date(millis: call.since),
-            expiresAt: call.expiresAt.map { Date(millis: $0) })
+        self.init(callID: call.callId, from: call.from, fromName: call.fromName, since: Date(millis: call.since))
     }
-}
-
-extension StoppedCall {
-    init(_ stop: HookswitchGenerated.StoppedCall) { self.init(callID: stop.callId, why: StopReason(stop.why)) }
 }
 
 extension StopReason {
@@ -364,7 +378,7 @@ extension StopReason {
 }
 
 extension Silence {
-    init(_ silence: HookswitchGenerated.Silence) {
+    init(_ silence: SilenceReason) {
         self =
             switch silence {
             case .forwardingActive: .forwardingActive
@@ -383,14 +397,10 @@ extension Silence {
 
 extension RingDecision {
     init(_ decision: HookswitchGenerated.RingDecision) {
-        let verdict: Verdict =
-            switch decision.verdict {
-            case .ring(let until): .ring(until: Date(millis: until))
-            case .silence(let reason): .silent(.init(reason))
-            }
         self.init(
-            action: CallAction(decision.action), verdict: verdict, callID: decision.callId, from: decision.from,
-            fromName: decision.fromName, explanation: decision.explanation)
+            callID: decision.callId, action: CallAction(decision.action), silence: decision.silence.map(Silence.init),
+            from: decision.from, fromName: decision.fromName, expiresAt: Date(millis: decision.expiresAt),
+            at: Date(millis: decision.at), explanation: decision.explanation)
     }
 }
 
@@ -407,12 +417,12 @@ extension CallAction {
 }
 
 extension RingLogEntry {
-    init(_ entry: RingEntry) {
-        switch entry {
-        case .decided(let decision):
-            self.init(callID: decision.callId, at: Date(millis: decision.at), what: .decided(RingDecision(decision)))
-        case .stopped(let callID, let why, let at):
-            self.init(callID: callID, at: Date(millis: at), what: .stopped(StopReason(why)))
-        }
+    init(_ entry: HookswitchGenerated.RingLogEntry) {
+        self =
+            switch entry {
+            case .decided(let decision): .decided(RingDecision(decision))
+            case .stopped(let callID, let why, let at):
+                .stopped(StoppedCall(callID: callID, why: StopReason(why)), at: Date(millis: at))
+            }
     }
 }

@@ -42,80 +42,76 @@ public enum EffectivePresence: Hashable, Sendable, CaseIterable {
 public struct PresenceState: Hashable, Sendable {
     /// Orders states: `epoch-rev`.
     public let version: String
-    /// What the agent asked for, as the server has confirmed it.
+    /// What the agent chose last, anywhere, as the server has confirmed it.
     public let availability: Availability
     /// What colleagues and routing see.
     public let effective: EffectivePresence
-    /// The external number to which all calls go, in the form of E.164; `nil`: they come to the apps.
-    public let forwarding: String?
-    /// Says that calls go to this number and this phone is silent: show it, with one button, `setForwarding(to: nil)`.
-    public let banner: String?
-    /// What the agent chose and the server has not confirmed: show it apart from what is confirmed.
+    /// Where all calls go; `nil`: to the apps.
+    public let forwarding: Forwarding?
+    /// Says that calls go elsewhere and this phone is silent: show it, with one button, `setForwarding(to: nil)`.
+    public let banner: Banner?
+    /// What was chosen on this phone and the server has not confirmed: show it apart from what is confirmed.
     public let pending: [Choice]
-    /// What the agent chose and will not happen.
+    /// What was chosen on this phone and will not happen.
     public let superseded: SupersededChoice?
-    /// What the agent should be told.
-    public let notices: [Notice]
-    /// Who this is about.
-    public let agent: Agent
+    /// What the agent should be told, a sentence each.
+    public let notices: [String]
     /// The agent's phones.
     public let devices: [Device]
+    /// Where the agent is signed in, oldest first.
+    public let signedInAt: [SignedInPlace]
+    /// When the server said all of this, by its clock.
+    public let asOf: Date
+}
+
+/// Where calls go, and for how long.
+public struct Forwarding: Hashable, Sendable {
+    /// In the form of E.164.
+    public let number: String
+    /// When it ends by itself, by the server's clock; `nil`: it does not.
+    public let until: Date?
+}
+
+/// Calls go elsewhere.
+public struct Banner: Hashable, Sendable {
+    /// Where, in the form of E.164.
+    public let number: String
+    /// When the server turns it off by itself.
+    public let until: Date?
+    /// Whether a call would go there now.
+    public let takesCalls: Bool
+    /// Whether this phone has that number: worth a warning.
+    public let ownNumber: Bool
 }
 
 /// Something the agent chose.
 public enum Choice: Hashable, Sendable {
-    /// This availability.
+    /// On the availability picker.
     case availability(Availability)
-    /// Calls to this number, or (`nil`) to the apps.
-    case forwarding(to: String?)
+    /// On the forwarding switch; `nil`: calls to the apps.
+    case forwarding(Forwarding?)
 }
 
 /// A choice that was not applied.
 public struct SupersededChoice: Hashable, Sendable {
     /// What was chosen.
     public let choice: Choice
-    /// What happened, for the agent.
+    /// What to tell the agent.
     public let why: String
     /// When it was given up, by the best guess of the server's clock.
     public let at: Date
+    /// Where something newer was chosen, for display: "Desktop".
+    public let by: String?
+    /// When it was.
+    public let chosenAt: Date?
 }
 
-/// What the agent should be told.
-public struct Notice: Hashable, Sendable {
-    /// Which.
-    public let kind: Kind
-    /// One or two sentences for the agent.
-    public let explanation: String
-
-    /// What a notice is about.
-    public enum Kind: Hashable, Sendable, CaseIterable {
-        /// Several people seem to use this login.
-        case sharedLogin
-    }
-}
-
-/// The agent.
-public struct Agent: Hashable, Sendable {
-    /// The `sub` of the issuer. Never shown.
-    public let account: String
-    /// For display.
-    public let email: String
-    /// For display.
-    public let name: String
-    /// What the agent may open.
-    public let role: Role
-}
-
-/// What an agent may open: the Dashboard is for all but ``agent``.
-public enum Role: Hashable, Sendable, CaseIterable {
-    /// Owns the account.
-    case owner
-    /// Administers it.
-    case admin
-    /// Supervises agents.
-    case supervisor
-    /// Takes calls.
-    case agent
+/// How a code gets to a number.
+public enum CodeDelivery: Hashable, Sendable, CaseIterable {
+    /// A text message.
+    case sms
+    /// A voice reads it out.
+    case call
 }
 
 /// A phone of the agent.
@@ -124,10 +120,6 @@ public struct Device: Hashable, Sendable, Identifiable {
     public let id: String
     /// For display: "Alice's iPhone".
     public let name: String
-    /// Which push service it hears from.
-    public let platform: Platform
-    /// The app's version.
-    public let appVersion: String
     /// `nil`: calls are pushed to it. Else they are not, and why.
     public let cannotRing: CannotRing?
     /// When it spoke to the server last.

@@ -2,38 +2,36 @@ import Foundation
 
 /// A decision on a call push. Carry ``action`` out before you return to the push service.
 public struct RingDecision: Hashable, Sendable {
-    /// What the call UI must do.
-    public let action: CallAction
-    /// Rings, or why not.
-    public let verdict: Verdict
     /// Which call.
     public let callID: String
+    /// What the call UI must do.
+    public let action: CallAction
+    /// Why the phone is silent; `nil`: it rings.
+    public let silence: Silence?
     /// Who calls, in the form of E.164; `nil`: withheld.
     public let from: String?
     /// Who calls, for display.
     public let fromName: String?
-    /// One sentence for the log.
+    /// When the ring ends by itself, by the server's clock.
+    public let expiresAt: Date
+    /// When it was decided, by the best guess of the server's clock.
+    public let at: Date
+    /// Inputs, rule and result, in a sentence for the log.
     public let explanation: String
 
     /// For tests of your own code.
     public init(
-        action: CallAction, verdict: Verdict, callID: String, from: String? = nil, fromName: String? = nil,
-        explanation: String = ""
+        callID: String, action: CallAction, silence: Silence? = nil, from: String? = nil, fromName: String? = nil,
+        expiresAt: Date = .distantFuture, at: Date = .distantPast, explanation: String = ""
     ) {
-        self.action = action
-        self.verdict = verdict
         self.callID = callID
+        self.action = action
+        self.silence = silence
         self.from = from
         self.fromName = fromName
+        self.expiresAt = expiresAt
+        self.at = at
         self.explanation = explanation
-    }
-
-    /// Rings, or why not.
-    public enum Verdict: Hashable, Sendable {
-        /// Until this moment of the server's clock, unless something stops it before.
-        case ring(until: Date)
-        /// The phone keeps silent.
-        case silent(Silence)
     }
 }
 
@@ -73,20 +71,10 @@ public enum Silence: Hashable, Sendable, CaseIterable {
     case deviceNotRegistered
 }
 
-/// One line of the ring log: a decision, or the end of a ring.
-public struct RingLogEntry: Hashable, Sendable {
-    /// Which call.
-    public let callID: String
-    /// When, by the best guess of the server's clock.
-    public let at: Date
-    /// What happened.
-    public let what: What
-
-    /// What happened.
-    public enum What: Hashable, Sendable {
-        /// A push was decided on.
-        case decided(RingDecision)
-        /// A ring ended.
-        case stopped(StopReason)
-    }
+/// One line of the ring log.
+public enum RingLogEntry: Hashable, Sendable {
+    /// A push was decided on.
+    case decided(RingDecision)
+    /// A ring ended, at this moment by the best guess of the server's clock.
+    case stopped(StoppedCall, at: Date)
 }

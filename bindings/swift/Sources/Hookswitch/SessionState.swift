@@ -1,15 +1,16 @@
+import Foundation
+
 /// The session. Each state has one obvious reaction.
 ///
 /// ```swift
 /// switch hookswitch.session.state {
-/// case .loading: print("a splash screen")
-/// case .locked: print("unlock this phone")
-/// case .signedOut(_, let explanation): print("the sign-in page", explanation ?? "")
-/// case .signingIn(completing: false): print("back to the browser, cancel")
-/// case .signingIn(completing: true): print("a spinner")
-/// case .signedIn(let agent, _): print("the app of", agent.name ?? "somebody")
-/// case .reauthRequired(let agent, _, let explanation): print("the sign-in page of", agent.email ?? "", explanation)
-/// case .signingOut: print("the sign-in page")
+/// case .loading: show("a splash screen")
+/// case .locked: show("Unlock this phone.")
+/// case .signedOut(let message): show(message ?? "the sign-in page")
+/// case .signingIn(let completing): show(completing ? "a spinner" : "back to the browser, or cancel")
+/// case .signedIn(let agent, _): show("the app of \(agent.name ?? "somebody")")
+/// case .reauthRequired(let email, let message): show("\(message) \(email ?? "")")
+/// case .signingOut: show("the sign-in page")
 /// }
 /// ```
 public enum SessionState: Hashable, Sendable {
@@ -17,31 +18,27 @@ public enum SessionState: Hashable, Sendable {
     case loading
     /// The phone was not unlocked since it started: say so.
     case locked
-    /// Show the sign-in page, and above it what to tell the agent, if anything.
-    case signedOut(SignedOutReason, explanation: String?)
+    /// Show the sign-in page, and above it `message`, if any: what to tell the agent.
+    case signedOut(message: String?)
     /// The browser is open or minimised, or, `completing`, it has come back.
     case signingIn(completing: Bool)
-    /// Show the app.
-    case signedIn(SignedInAgent, SessionHealth)
+    /// Show the app. Offline is no sign-out.
+    case signedIn(Agent, SessionHealth)
     /// Show the sign-in page with the e-mail address filled in, and above it what to tell the agent.
-    case reauthRequired(SignedInAgent, ReauthReason, explanation: String)
+    case reauthRequired(email: String?, message: String)
     /// Show the sign-in page; the vault is being cleared.
     case signingOut
 
-    /// Who is signed in; offline is no sign-out.
-    public var agent: SignedInAgent? {
+    /// Who is signed in.
+    public var agent: Agent? {
         if case .signedIn(let agent, _) = self { agent } else { nil }
     }
 }
 
-/// Who signed in, as the issuer says.
-public struct SignedInAgent: Hashable, Sendable {
-    /// The `sub` of the issuer. Never shown.
-    public let account: String
-    /// For display, and the hint of the next sign-in.
-    public let email: String?
-    /// For display.
+/// Who signed in, as the issuer says. For display.
+public struct Agent: Hashable, Sendable {
     public let name: String?
+    public let email: String?
 }
 
 /// How well somebody is signed in.
@@ -56,30 +53,24 @@ public enum SessionHealth: Hashable, Sendable, CaseIterable {
     case degraded
 }
 
-/// Why nobody is signed in.
-public enum SignedOutReason: Hashable, Sendable, CaseIterable {
-    /// Nobody ever signed in, or the app was installed again.
-    case never
-    /// The agent signed out here.
-    case asked
-    /// The agent signed this device out from another one.
-    case signedOutElsewhere
-    /// An administrator ended the session.
-    case revoked
-    /// The account is closed.
-    case accountClosed
-    /// The device's key is gone, and with it what it sealed.
-    case keyLost
-    /// What was stored could not be read.
-    case storageCorrupt
-}
+/// A place where the agent is signed in.
+public struct SignedInPlace: Hashable, Sendable, Identifiable {
+    /// Names it; see ``Hookswitch/Session/end(_:)``.
+    public let id: String
+    /// What kind of place.
+    public let kind: Kind
+    /// On a phone: which one of ``PresenceState/devices``.
+    public let device: String?
+    /// Since when.
+    public let since: Date
 
-/// Why the agent must sign in again.
-public enum ReauthReason: Hashable, Sendable, CaseIterable {
-    /// The issuer has replaced the refresh token, its answer was lost, and it takes no second try.
-    case rotationLost
-    /// The issuer rejects the newest refresh token.
-    case revoked
-    /// The refresh token has run out.
-    case expired
+    /// What kind of place.
+    public enum Kind: Hashable, Sendable, CaseIterable {
+        /// A phone.
+        case mobile
+        /// All that runs in one browser.
+        case browser
+        /// The desktop app.
+        case desktop
+    }
 }

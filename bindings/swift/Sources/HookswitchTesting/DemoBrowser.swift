@@ -8,11 +8,15 @@ import FoundationNetworking
 /// says where they lead.
 public final class DemoBrowser: NSObject, URLSessionTaskDelegate, @unchecked Sendable {
     private var session: URLSession!
+    private var cookies: [String: String] = [:]
 
     override public init() {
         super.init()
         let configuration = URLSessionConfiguration.ephemeral
         configuration.connectionProxyDictionary = [:]
+        // Not every Foundation keeps those of a redirect.
+        configuration.httpShouldSetCookies = false
+        configuration.httpCookieAcceptPolicy = .never
         session = URLSession(configuration: configuration, delegate: self, delegateQueue: nil)
     }
 
@@ -59,6 +63,7 @@ public final class DemoBrowser: NSObject, URLSessionTaskDelegate, @unchecked Sen
     private func load(_ first: URLRequest) async throws -> Landed {
         var request = first
         for _ in 0..<20 {
+            request.setValue(cookies.map { "\($0)=\($1)" }.joined(separator: "; "), forHTTPHeaderField: "Cookie")
             let (data, response): (Data, HTTPURLResponse) = try await withCheckedThrowingContinuation { continuation in
                 session.dataTask(with: request) { data, response, error in
                     if let response = response as? HTTPURLResponse {
@@ -69,6 +74,8 @@ public final class DemoBrowser: NSObject, URLSessionTaskDelegate, @unchecked Sen
                 }.resume()
             }
             guard let here = request.url else { throw Lost(at: "nowhere") }
+            let fields = response.allHeaderFields.reduce(into: [String: String]()) { $0["\($1.key)"] = "\($1.value)" }
+            for cookie in HTTPCookie.cookies(withResponseHeaderFields: fields, for: here) { cookies[cookie.name] = cookie.value }
             guard (300..<400).contains(response.statusCode), let to = response.value(forHTTPHeaderField: "Location") else {
                 return .page(here, String(decoding: data, as: UTF8.self))
             }

@@ -60,8 +60,8 @@ final class Phone: @unchecked Sendable {
             try clock.set(line)
             hookswitch.clockChanged()
         case "saved": await hookswitch.saved()
-        case "ring_log": return hookswitch.ring.log.map(\.words)
-        case "transcript": return hookswitch.transcript()
+        case "ring_log": return try hookswitch.ring.log().map(\.words)
+        case "transcript": return try hookswitch.transcript()
         default: throw BadLine(field: "do")
         }
         return nil

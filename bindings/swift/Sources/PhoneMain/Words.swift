@@ -84,9 +84,8 @@ extension CallAction {
 
 extension RingDecision {
     var words: [String: Any] {
-        let because: Silence? = if case .silent(let reason) = verdict { reason } else { nil }
-        return [
-            "rings": because == nil, "because": orNull(because?.word), "action": action.word,
+        [
+            "rings": silence == nil, "because": orNull(silence?.word), "action": action.word,
             "explanation": explanation,
         ]
     }
@@ -94,27 +93,28 @@ extension RingDecision {
 
 extension RingLogEntry {
     var words: [String: Any] {
-        let at = Int64((at.timeIntervalSince1970 * 1000).rounded())
-        switch what {
+        switch self {
         case .decided(let decision):
-            return decision.words.merging(["is": "decided", "call_id": callID, "at": at]) { $1 }
-        case .stopped(let why):
-            return ["is": "stopped", "call_id": callID, "at": at, "because": why.word]
+            decision.words.merging(["is": "decided", "call_id": decision.callID, "at": millis(decision.at)]) { $1 }
+        case .stopped(let stop, let at):
+            ["is": "stopped", "call_id": stop.callID, "at": millis(at), "because": stop.why.word]
         }
     }
 }
+
+private func millis(_ date: Date) -> Int64 { Int64((date.timeIntervalSince1970 * 1_000).rounded()) }
 
 extension SessionState {
     var words: [String: Any] {
         switch self {
         case .loading: ["is": "loading"]
         case .locked: ["is": "locked"]
-        case .signedOut(_, let explanation): ["is": "signed_out", "message": orNull(explanation)]
+        case .signedOut(let message): ["is": "signed_out", "message": orNull(message)]
         case .signingIn(let completing): ["is": "signing_in", "completing": completing]
         case .signedIn(let agent, let health):
             ["is": "signed_in", "status": health.word, "name": orNull(agent.name), "email": orNull(agent.email)]
-        case .reauthRequired(let agent, _, let explanation):
-            ["is": "reauth_required", "message": explanation, "email": orNull(agent.email)]
+        case .reauthRequired(let email, let message):
+            ["is": "reauth_required", "message": message, "email": orNull(email)]
         case .signingOut: ["is": "signing_out"]
         }
     }
@@ -181,8 +181,8 @@ extension PresenceState {
             "version": version,
             "availability": availability.word,
             "effective": effective.word,
-            "forwarding": orNull(forwarding),
-            "banner": orNull(banner),
+            "forwarding": orNull(forwarding?.number),
+            "banner": orNull(banner?.number),
             "pending": pending.map(\.word),
             "superseded": orNull(superseded?.why),
             "devices": devices.map { ["id": $0.id, "cannot_ring": orNull($0.cannotRing?.word)] },

@@ -67,14 +67,17 @@ import Testing
 
     @Test func aCancelledTaskStopsWaitingAndTheWorkGoesOn() async throws {
         let gate = Gate()
+        let (begins, begin) = AsyncStream<Void>.makeStream()
         let (ends, end) = AsyncStream<Bool>.makeStream()
         let waiter = Task {
             try await waiting {
+                begin.yield()
                 await gate.passed()
                 end.yield(Task.isCancelled)
                 return 1
             }
         }
+        await begins.first { _ in true }
         waiter.cancel()
         await #expect(throws: CancellationError.self) { try await waiter.value }
         gate.open()
@@ -84,7 +87,7 @@ import Testing
     @Test func aTaskThatWasCancelledBeforeBeginsNothing() async {
         let waiter = Task {
             while !Task.isCancelled { await Task.yield() }
-            try await waiting { Issue.record("the work was begun") }
+            _ = try await waiting { Issue.record("the work was begun") }
         }
         waiter.cancel()
         await #expect(throws: CancellationError.self) { try await waiter.value }

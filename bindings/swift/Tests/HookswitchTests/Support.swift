@@ -5,6 +5,10 @@ import HookswitchTesting
 /// The reference backend that `bindings/swift/check` starts.
 let backend = ProcessInfo.processInfo.environment["HOOKSWITCH_BACKEND"]
 
+/// Customers of it.
+let customers = Operator(
+    of: backend ?? nobody, key: ProcessInfo.processInfo.environment["HOOKSWITCH_OPERATOR_KEY"] ?? "none")
+
 /// A port at which nobody listens (RFC 6335: discard).
 let nobody = "http://127.0.0.1:9"
 
@@ -39,13 +43,12 @@ func signedIn(_ folder: Folder, at server: String) async throws -> Hookswitch {
 
 /// What a process uses, as the kernel says.
 enum Usage {
-    /// Threads of this process with this name.
-    static func threads(named name: String) -> Int {
+    /// The library's threads. (This process itself is called hookswitchPackageTests.)
+    static var threads: [String] {
         let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
-        return tasks.filter { task in
-            let comm = try? String(contentsOfFile: "/proc/self/task/\(task)/comm", encoding: .utf8)
-            return comm?.hasPrefix(name) ?? false
-        }.count
+        return tasks.compactMap { try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8) }
+            .map { $0.trimmingCharacters(in: .newlines) }
+            .filter { $0 == "hookswitch" || $0.hasPrefix("hookswitch-") }
     }
 
     /// Resident memory in KiB.
