@@ -46,7 +46,7 @@ extension CXCallEndedReason {
 
 /// PushKit and CallKit, tied to the core. Make it when the app starts, before anything else: a push may have started the app.
 ///
-/// ```swift
+/// ```swift ios
 /// let calls = CallKitCalls(hookswitch, configuration: CXProviderConfiguration())
 /// calls.audio = { active in /* start or stop your media */ }
 /// ```

@@ -83,7 +83,7 @@ import Security
 
 /// The vault's key, in the Keychain: readable after the first unlock, never on another device, never in a backup.
 ///
-/// ```swift
+/// ```swift ios
 /// let keys = KeychainKeyProvider(service: "dev.hookswitch.agent")
 /// let hookswitch = try await Hookswitch.connect(configuration, keys: keys)
 /// ```

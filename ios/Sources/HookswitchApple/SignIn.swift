@@ -26,7 +26,8 @@ import AuthenticationServices
 
 /// Signs in through the system browser.
 ///
-/// ```swift
+/// ```swift ios
+/// let window = UIWindow()  // the one that is shown
 /// try await BrowserSignIn(hookswitch, window: window).signIn(redirectURI: "dev.hookswitch.agent:/callback")
 /// ```
 @MainActor

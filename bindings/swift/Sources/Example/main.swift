@@ -35,7 +35,9 @@ browser.quit()
 try await hookswitch.setPushToken("the push service's name for this phone")
 print("session: \(hookswitch.session.state)")
 // The server has heard of this phone once it lists it as one that can ring.
-_ = await hookswitch.presence.states.first { $0?.devices.contains { $0.id == hookswitch.deviceID && $0.cannotRing == nil } ?? false }
+for await presence in hookswitch.presence.states {
+    if let me = presence?.devices.first(where: { $0.id == hookswitch.deviceID }), me.cannotRing == nil { break }
+}
 
 // The agent takes a break, and comes back.
 try await hookswitch.presence.setAvailability(.unavailable(.onABreak))

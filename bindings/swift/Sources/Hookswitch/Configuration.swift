@@ -3,7 +3,7 @@ internal import HookswitchGenerated
 
 /// What the app says about itself and its server.
 ///
-/// ```swift
+/// ```swift ios
 /// let configuration = Configuration(
 ///     issuer: "https://calls.example",
 ///     server: "https://calls.example",

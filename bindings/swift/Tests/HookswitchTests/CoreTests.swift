@@ -215,8 +215,8 @@ private func failure(_ work: () async throws -> Void) async -> String {
         #expect(presence.signedInAt.contains { $0.kind == .mobile && $0.device == hookswitch.deviceID })
         let token = try await hookswitch.session.accessToken()
         #expect(!token.isEmpty)
-        #expect(
-            await failure { _ = try await hookswitch.session.beginLogin(redirectURI: "dev.hookswitch.agent:/callback") } == "forbidden")
+        let again = await failure { _ = try await hookswitch.session.beginLogin(redirectURI: "dev.hookswitch.agent:/callback") }
+        #expect(again == "forbidden")
     }
 
     @Test func aSessionOutlivesTheProcess() async throws {
