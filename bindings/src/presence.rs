@@ -188,6 +188,10 @@ pub struct Device {
     pub name: String,
     /// Why no call is pushed to it; `None`: calls are.
     pub cannot_ring: Option<CannotRing>,
+    /// Android: whether it may show calls, as far as its app has said.
+    pub call_notifications: Option<bool>,
+    /// Android: whether a call may take its locked screen, as far as its app has said.
+    pub full_screen_intent: Option<bool>,
     /// When it spoke to the server last.
     pub last_seen: i64,
 }
@@ -216,6 +220,8 @@ impl From<wire::Device> for Device {
                 wire::CannotRing::InAnotherCall => CannotRing::InAnotherCall,
                 wire::CannotRing::NoPushToken => CannotRing::NoPushToken,
             }),
+            call_notifications: device.capabilities.call_notifications,
+            full_screen_intent: device.capabilities.full_screen_intent,
             last_seen: device.last_seen,
         }
     }

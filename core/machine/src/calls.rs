@@ -393,16 +393,17 @@ impl Step<'_> {
                     self.fail(to, Failure::cancelled("The call is over."));
                 }
             }
-            Outcome::Refused { ref code, .. } if code == code::CALL_TAKEN => {
-                let failure = self.failure_of(&outcome);
-                self.call_over(call_id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
-                self.fail(to, failure);
-            }
             other => {
+                let taken = matches!(&other, Outcome::Refused { code, .. } if code == code::CALL_TAKEN);
+                let (how, why) = if taken {
+                    (CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere)
+                } else {
+                    (CallKnowledge::Ended, Silence::CallEnded)
+                };
                 let failure = self.failure_of(&other);
                 // Already over when the agent has hung up meanwhile.
                 if self.has_answered(call_id) {
-                    self.call_over(call_id, CallKnowledge::Ended, Silence::CallEnded);
+                    self.call_over(call_id, how, why);
                 }
                 self.fail(to, failure);
             }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
+    Program,
     scenario::{self, Time},
     server::Server,
 };
@@ -39,7 +40,15 @@ enum Command {
         /// Prints the transcript of scenarios that hold, too.
         #[arg(long, short)]
         verbose: bool,
+
+        /// Each app on a phone is a process of this: a command and its arguments, with spaces between. See
+        /// tests/scenarios/PHONES.md.
+        #[arg(long)]
+        phone_program: Option<Program>,
     },
+    /// Such a process, over the core's Rust interface.
+    #[command(hide = true)]
+    Phone,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -56,12 +65,21 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("no runtime: {error}")),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         match arguments.command {
-            Some(Command::Run { files, time, verbose }) => run(&files, time, verbose).await,
+            Some(Command::Run { files, time, verbose, phone_program }) => {
+                run(&files, time, verbose, phone_program.as_ref()).await
+            }
+            Some(Command::Phone) => match lab::serve_phone().await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(trouble) => complain(&trouble),
+            },
             None => serve(arguments.listen, arguments.no_browser).await,
         }
-    })
+    });
+    // `phone` may still wait for a line; nothing that is still running is wanted.
+    runtime.shutdown_background();
+    code
 }
 
 fn complain(what: &str) -> ExitCode {
@@ -100,7 +118,7 @@ fn has_display() -> bool {
     !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
-async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool) -> ExitCode {
+async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool, phone_program: Option<&Program>) -> ExitCode {
     let time = match time {
         TimeArgument::Virtual => Time::Virtual,
         TimeArgument::Real => Time::Real,
@@ -113,7 +131,7 @@ async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool) -> ExitCode {
         };
         match scenario {
             Ok(scenario) => {
-                let outcome = scenario::play(&scenario, time).await;
+                let outcome = scenario::play(&scenario, time, phone_program).await;
                 if outcome.held {
                     held += 1;
                 } else {

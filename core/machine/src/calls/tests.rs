@@ -336,6 +336,28 @@ fn a_lease_that_the_server_does_not_know_any_more_ends_the_call() {
 }
 
 #[test]
+fn the_answer_to_a_lease_is_news_and_a_call_that_was_hung_up_meanwhile_ends_once() {
+    let mut phone = in_call();
+    phone.advance(LEASE_RENEWAL);
+    phone.answer(lease, is_state(with_call(41, "c1", here())));
+    assert_eq!(phone.view().presence.unwrap().confirmed.version.rev, 41);
+
+    phone.advance(LEASE_RENEWAL);
+    phone.command(Command::HangUp { call_id: "c1".into() });
+    phone.forget_history();
+    phone.answer(lease, refused(404, "not_found"));
+    assert_eq!(phone.stored(|transaction| matches!(transaction, Transaction::Remember { .. })), 0);
+}
+
+#[test]
+fn an_answer_that_is_refused_for_another_reason_ends_the_call_without_saying_who_has_it() {
+    let (mut phone, answer) = answering();
+    phone.answer(answer_call, refused(403, "forbidden"));
+    assert!(matches!(phone.failure_of(answer), Failure::Forbidden { .. }));
+    assert_eq!(phone.gets(push("c1", 3)), silent(Silence::CallEnded));
+}
+
+#[test]
 fn a_call_that_runs_is_leased_in_the_background_and_nothing_else_happens_there() {
     let mut phone = in_call();
     phone.event(Event::Background);

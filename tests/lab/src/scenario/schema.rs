@@ -4,12 +4,15 @@ use std::fmt;
 
 use hookswitch::{
     machine::Silence,
-    wire::{Availability, CodeBy, Effective, SignedOutReason, UnavailableReason},
+    wire::{Availability, CodeBy, Effective, SignedOutReason},
 };
 use hookswitch_backend::{Fault, Point};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
-use crate::browser::Method;
+use crate::{
+    app::protocol::{StoppedBecause, availability, stated},
+    browser::Method,
+};
 
 /// A scenario.
 #[derive(Debug)]
@@ -115,7 +118,7 @@ pub(crate) enum Action {
     },
     Availability {
         on: String,
-        #[serde(deserialize_with = "availability")]
+        #[serde(deserialize_with = "availability::deserialize")]
         to: Availability,
         #[serde(default)]
         fails: Option<String>,
@@ -169,7 +172,7 @@ pub(crate) enum Action {
     /// A tap that nobody waits for.
     Tap {
         on: String,
-        #[serde(deserialize_with = "availability")]
+        #[serde(deserialize_with = "availability::deserialize")]
         to: Availability,
     },
     IncomingCall {
@@ -333,7 +336,7 @@ pub(crate) enum Expectation {
     },
     Availability {
         on: Places,
-        #[serde(deserialize_with = "availability")]
+        #[serde(deserialize_with = "availability::deserialize")]
         is: Availability,
     },
     Effective {
@@ -418,25 +421,6 @@ pub(crate) enum Decider {
     Phone,
 }
 
-/// Why a phone stopped ringing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoppedBecause {
-    AnsweredHere,
-    DeclinedHere,
-    Silence(Silence),
-}
-
-impl<'de> Deserialize<'de> for StoppedBecause {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(match text.as_str() {
-            "answered_here" => Self::AnsweredHere,
-            "declined_here" => Self::DeclinedHere,
-            other => Self::Silence(Silence::deserialize(de::value::StrDeserializer::<D::Error>::new(other))?),
-        })
-    }
-}
-
 /// Whether somebody is signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -451,27 +435,4 @@ pub(crate) enum SessionIs {
 
 fn alice() -> String {
     "alice@acme.example".into()
-}
-
-/// A value or `null`. Without this, a field that somebody forgot would read as `null`.
-fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Option::deserialize(deserializer)
-}
-
-/// `available`, `automatic`, or one of the reasons.
-fn availability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Availability, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Ok(match text.as_str() {
-        "available" => Availability::Available,
-        "automatic" => Availability::Automatic,
-        reason => {
-            let reason = UnavailableReason::deserialize(de::value::StrDeserializer::<D::Error>::new(reason)).map_err(|_| {
-                de::Error::custom(format!(
-                    "{reason:?} is no availability: available, automatic, other, back_office, in_training, on_a_break or \
-                     out_for_lunch"
-                ))
-            })?;
-            Availability::Unavailable { reason }
-        }
-    })
 }
