@@ -17,7 +17,8 @@ let package = Package(
         ),
         .target(
             name: "HookswitchGenerated", dependencies: ["HookswitchFFI"],
-            swiftSettings: [.swiftLanguageMode(.v5)]),
+            swiftSettings: [.swiftLanguageMode(.v5)],
+            linkerSettings: [.linkedFramework("Security"), .linkedFramework("CoreFoundation")]),
         .target(name: "Hookswitch", dependencies: ["HookswitchGenerated"]),
         .target(
             name: "HookswitchApple", dependencies: ["Hookswitch"],

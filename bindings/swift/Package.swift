@@ -20,7 +20,8 @@ let package = Package(
             dependencies: ["HookswitchFFI"],
             swiftSettings: [.swiftLanguageMode(.v5)],
             linkerSettings: hasFramework
-                ? []
+                // Where Rust's TLS asks about certificates.
+                ? [.linkedFramework("Security"), .linkedFramework("CoreFoundation")]
                 : [
                     .linkedLibrary("hookswitch_ffi"),
                     .unsafeFlags(["-L\(library)", "-Xlinker", "-rpath", "-Xlinker", library]),

@@ -118,6 +118,17 @@ private final class Count: @unchecked Sendable {
         #expect(!screen.ends.contains(ringing))
     }
 
+    @Test func aCallThatIsOnTheScreenIsNotShownAgain() throws {
+        push()
+        push()
+        let (first, second) = (try #require(screen.reports.first), try #require(screen.reports.last))
+        #expect(screen.lines.dropFirst() == [.report(second, from: nil), .end(second, .answeredElsewhere)])
+        #expect(calls.callID(of: first) == "a")
+        push(mustReport: false)
+        #expect(screen.reports.count == 2)
+        #expect(count.done == 3)
+    }
+
     @Test func aPlatformThatRefusesStillEndsThePush() {
         screen.refuses = FakeCore.Unreadable()
         push()

@@ -20,10 +20,13 @@ hookswitch.foreground()
 
 // What a screen would do: show what comes, and keep nothing.
 let screen = Task {
+    var shown = ""
     for await presence in hookswitch.presence.states {
         guard let presence else { continue }
         let calls = presence.banner.map { "calls go to \($0.number)" } ?? "calls come to the apps"
-        print("presence: \(presence.effective), chosen: \(presence.availability); \(calls)")
+        let line = "presence: \(presence.effective), chosen: \(presence.availability); \(calls)"
+        if line != shown { print(line) }
+        shown = line
     }
 }
 
@@ -51,7 +54,6 @@ for number in [nil, "+33612345678"] {
     print("push: \(decision.action). \(decision.explanation)")
     if decision.silence == nil { try await hookswitch.calls.decline(decision.callID) }
 }
-
 try await hookswitch.session.signOut()
 print("session: \(hookswitch.session.state)")
 hookswitch.close()  // Ends the stream of presence.

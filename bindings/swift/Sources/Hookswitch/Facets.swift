@@ -77,9 +77,11 @@ extension Hookswitch {
             try await hookswitch.ask { try await $0.signOutEverywhere() }
         }
 
-        /// Signs the agent out in one place of ``PresenceState/signedInAt``.
-        public func end(_ place: SignedInPlace) async throws {
-            try await hookswitch.ask { try await $0.endSession(session: place.id) }
+        /// Signs the agent out in one place of ``PresenceState/signedInAt``; this phone's own as by ``signOut()``.
+        ///
+        /// - Throws: ``HookswitchError/offline(why:)`` when the server cannot be reached. A session that has ended already is no error.
+        public func end(_ place: SignedInPlace.ID) async throws {
+            try await hookswitch.ask { try await $0.endSession(session: place) }
         }
 
         /// Resets token and cache without losing the sign-in, and says what it did, one line a step.

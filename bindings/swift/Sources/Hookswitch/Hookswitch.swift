@@ -47,16 +47,23 @@ public final class Hookswitch: Sendable {
         clock: (any DeviceClock)? = nil
     ) async throws -> Hookswitch {
         let hub = Hub()
-        // It reads files, so it is kept off the thread of whoever asks.
         return try await waiting {
-            try calling {
-                let core = try Core.open(
-                    config: CoreConfig(configuration),
-                    keys: ForeignKeys(keys),
-                    observer: hub,
-                    clock: clock.map(ForeignClock.init)
-                )
-                return try Hookswitch(core: core, hub: hub)
+            try await withCheckedThrowingContinuation { continuation in
+                // It reads files, and a thread of Swift's own must not be kept waiting for that.
+                DispatchQueue.global(qos: .userInitiated).async {
+                    continuation.resume(
+                        with: Result {
+                            try calling {
+                                let core = try Core.open(
+                                    config: CoreConfig(configuration),
+                                    keys: ForeignKeys(keys),
+                                    observer: hub,
+                                    clock: clock.map(ForeignClock.init)
+                                )
+                                return try Hookswitch(core: core, hub: hub)
+                            }
+                        })
+                }
             }
         }
     }

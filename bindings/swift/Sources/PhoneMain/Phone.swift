@@ -45,7 +45,13 @@ final class Phone: @unchecked Sendable {
         case "sign_out_everywhere": try await hookswitch.session.signOutEverywhere()
         case "repair": return try await hookswitch.session.repair()
         case "set_availability": try await hookswitch.presence.setAvailability(Availability(word: line.string("to")))
-        case "set_forwarding": try await hookswitch.presence.setForwarding(to: line.optionalString("to"))
+        case "set_forwarding":
+            let until = try line.optionalInt("until").map { Date(timeIntervalSince1970: Double($0) / 1_000) }
+            try await hookswitch.presence.setForwarding(to: line.optionalString("to"), until: until)
+        case "send_code":
+            try await hookswitch.presence.sendCode(to: line.string("to"), by: CodeDelivery(word: line.string("by")))
+        case "verify_number": try await hookswitch.presence.verify(line.string("to"), code: line.string("code"))
+        case "end_session": try await hookswitch.session.end(line.string("session"))
         case "answer": try await hookswitch.calls.answer(line.string("call_id"))
         case "decline": try await hookswitch.calls.decline(line.string("call_id"))
         case "hang_up": try await hookswitch.calls.hangUp(line.string("call_id"))

@@ -37,6 +37,11 @@ struct Line: @unchecked Sendable {
         return value.int64Value
     }
 
+    func optionalInt(_ name: String) throws -> Int64? {
+        guard let value = fields[name], !(value is NSNull) else { return nil }
+        return try int(name)
+    }
+
     /// A part that is JSON itself.
     func data(_ name: String) throws -> Data {
         guard let value = fields[name] else { throw BadLine(field: name) }

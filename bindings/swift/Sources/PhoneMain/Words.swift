@@ -44,6 +44,26 @@ extension Availability {
     }
 }
 
+extension CodeDelivery {
+    init(word: String) throws {
+        switch word {
+        case "sms": self = .sms
+        case "call": self = .call
+        default: throw BadLine(field: "by")
+        }
+    }
+}
+
+extension SignedInPlace.Kind {
+    var word: String {
+        switch self {
+        case .mobile: "mobile"
+        case .browser: "browser"
+        case .desktop: "desktop"
+        }
+    }
+}
+
 extension Silence {
     var word: String {
         switch self {
@@ -186,6 +206,9 @@ extension PresenceState {
             "pending": pending.map(\.word),
             "superseded": orNull(superseded?.why),
             "devices": devices.map { ["id": $0.id, "cannot_ring": orNull($0.cannotRing?.word)] },
+            "signed_in_at": signedInAt.map {
+                ["session": $0.id, "kind": $0.kind.word, "device": orNull($0.device)]
+            },
         ]
     }
 }

@@ -43,12 +43,12 @@ func signedIn(_ folder: Folder, at server: String) async throws -> Hookswitch {
 
 /// What a process uses, as the kernel says.
 enum Usage {
-    /// The library's threads. (This process itself is called hookswitchPackageTests.)
+    /// The threads of cores. (This process itself is called hookswitchPackageTests; the log's thread is the process's for good.)
     static var threads: [String] {
         let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
         return tasks.compactMap { try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8) }
             .map { $0.trimmingCharacters(in: .newlines) }
-            .filter { $0 == "hookswitch" || $0.hasPrefix("hookswitch-") }
+            .filter { $0 == "hookswitch" || ($0.hasPrefix("hookswitch-") && $0 != "hookswitch-log") }
     }
 
     /// Resident memory in KiB.
