@@ -14,12 +14,12 @@ async fn outcome(scenario: &str, program: &str) -> Outcome {
     play(&scenario, Time::Virtual, Some(&program)).await
 }
 
-/// What happens with phones whose lines go through this filter on their way to the lab.
-async fn filtered(scenario: &str, filter: &str) -> Outcome {
+/// What happens with phones whose lines go through such a shell script on their way.
+async fn scripted(scenario: &str, script: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
-    let script = folder.path().join("phone");
-    std::fs::write(&script, format!("'{LAB}' phone | {filter}")).unwrap();
-    outcome(scenario, &format!("sh {}", script.display())).await
+    let file = folder.path().join("phone");
+    std::fs::write(&file, format!("phone() {{ '{LAB}' phone; }}\n{script}")).unwrap();
+    outcome(scenario, &format!("sh {}", file.display())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,16 +32,16 @@ async fn time_cable_and_kills_reach_a_phone_in_a_process_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_phone_that_carries_out_another_decision_than_the_core_made_is_found_out() {
-    for (filter, complaint) in [
-        ("sed -u s/report_incoming_call/report_then_end/", "not what must be done here"),
-        ("sed -u '/\"is\":\"decided\"/s/Rings/Sings/'", "the ring log has no such decision"),
-        ("sed -u s/answered_elsewhere/bored/", "garbled"),
-        ("sed -u 12q", "the app's process is gone"),
+async fn a_phone_that_lies_or_leaves_is_found_out() {
+    for (script, complaint) in [
+        ("phone | sed -u s/report_incoming_call/report_then_end/", "not what must be done here"),
+        ("phone | sed -u '/\"is\":\"decided\"/s/Rings/Sings/'", "the ring log has no such decision"),
+        ("phone | sed -u s/answered_elsewhere/bored/", "garbled"),
+        ("sed -u 12q | phone", "exited (exit status: 0)"),
     ] {
-        let outcome = filtered("answered_elsewhere", filter).await;
-        assert!(!outcome.held, "{filter}");
-        assert!(outcome.transcript.contains(complaint), "{filter}: {}", outcome.transcript);
+        let outcome = scripted("answered_elsewhere", script).await;
+        assert!(!outcome.held, "{script}");
+        assert!(outcome.transcript.contains(complaint), "{script}: {}", outcome.transcript);
     }
 }
 
