@@ -28,7 +28,7 @@ use crate::{
 /// The core of one app on one phone. Cheap to call from any thread.
 ///
 /// Asynchronous methods may be awaited on any thread and abandoned at any time: the work goes on in the library's runtime.
-/// After [`Core::close`] every method fails with [`CoreError::Cancelled`], or does nothing.
+/// After [`Core::shutdown`] every method fails with [`CoreError::Cancelled`], or does nothing.
 #[derive(uniffi::Object)]
 pub struct Core {
     open: Mutex<Option<Arc<Open>>>,
@@ -98,7 +98,7 @@ impl Core {
     /// Stops all work, and loses nothing that matters: what a kill of the process would not lose. Idempotent. The observer is
     /// told nothing more, but for a call to it that is under way; asynchronous calls that are under way come to their end
     /// first.
-    pub fn close(&self) {
+    pub fn shutdown(&self) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(observer) = open.as_ref().and_then(|open| open.observer.as_ref()) {
             observer.abort();
@@ -108,7 +108,7 @@ impl Core {
     /// This installation's name among the agent's devices.
     ///
     /// # Errors
-    /// After [`Self::close`].
+    /// After [`Self::shutdown`].
     pub fn device(&self) -> Result<String, CoreError> {
         Ok(self.core()?.device().to_string())
     }
@@ -116,7 +116,7 @@ impl Core {
     /// What to show now.
     ///
     /// # Errors
-    /// After [`Self::close`].
+    /// After [`Self::shutdown`].
     pub fn view(&self) -> Result<View, CoreError> {
         Ok(self.core()?.view().into())
     }
@@ -232,7 +232,7 @@ impl Core {
     /// Decides on a call push (its JSON payload): no network, no wait.
     ///
     /// # Errors
-    /// [`CoreError::Internal`] when the payload is not a call push, [`CoreError::Cancelled`] after [`Self::close`]. iOS must
+    /// [`CoreError::Internal`] when the payload is not a call push, [`CoreError::Cancelled`] after [`Self::shutdown`]. iOS must
     /// report a call all the same.
     pub fn decide(&self, payload: &str, must_report: bool) -> Result<RingDecision, CoreError> {
         let push: CallPush = serde_json::from_str(payload)
@@ -269,7 +269,7 @@ impl Core {
     /// The last 200 decisions, oldest first.
     ///
     /// # Errors
-    /// After [`Self::close`].
+    /// After [`Self::shutdown`].
     pub fn ring_log(&self) -> Result<Vec<RingLogEntry>, CoreError> {
         Ok(self.core()?.ring_log().into_iter().map(RingLogEntry::from).collect())
     }
@@ -329,7 +329,7 @@ impl Core {
     /// Returns once all that is known is in the vault.
     ///
     /// # Errors
-    /// After [`Self::close`].
+    /// After [`Self::shutdown`].
     pub async fn saved(&self) -> Result<(), CoreError> {
         self.core()?.saved().await;
         Ok(())
@@ -338,7 +338,7 @@ impl Core {
     /// What happened lately, as JSON lines; without secrets and personal data. A lot of text: not on the main thread.
     ///
     /// # Errors
-    /// After [`Self::close`].
+    /// After [`Self::shutdown`].
     pub fn transcript(&self) -> Result<String, CoreError> {
         Ok(self.core()?.transcript())
     }

@@ -125,7 +125,7 @@ public final class Hookswitch: Sendable {
     /// Stops all work, and loses nothing that matters: what a kill of the process would not lose. Later calls fail with
     /// ``HookswitchError/cancelled(why:)`` or do nothing, streams end. Calling it twice does no harm.
     public func close() {
-        core.close()
+        core.shutdown()
         hub.finish()
     }
 
