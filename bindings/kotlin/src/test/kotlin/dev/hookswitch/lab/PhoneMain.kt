@@ -41,7 +41,7 @@ private class Phone(private val out: PrintStream) {
     /** Begins what is asked, on this very thread, so that questions are begun in their order. */
     fun take(line: JsonObject) {
         val id = line["id"].asLong
-        scope.launch(Dispatchers.Unconfined, CoroutineStart.UNDISPATCHED) {
+        scope.launch(start = CoroutineStart.UNDISPATCHED) {
             val answer =
                 try {
                     json("id" to id, "ok" to carryOut(line))
