@@ -59,6 +59,7 @@ impl House {
     ) -> Result<Result<(), NotVerified>, HouseError> {
         let code = secret::digits()?;
         let fresh = self.write(|unit| {
+            unit.tx.lock_agent(named.account)?;
             if unit.answered(named)?.is_some() {
                 return Ok::<_, HouseError>(Ok(false));
             }
@@ -112,6 +113,7 @@ impl Unit<'_> {
         number: &PhoneNumber,
         code: &str,
     ) -> Result<Result<(), NotVerified>, HouseError> {
+        self.tx.lock_agent(account)?;
         if self.tx.is_verified(account, number)? {
             return Ok(Ok(()));
         }
