@@ -29,6 +29,10 @@ mod pushes;
 #[cfg(test)]
 mod refreshes;
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
+mod services;
+#[cfg(test)]
 mod sso;
 #[cfg(test)]
 mod support;
