@@ -26,7 +26,7 @@
 //! 3. `settle` starts whatever the new state lacks (a stream, a registration, a refresh, a revocation, a save), so that
 //!    no handler has to think of it.
 
-pub(crate) mod backoff;
+pub mod backoff;
 mod calls;
 mod carried;
 mod device;

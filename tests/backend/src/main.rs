@@ -1,4 +1,11 @@
 //! `hookswitch-backend`: the reference backend as a program.
+//!
+//! ```text
+//! hookswitch-backend --demo                                  one process, all in memory
+//! hookswitch-backend --database backend.db                   one process, all in a file
+//! hookswitch-backend --database postgres://... --bus nats://... --public-url https://...
+//!                                                            one of several nodes behind a proxy
+//! ```
 
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
 

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
+    nodes::Shared,
     scenario::{self, Time},
     server::Server,
 };
@@ -36,6 +37,15 @@ enum Command {
         #[arg(long, value_enum, default_value_t = TimeArgument::Virtual)]
         time: TimeArgument,
 
+        /// Plays on two nodes that share this PostgreSQL (postgres://...), on which there is nobody else; one scenario a
+        /// database.
+        #[arg(long)]
+        database: Option<String>,
+
+        /// The NATS server by which they wake each other.
+        #[arg(long, requires = "database")]
+        bus: Option<String>,
+
         /// Prints the transcript of scenarios that hold, too.
         #[arg(long, short)]
         verbose: bool,
@@ -58,7 +68,9 @@ fn main() -> ExitCode {
     };
     runtime.block_on(async {
         match arguments.command {
-            Some(Command::Run { files, time, verbose }) => run(&files, time, verbose).await,
+            Some(Command::Run { files, time, database, bus, verbose }) => {
+                run(&files, time, database.map(|database| Shared { database, bus }), verbose).await
+            }
             None => serve(arguments.listen, arguments.no_browser).await,
         }
     })
@@ -100,7 +112,7 @@ fn has_display() -> bool {
     !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
-async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool) -> ExitCode {
+async fn run(files: &[PathBuf], time: TimeArgument, shared: Option<Shared>, verbose: bool) -> ExitCode {
     let time = match time {
         TimeArgument::Virtual => Time::Virtual,
         TimeArgument::Real => Time::Real,
@@ -113,7 +125,7 @@ async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool) -> ExitCode {
         };
         match scenario {
             Ok(scenario) => {
-                let outcome = scenario::play(&scenario, time).await;
+                let outcome = scenario::play(&scenario, time, shared.clone()).await;
                 if outcome.held {
                     held += 1;
                 } else {

@@ -3,11 +3,12 @@
 use std::{path::Path, sync::Arc};
 
 use hookswitch::{http::Network, machine::Failure, ports::Http, wire::Platform};
-use hookswitch_backend::{AgentSeed, Backend, Clock, Operator};
+use hookswitch_backend::{AgentSeed, Clock, Operator};
 
 use crate::{
     browser::Browser,
     clock::PhoneClock,
+    nodes::{Nodes, Shared},
     phone::Phone,
     timeline::{Kind, Timeline},
 };
@@ -21,6 +22,8 @@ pub(crate) struct Setup {
     pub(crate) framers: Vec<String>,
     /// Work a password is; the lab's are not worth protecting, but the interactive one takes the real cost.
     pub(crate) cheap_passwords: bool,
+    /// What two nodes share; without it there is one.
+    pub(crate) shared: Option<Shared>,
 }
 
 /// The world of the lab.
@@ -36,7 +39,7 @@ pub(crate) struct World {
     pub(crate) desktop: Browser,
     pub(crate) timeline: Arc<Timeline>,
     pub(crate) agents: Vec<AgentSeed>,
-    _backend: Backend,
+    _nodes: Nodes,
 }
 
 impl World {
@@ -51,7 +54,8 @@ impl World {
         if setup.cheap_passwords {
             config.password_cost = hookswitch_backend::PasswordCost { memory_kib: 64, passes: 1 };
         }
-        let backend = Backend::start(config).await.map_err(|error| error.to_string())?;
+        let nodes = Nodes::start(config, setup.shared).await?;
+        let backend = &nodes.first;
         let operator = backend.operator();
         let agents = if setup.agents.is_empty() { AgentSeed::demo() } else { setup.agents };
         for agent in &agents {
@@ -78,7 +82,7 @@ impl World {
             upstream: backend.upstream_url().to_owned(),
             timeline,
             agents,
-            _backend: backend,
+            _nodes: nodes,
         });
         tokio::spawn(deliver_pushes(Arc::downgrade(&world), world.operator.pushes()));
         tokio::spawn(note_requests(Arc::clone(&world.timeline), world.operator.requests()));

@@ -20,6 +20,7 @@ use hookswitch_backend::{FaultPlan, RingOutcome};
 use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, SessionIs, Step, StoppedBecause};
 use crate::{
     browser::{Browser, Credentials, Loaded, Page},
+    nodes::Shared,
     phone::{APP_REDIRECT, Phone},
     timeline::Kind,
     world::{Setup, World},
@@ -46,13 +47,13 @@ pub struct Outcome {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Plays a scenario.
-pub async fn play(scenario: &Scenario, time: Time) -> Outcome {
+pub async fn play(scenario: &Scenario, time: Time, shared: Option<Shared>) -> Outcome {
     let mut transcript = format!("# {}\n", scenario.title);
     if let Some(story) = &scenario.story {
         let _ = writeln!(transcript, "  {story}");
     }
     let started = Instant::now();
-    let held = match Player::new(time).await {
+    let held = match Player::new(time, shared).await {
         Ok(mut player) => player.play(scenario, &mut transcript).await,
         Err(trouble) => {
             let _ = writeln!(transcript, "  the world could not be built: {trouble}");
@@ -80,9 +81,9 @@ struct Player {
 type Result<T = (), E = String> = std::result::Result<T, E>;
 
 impl Player {
-    async fn new(time: Time) -> Result<Self> {
+    async fn new(time: Time, shared: Option<Shared>) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let setup = Setup { cheap_passwords: true, ..Setup::default() };
+        let setup = Setup { cheap_passwords: true, shared, ..Setup::default() };
         let world = World::start(folder.path(), setup).await?;
         Ok(Self {
             world,

@@ -13,12 +13,14 @@
 //! | [`converge`] | no two apps disagree once the network is quiet, and nothing acknowledged is lost |
 //! | [`mirror`] | what is chosen on one phone is shown by all others, nearly as soon as a bare event could be |
 //! | [`battery`] | an idle phone is left alone |
+//! | [`herd`] | who loses a node comes back, and not all at once |
 //! | [`ring`] | silent while calls are forwarded, and else not |
 
 mod battery;
 mod canary;
 mod clock;
 mod converge;
+mod herd;
 mod kill;
 mod latency;
 mod logout;
@@ -47,6 +49,7 @@ pub(crate) enum Promise {
     Mirror,
     Battery,
     Ring,
+    Herd,
 }
 
 impl Promise {
@@ -63,6 +66,7 @@ impl Promise {
         Self::Mirror,
         Self::Battery,
         Self::Ring,
+        Self::Herd,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -79,6 +83,7 @@ impl Promise {
             Self::Mirror => "mirror",
             Self::Battery => "battery",
             Self::Ring => "ring",
+            Self::Herd => "herd",
         }
     }
 
@@ -101,6 +106,7 @@ impl Promise {
             }
             Self::Mirror => "mirror latency, device to device: p99 <= 1.5 x a bare SSE round trip",
             Self::Battery => "background after 20 s: 0 requests, 0 timers; foreground: <= 4 heartbeats a minute",
+            Self::Herd => "10,000 clients lose a node: peak reconnect rate <= 2 x mean; all converge",
             Self::Ring => {
                 "100,000 races of forwarding and calls: 0 rings against the newest state that is known, 0 calls missed, each iOS push reported once"
             }
@@ -121,6 +127,7 @@ impl Promise {
             Self::Mirror => mirror::measure(size).await,
             Self::Battery => battery::measure(size).await,
             Self::Ring => ring::measure(size).await,
+            Self::Herd => herd::measure(size).await,
         }
     }
 }
