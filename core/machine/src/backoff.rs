@@ -24,12 +24,14 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// An attempt failed: waits a random time between 0 and a bound that doubles, or as long as the server asked.
+    /// An attempt failed: waits a random time below a bound that doubles, or as long as the server asked.
     pub fn fail(&mut self, bounds: Bounds, now: Mono, random: &mut Random, retry_after: Option<u64>) -> Mono {
         let ceiling = bounds.first.saturating_mul(1_u64 << self.attempt.min(16)).min(bounds.most);
         self.attempt = self.attempt.saturating_add(1);
-        // Full jitter, but never a busy loop: at least a tenth of the first bound.
-        let wait = random.below(ceiling).max(bounds.first / 10);
+        // Full jitter, but never a busy loop: at least a tenth of the first bound. Spread from there on, not cut off there:
+        // of all who lose a node, a tenth would come back in the same millisecond.
+        let least = bounds.first / 10;
+        let wait = least.saturating_add(random.below(ceiling.saturating_sub(least)));
         let until = now.saturating_add(retry_after.map_or(wait, |asked| asked.saturating_add(wait)));
         self.until = Some(until);
         until

@@ -236,6 +236,12 @@ impl House {
         if self.store.is_shared() { off_the_workers(|| self.write_now(work)) } else { self.write_now(work) }
     }
 
+    /// One statement that only reads.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let read = || work(&self.store.connect()?.read()?);
+        if self.store.is_shared() { off_the_workers(read) } else { read() }
+    }
+
     fn write_now<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Unit<'_>) -> Result<T, E>) -> Result<T, E> {
         let mut connection = self.store.connect()?;
         let mut unit = Unit {
@@ -283,7 +289,7 @@ impl House {
 
     /// What is in the database, and is news here if another node changed it.
     fn look(&self, account: &AccountId) -> Result<Arc<Published>, HouseError> {
-        let shown = self.write(|unit| unit.tx.shown(account))?.ok_or(HouseError::NoSuchAgent)?;
+        let shown = self.read(|tx| tx.shown(account))?.ok_or(HouseError::NoSuchAgent)?;
         if shown.due_at.is_some_and(|at| at <= self.now()) {
             return self.write(|unit| unit.agent(account, |_, _| Ok(Vec::new())));
         }

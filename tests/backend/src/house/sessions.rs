@@ -66,11 +66,9 @@ impl House {
 
     /// Why a session is over; `None` while it lives.
     pub(crate) fn session_ended(&self, id: &str) -> Result<Option<SignedOutReason>, HouseError> {
-        self.write(|unit| {
-            Ok(match unit.tx.session(id)? {
-                Some(session) => session.ended,
-                None => Some(SignedOutReason::Revoked),
-            })
+        Ok(match self.read(|tx| tx.session(id))? {
+            Some(session) => session.ended,
+            None => Some(SignedOutReason::Revoked),
         })
     }
 }

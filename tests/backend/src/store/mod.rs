@@ -107,6 +107,14 @@ impl Connection<'_> {
             Connection::Postgres(connection) => Tx::Postgres(connection.begin()?),
         })
     }
+
+    /// For one statement that only reads.
+    pub(crate) fn read(&mut self) -> Result<Tx<'_>> {
+        Ok(match self {
+            Connection::Sqlite(connection) => Tx::Sqlite(connection.transaction()?),
+            Connection::Postgres(connection) => Tx::Postgres(connection.read()),
+        })
+    }
 }
 
 /// One transaction: commits, or leaves no trace.
