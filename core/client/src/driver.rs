@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use hookswitch_machine::{ApiCall, Effect, EffectId, Event, Mono, Outcome, Request, StreamNews, Timer};
+use hookswitch_machine::{Effect, EffectId, Event, Mono, Outcome, Request, StreamNews, Timer};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -144,20 +144,9 @@ impl Tools {
             },
             Request::Api { access, call } => {
                 let Some(access) = self.secrets.get(access) else { return forgotten() };
-                let push_token = match &call {
-                    ApiCall::RegisterDevice { push_token, .. } => push_token.and_then(|name| self.secrets.get(name)),
-                    ApiCall::FetchState
-                    | ApiCall::AwaitState { .. }
-                    | ApiCall::SetAvailability { .. }
-                    | ApiCall::SetForwarding { .. }
-                    | ApiCall::Answer { .. }
-                    | ApiCall::Decline { .. }
-                    | ApiCall::HangUp { .. }
-                    | ApiCall::SignOutEverywhere { .. }
-                    | ApiCall::RenewLease { .. } => None,
-                };
+                let secret = call.secret().and_then(|name| self.secrets.get(name));
                 let device = self.store.device();
-                let draft = request::draft(&call, &device, &self.config.device, push_token.as_ref());
+                let draft = request::draft(&call, &device, &self.config.device, secret.as_ref());
                 match draft.map(|draft| draft.authorised(&self.server, &access)) {
                     Ok(Ok(request)) => answer::exchange(http, request, answer::BODY, answer::api).await,
                     Ok(Err(_)) | Err(_) => Answer::without_time(unusable("the request cannot be written")),

@@ -1,7 +1,8 @@
 //! The heart in its shell: one state, one lock, held for the microseconds of a step and never across anything else.
 //!
 //! A step may be made from any thread, which is what makes the ring decision synchronous. Its effects leave through a
-//! queue to the driver in the order of the steps; replies and views leave at once, since giving them blocks nobody.
+//! queue to the driver in the order of the steps. Replies and views leave at once, but after the lock: whom they wake may
+//! be foreign code, which runs here and now, and asks us something. (Kotlin's unconfined coroutines do.)
 
 use std::{
     collections::HashMap,
@@ -13,7 +14,7 @@ use std::{
 
 use hookswitch_machine::{
     Command, CommandId, Decision, Effect, EffectId, Entry, Event, Failure, Recorder, Reply, RingEntry, SecretRef,
-    Setup, State, Stopped, StreamNews, View, step,
+    Setup, State, Stopped, StreamNews, Timestamp, View, step,
 };
 use hookswitch_wire::CallId;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -73,7 +74,9 @@ impl Heart {
     /// Makes a step. Gives the decisions that it made on pushes: at most one.
     pub(crate) fn apply(&self, event: Event) -> Option<Decision> {
         let mut decision = None;
-        // Guards the order of steps and nothing else; no foreign code and no wait happens below.
+        let mut replies = Vec::new();
+        let mut stopped = Vec::new();
+        // Guards the order of steps and nothing else; no wait and no foreign code (but for a test's clock) happens under it.
         let mut beating = self.beating.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let Beating { state, waiting, needed, transcript } = &mut *beating;
@@ -120,14 +123,13 @@ impl Heart {
             match effect {
                 Effect::Reply { to, reply } => {
                     if let Some(waiter) = waiting.remove(to) {
-                        // Whoever asked may have gone.
                         let handed = self.secrets.handed_out(&effect.secrets());
-                        let _ = waiter.send(reply.clone().map(|reply| (reply, handed)));
+                        replies.push((waiter, reply.clone().map(|reply| (reply, handed))));
                     }
                 }
                 Effect::Decided { decision: made } => decision = Some((**made).clone()),
                 Effect::StopRinging { call_id, why } => {
-                    let _ = self.stops.send(StopRinging { call_id: call_id.clone(), why: *why });
+                    stopped.push(StopRinging { call_id: call_id.clone(), why: *why });
                 }
                 Effect::Send { .. }
                 | Effect::Store { .. }
@@ -140,18 +142,35 @@ impl Heart {
                 }
             }
         }
-        let view = state.view(now);
+        transcript.record(Entry { now, event: recorded, effects }, state);
+        drop(beating);
+
+        self.publish(now);
+        for stop in stopped {
+            let _ = self.stops.send(stop);
+        }
+        // Last: whoever asked finds what came of it. They may have gone.
+        for (waiter, reply) in replies {
+            let _ = waiter.send(reply);
+        }
+        decision
+    }
+
+    /// Tells the watchers. What they are told is read only now: another thread may have made a step since, and the newest
+    /// state must be told last.
+    fn publish(&self, now: Timestamp) {
         self.view.send_if_modified(|shown| {
+            let view = self.lock().state.view(now);
             let changed = *shown != view;
             if changed {
                 *shown = view;
             }
             changed
         });
-        let saved = state.is_saved();
-        self.saved.send_if_modified(|before| std::mem::replace(before, saved) != saved);
-        transcript.record(Entry { now, event: recorded, effects }, state);
-        decision
+        self.saved.send_if_modified(|before| {
+            let saved = self.lock().state.is_saved();
+            std::mem::replace(before, saved) != saved
+        });
     }
 
     /// Asks for something and waits for the reply. Dropping the future abandons the wait and nothing else.

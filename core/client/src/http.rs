@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use hookswitch_machine::Failure;
+use url::Url;
 
 use crate::ports::{Http, HttpFault, HttpRequest, HttpResponse};
 
@@ -27,18 +28,45 @@ impl Network {
     /// When the platform's certificate store cannot be used. (Android: initialise `rustls-platform-verifier` with the
     /// application context first.)
     pub fn new() -> Result<Self, Failure> {
+        Self::with(None)
+    }
+
+    /// As [`Self::new`], through an HTTP forward proxy (RFC 9110, section 3.7): the one that the platform's settings name, as
+    /// `http://host:port`. Everything goes through it; `https` by `CONNECT` (section 9.3.6), so that the proxy sees no more than
+    /// the server's name.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; and for an address that is not `http` or `https`, or that carries a user or a password: it would be
+    /// kept, and shown in errors, as an address and not as a secret.
+    pub fn through(proxy: &str) -> Result<Self, Failure> {
+        let unusable = |why| Failure::internal(format!("The proxy's address {why}."));
+        let proxy = Url::parse(proxy).map_err(|_| unusable("is not an address"))?;
+        if !matches!(proxy.scheme(), "http" | "https") || !proxy.has_host() {
+            return Err(unusable("must be http or https"));
+        }
+        if !proxy.username().is_empty() || proxy.password().is_some() {
+            return Err(unusable("must carry no user and no password"));
+        }
+        Self::with(Some(reqwest::Proxy::all(proxy).map_err(|_| unusable("cannot be used"))?))
+    }
+
+    fn with(proxy: Option<reqwest::Proxy>) -> Result<Self, Failure> {
         // Fails when a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
+        let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .http2_keep_alive_while_idle(false)
             .referer(false)
-            .user_agent(concat!("hookswitch/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map(|client| Self { client })
-            .map_err(|error| Failure::internal(format!("The network cannot be prepared: {}", describe(&error))))
+            .user_agent(concat!("hookswitch/", env!("CARGO_PKG_VERSION")));
+        match proxy {
+            Some(proxy) => client.proxy(proxy),
+            None => client,
+        }
+        .build()
+        .map(|client| Self { client })
+        .map_err(|error| Failure::internal(format!("The network cannot be prepared: {}", describe(&error))))
     }
 }
 
@@ -83,4 +111,46 @@ fn describe(error: &reqwest::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_proxy_gets_every_request_also_one_to_this_device() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let network = Network::through(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let proxy = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 1024];
+            let length = connection.read(&mut head).await.unwrap();
+            connection.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&head[..length]).into_owned()
+        });
+        // Nothing listens there.
+        let request = http::Request::get("http://127.0.0.1:1/v1/me/state").body(Bytes::new()).unwrap();
+        let answer = network.send(request).await.unwrap();
+        assert_eq!(answer.head.status, http::StatusCode::NO_CONTENT);
+        let head = proxy.await.unwrap();
+        assert!(head.starts_with("GET http://127.0.0.1:1/v1/me/state HTTP/1.1\r\n"), "{head}");
+    }
+
+    #[test]
+    fn a_proxy_with_a_password_is_refused_and_its_address_is_not_repeated() {
+        for bad in
+            ["http://alice:hunter2@proxy.example:3128", "http://hunter2@proxy.example", "socks5://hunter2", "hunter2"]
+        {
+            let refused = Network::through(bad).unwrap_err();
+            assert!(matches!(refused, Failure::Internal { .. }));
+            assert!(!refused.why().contains("hunter2"), "{refused}");
+        }
+        assert!(Network::through("http://proxy.example:3128").is_ok());
+        assert!(Network::through("https://proxy.example").is_ok());
+    }
 }

@@ -34,9 +34,9 @@ use std::sync::Arc;
 pub use config::{Config, DeviceDescription};
 pub use heart::StopRinging;
 pub use hookswitch_machine as machine;
-use hookswitch_machine::{Command, Decision, Event, Failure, Reply, RingEntry, Setup, View};
+use hookswitch_machine::{Command, Decision, DeviceFacts, Event, Failure, Reply, RingEntry, Setup, View};
 pub use hookswitch_wire as wire;
-use hookswitch_wire::{Availability, CallId, CallPush, DeviceId, PhoneNumber};
+use hookswitch_wire::{Availability, CallId, CallPush, CodeBy, DeviceId, ForwardTo, PhoneNumber, SessionId};
 use ports::{Clock, KeyProvider, Ports, SystemClock};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
@@ -239,9 +239,50 @@ impl Hookswitch {
     /// phone does not ring.
     ///
     /// # Errors
-    /// As [`Self::set_availability`]; [`Failure::Forbidden`] when the server refuses the number.
+    /// As [`Self::set_availability`]; [`Failure::Forbidden`] when the server refuses the number, for instance because it
+    /// wants a code first ([`Self::send_code`]).
     pub async fn set_forwarding(&self, number: Option<PhoneNumber>) -> Result<(), Failure> {
-        self.done(Command::SetForwarding { number }).await
+        self.forward(number.map(|number| ForwardTo { number, until: None })).await
+    }
+
+    /// As [`Self::set_forwarding`], with an end: the server turns forwarding off by itself, whether this phone is on or not.
+    ///
+    /// # Errors
+    /// As [`Self::set_forwarding`]; [`Failure::Forbidden`] when the end is not in the future by the server's clock.
+    pub async fn forward(&self, to: Option<ForwardTo>) -> Result<(), Failure> {
+        self.done(Command::SetForwarding { to }).await
+    }
+
+    /// Has the server send a code to a number, to show that the agent can be reached there. Repeat it only when the agent
+    /// asks: each time a new code is sent, and the one before is void.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] for a number that cannot be called, and after too many codes; [`Failure::Offline`] when the
+    /// server cannot be reached: nobody knows then whether the code was sent.
+    pub async fn send_code(&self, number: PhoneNumber, by: CodeBy) -> Result<(), Failure> {
+        self.done(Command::SendCode { number, by }).await
+    }
+
+    /// Tells the server the code that the agent has read; then calls may be forwarded to the number, for good.
+    ///
+    /// # Errors
+    /// [`Failure::Forbidden`] for a wrong code or one that is not good any more; [`Failure::Offline`] when the server cannot
+    /// be reached: it may be said again.
+    pub async fn verify_number(&self, number: PhoneNumber, code: &SecretString) -> Result<(), Failure> {
+        let code = self.tools.secrets.name(code.expose_secret());
+        self.done(Command::VerifyNumber { number, code }).await
+    }
+
+    // ---- where the agent is signed in -----------------------------------------------------------------------------
+
+    /// Signs the agent out in one place; `view().presence.confirmed.sessions` has them all. This phone's own session is
+    /// ended as by [`Self::sign_out`].
+    ///
+    /// # Errors
+    /// [`Failure::Offline`] when the server cannot be reached, [`Failure::Reauthenticate`] when nobody is signed in. A
+    /// session that has ended already is no error.
+    pub async fn end_session(&self, session: SessionId) -> Result<(), Failure> {
+        self.done(Command::EndSession { session }).await
     }
 
     // ---- calls --------------------------------------------------------------------------------------------------
@@ -297,6 +338,16 @@ impl Hookswitch {
     pub async fn set_push_token(&self, token: Option<&SecretString>) -> Result<(), Failure> {
         let token = token.map(|token| self.tools.secrets.name(token.expose_secret()));
         self.done(Command::SetPushToken { token }).await
+    }
+
+    /// What the phone lets the app do when a call comes, and its own number: shown to the agent on their other devices,
+    /// and a warning when calls are forwarded to this very phone. Say it at each start, before [`Self::foreground`], and
+    /// when it changes; nothing is kept of it on the phone.
+    ///
+    /// # Errors
+    /// None at present; the registration is repeated until it succeeds.
+    pub async fn set_device_facts(&self, facts: DeviceFacts) -> Result<(), Failure> {
+        self.done(Command::SetDeviceFacts { facts }).await
     }
 
     /// The app comes to the foreground.

@@ -172,11 +172,13 @@ impl Step<'_> {
         for (id, how, _) in &knowledge.calls {
             match self.state.calls.heard.get(id).map(|call| call.phase) {
                 // It began to ring before the vault said that it is over.
-                Some(Phase::Ringing) if *how == CallKnowledge::AnsweredElsewhere => {
-                    self.call_over(id, *how, Silence::AnsweredElsewhere);
-                }
-                Some(Phase::Ringing) if *how == CallKnowledge::Ended => self.call_over(id, *how, Silence::CallEnded),
-                Some(_) => {}
+                Some(Phase::Ringing) => match how {
+                    CallKnowledge::AnsweredElsewhere => self.call_over(id, *how, Silence::AnsweredElsewhere),
+                    CallKnowledge::Ended => self.call_over(id, *how, Silence::CallEnded),
+                    // Only what is over is kept.
+                    CallKnowledge::Open | CallKnowledge::Here => {}
+                },
+                Some(Phase::Answering | Phase::InCall | Phase::Over { .. }) => {}
                 None => {
                     let phase = Phase::Over { how: *how, until };
                     self.state.calls.heard.insert(id.clone(), HeardCall { phase, push: None, since: 0 });
@@ -238,20 +240,20 @@ impl Step<'_> {
                     self.verify();
                 }
             }
-            // Answered here: if somebody else was faster, the answer to our own request says so.
-            Verdict::Silence { reason: Silence::AnsweredElsewhere } if self.has_answered(&push.call_id) => {}
-            // A stop, perhaps before its start: the tombstone is what keeps the late start silent.
-            Verdict::Silence { reason: Silence::AnsweredElsewhere } if push.kind == PushKind::AnsweredElsewhere => {
-                self.call_over(
-                    &push.call_id,
-                    CallKnowledge::AnsweredElsewhere,
-                    why_stopped(&push, Silence::AnsweredElsewhere),
-                );
-            }
-            Verdict::Silence { reason: Silence::CallEnded } if push.kind == PushKind::Ended => {
-                self.call_over(&push.call_id, CallKnowledge::Ended, why_stopped(&push, Silence::CallEnded));
-            }
-            Verdict::Silence { .. } => {}
+            Verdict::Silence { .. } => match push.kind {
+                PushKind::Incoming => {}
+                // Answered here: if somebody else was faster, the answer to our own request says so.
+                PushKind::AnsweredElsewhere if self.has_answered(&push.call_id) => {}
+                // A stop, perhaps before its start: the tombstone is what keeps the late start silent.
+                PushKind::AnsweredElsewhere => {
+                    let reason = why_stopped(&push, Silence::AnsweredElsewhere);
+                    self.call_over(&push.call_id, CallKnowledge::AnsweredElsewhere, reason);
+                }
+                PushKind::Ended => {
+                    let reason = why_stopped(&push, Silence::CallEnded);
+                    self.call_over(&push.call_id, CallKnowledge::Ended, reason);
+                }
+            },
         }
     }
 
@@ -391,16 +393,17 @@ impl Step<'_> {
                     self.fail(to, Failure::cancelled("The call is over."));
                 }
             }
-            Outcome::Refused { ref code, .. } if code == code::CALL_TAKEN => {
-                let failure = self.failure_of(&outcome);
-                self.call_over(call_id, CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere);
-                self.fail(to, failure);
-            }
             other => {
+                let taken = matches!(&other, Outcome::Refused { code, .. } if code == code::CALL_TAKEN);
+                let (how, why) = if taken {
+                    (CallKnowledge::AnsweredElsewhere, Silence::AnsweredElsewhere)
+                } else {
+                    (CallKnowledge::Ended, Silence::CallEnded)
+                };
                 let failure = self.failure_of(&other);
                 // Already over when the agent has hung up meanwhile.
                 if self.has_answered(call_id) {
-                    self.call_over(call_id, CallKnowledge::Ended, Silence::CallEnded);
+                    self.call_over(call_id, how, why);
                 }
                 self.fail(to, failure);
             }

@@ -19,6 +19,27 @@ impl TokenSet {
     }
 }
 
+impl ApiCall {
+    /// The secret that its body says.
+    pub const fn secret(&self) -> Option<SecretRef> {
+        match self {
+            Self::RegisterDevice { push_token, .. } => *push_token,
+            Self::VerifyNumber { code, .. } => Some(*code),
+            Self::FetchState
+            | Self::AwaitState { .. }
+            | Self::SetAvailability { .. }
+            | Self::SetForwarding { .. }
+            | Self::SendCode { .. }
+            | Self::EndSession { .. }
+            | Self::Answer { .. }
+            | Self::Decline { .. }
+            | Self::HangUp { .. }
+            | Self::SignOutEverywhere { .. }
+            | Self::RenewLease { .. } => None,
+        }
+    }
+}
+
 impl Event {
     /// The secrets that it brings into the state.
     pub fn secrets(&self) -> Vec<SecretRef> {
@@ -27,6 +48,7 @@ impl Event {
                 Command::BeginLogin { state, nonce, verifier, .. } => vec![*state, *nonce, *verifier],
                 Command::FinishLogin { redirect } => redirect.state.into_iter().chain(redirect.code).collect(),
                 Command::SetPushToken { token } => token.iter().copied().collect(),
+                Command::VerifyNumber { code, .. } => vec![*code],
                 Command::CancelLogin
                 | Command::AccessToken
                 | Command::SignOut
@@ -34,6 +56,9 @@ impl Event {
                 | Command::Repair
                 | Command::SetAvailability { .. }
                 | Command::SetForwarding { .. }
+                | Command::SendCode { .. }
+                | Command::EndSession { .. }
+                | Command::SetDeviceFacts { .. }
                 | Command::Answer { .. }
                 | Command::Decline { .. }
                 | Command::HangUp { .. } => vec![],
@@ -93,22 +118,7 @@ impl Effect {
             Self::Send { request, .. } => match request {
                 Request::ExchangeCode { code, verifier, .. } => vec![*code, *verifier],
                 Request::Refresh { refresh, .. } => vec![*refresh],
-                Request::Api { access, call: ApiCall::RegisterDevice { push_token, .. } } => {
-                    std::iter::once(*access).chain(*push_token).collect()
-                }
-                Request::Api {
-                    access,
-                    call:
-                        ApiCall::FetchState
-                        | ApiCall::AwaitState { .. }
-                        | ApiCall::SetAvailability { .. }
-                        | ApiCall::SetForwarding { .. }
-                        | ApiCall::Answer { .. }
-                        | ApiCall::Decline { .. }
-                        | ApiCall::HangUp { .. }
-                        | ApiCall::SignOutEverywhere { .. }
-                        | ApiCall::RenewLease { .. },
-                } => vec![*access],
+                Request::Api { access, call } => std::iter::once(*access).chain(call.secret()).collect(),
                 Request::Discover | Request::Revoke { .. } => vec![],
             },
             Self::Store { transaction, .. } => match transaction {

@@ -5,6 +5,7 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
+use hookswitch_wire::{Capabilities, PhoneNumber};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,6 +23,9 @@ pub(crate) struct DeviceState {
     pub(crate) push_token: Option<SecretRef>,
     /// Whether the app has said in this process what the push token is: then it knows better than the vault.
     told: bool,
+    /// What the phone says of itself.
+    #[serde(default)]
+    pub(crate) facts: DeviceFacts,
     /// What was registered last in this process.
     registered: Option<Registered>,
     /// What the newest state says.
@@ -30,9 +34,20 @@ pub(crate) struct DeviceState {
 }
 
 /// What was registered. (Not an `Option<Option<_>>`: in JSON the two `None` are one.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Registered {
-    token: Option<SecretRef>,
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Registered {
+    pub(crate) token: Option<SecretRef>,
+    #[serde(default)]
+    pub(crate) facts: DeviceFacts,
+}
+
+/// What a phone says of itself, besides what never changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFacts {
+    /// What it lets the app do when a call comes.
+    pub capabilities: Capabilities,
+    /// Its own number, where the platform tells it.
+    pub line_number: Option<PhoneNumber>,
 }
 
 impl Default for DeviceState {
@@ -40,6 +55,7 @@ impl Default for DeviceState {
         Self {
             push_token: None,
             told: false,
+            facts: DeviceFacts::default(),
             registered: None,
             seen: Registration::Unknown,
             backoff: Backoff::default(),
@@ -55,7 +71,9 @@ impl DeviceState {
     }
 
     pub(crate) fn is_registered(&self) -> bool {
-        self.registered == Some(Registered { token: self.push_token })
+        self.registered
+            .as_ref()
+            .is_some_and(|registered| registered.token == self.push_token && registered.facts == self.facts)
     }
 }
 
@@ -114,16 +132,18 @@ impl Step<'_> {
     pub(crate) fn register(&mut self) {
         self.forget(|purpose| matches!(purpose, Purpose::Register { .. }));
         let key = self.idempotency_key();
-        let push_token = self.state.device.push_token;
-        self.call_api(ApiCall::RegisterDevice { key, push_token }, Purpose::Register { token: push_token });
+        let DeviceState { push_token: token, facts, .. } = &self.state.device;
+        let (push_token, facts) = (*token, facts.clone());
+        let purpose = Purpose::Register { token: push_token, facts: facts.clone() };
+        self.call_api(ApiCall::RegisterDevice { key, push_token, facts }, purpose);
     }
 
-    pub(crate) fn registered(&mut self, token: Option<SecretRef>, outcome: Outcome) {
+    pub(crate) fn registered(&mut self, registered: Registered, outcome: Outcome) {
         match outcome {
             Outcome::State { snapshot } => {
                 let listed = snapshot.devices.iter().any(|device| device.id == self.state.setup.device);
                 self.apply_snapshot(snapshot);
-                self.state.device.registered = Some(Registered { token });
+                self.state.device.registered = Some(registered);
                 if listed {
                     self.state.device.backoff.reset();
                 } else {

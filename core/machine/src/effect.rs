@@ -1,9 +1,12 @@
 //! What the machine wants done. The shell carries it out and reports by the effect's id.
 
-use hookswitch_wire::{Availability, CallId, PhoneNumber, ServerMetadata, Snapshot, Version};
+use hookswitch_wire::{
+    Availability, CallId, CodeBy, ForwardTo, PhoneNumber, ServerMetadata, SessionId, Snapshot, Version,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    device::DeviceFacts,
     error::Failure,
     event::{CommandId, Knowledge, SecretRef},
     ring::{Decision, Stopped},
@@ -160,7 +163,32 @@ pub enum ApiCall {
         /// `If-Match`.
         base: Version,
         /// Where calls go.
-        number: Option<PhoneNumber>,
+        to: Option<ForwardTo>,
+    },
+    /// `POST /v1/me/forwarding/code`
+    SendCode {
+        /// Idempotency key.
+        key: String,
+        /// Which number.
+        number: PhoneNumber,
+        /// How.
+        by: CodeBy,
+    },
+    /// `POST /v1/me/forwarding/verification`
+    VerifyNumber {
+        /// Idempotency key.
+        key: String,
+        /// Which number.
+        number: PhoneNumber,
+        /// What was read there.
+        code: SecretRef,
+    },
+    /// `DELETE /v1/me/sessions/{id}`
+    EndSession {
+        /// Idempotency key.
+        key: String,
+        /// Which.
+        session: SessionId,
     },
     /// `PUT /v1/me/devices/{id}`
     RegisterDevice {
@@ -168,6 +196,9 @@ pub enum ApiCall {
         key: String,
         /// The push service's address.
         push_token: Option<SecretRef>,
+        /// What the phone says of itself.
+        #[serde(default)]
+        facts: DeviceFacts,
     },
     /// `POST /v1/me/calls/{id}/answer`
     Answer {

@@ -1,11 +1,13 @@
 //! What happens to the machine: commands of the app, events of the platform, results of effects.
 
 use hookswitch_wire::{
-    Agent, Availability, CallId, CallPush, PhoneNumber, ServerMetadata, Snapshot, StreamEvent, UnixMillis, Version,
+    Agent, Availability, CallId, CallPush, CodeBy, ForwardTo, PhoneNumber, ServerMetadata, SessionId, Snapshot,
+    StreamEvent, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    device::DeviceFacts,
     effect::{EffectId, RevocationId},
     ring::CallKnowledge,
     session::{PendingLogin, SignedOutWhy, TokenSet},
@@ -119,7 +121,31 @@ pub enum Command {
     /// Turn forwarding on or off.
     SetForwarding {
         /// Where calls go; `None` turns it off.
-        number: Option<PhoneNumber>,
+        to: Option<ForwardTo>,
+    },
+    /// Have a code sent to a number, to show that the agent can be reached there.
+    SendCode {
+        /// Which number.
+        number: PhoneNumber,
+        /// How.
+        by: CodeBy,
+    },
+    /// The agent has read the code.
+    VerifyNumber {
+        /// Which number it was sent to.
+        number: PhoneNumber,
+        /// What was read.
+        code: SecretRef,
+    },
+    /// End a session of the agent, wherever it is.
+    EndSession {
+        /// Which.
+        session: SessionId,
+    },
+    /// What the phone lets the app do, and its own number.
+    SetDeviceFacts {
+        /// What.
+        facts: DeviceFacts,
     },
     /// The push service gave an address.
     SetPushToken {

@@ -11,6 +11,7 @@
 //! | [`ring`] | **the ring rule**, what a platform must do about it, the ring log |
 //! | `calls` | the life of calls on this phone: the facts for the rule |
 //! | `device` | this phone's registration |
+//! | `account` | where else the agent is signed in, and whose a number is |
 //! | [`state`] | what is remembered between events; timers and effects under way |
 //! | [`event`], [`effect`] | what goes in, what comes out |
 //! | `carried` | which secrets an event brings and an effect needs |
@@ -26,6 +27,7 @@
 //! 3. `settle` starts whatever the new state lacks (a stream, a registration, a refresh, a revocation, a save), so that
 //!    no handler has to think of it.
 
+mod account;
 pub mod backoff;
 mod calls;
 mod carried;
@@ -42,6 +44,7 @@ pub mod time;
 pub mod transcript;
 pub mod view;
 
+pub use device::DeviceFacts;
 pub use effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, SignOutOf, Transaction};
 pub use error::Failure;
 pub use event::{
@@ -58,6 +61,7 @@ pub use transcript::{Entry, Recorder};
 pub use view::View;
 
 use backoff::{NETWORK, Random};
+use device::Registered;
 use session::{Refresh, Session};
 use state::{InFlight, Purpose, Step};
 
@@ -102,7 +106,14 @@ impl Step<'_> {
             Command::SignOutEverywhere => self.sign_out_everywhere(id),
             Command::Repair => self.repair(id),
             Command::SetAvailability { availability } => self.tap(id, Wish::Availability { availability }),
-            Command::SetForwarding { number } => self.tap(id, Wish::Forwarding { number }),
+            Command::SetForwarding { to } => self.tap(id, Wish::Forwarding { to }),
+            Command::SendCode { number, by } => self.send_code(id, number, by),
+            Command::VerifyNumber { number, code } => self.verify_number(id, number, code),
+            Command::EndSession { session } => self.end_session(id, session),
+            Command::SetDeviceFacts { facts } => {
+                self.state.device.facts = facts;
+                self.reply(id, Ok(Reply::Done));
+            }
             Command::SetPushToken { token } => {
                 self.set_push_token(token);
                 self.reply(id, Ok(Reply::Done));
@@ -143,7 +154,8 @@ impl Step<'_> {
             Purpose::SignOut { to } => self.sign_out_stored(to, outcome),
             Purpose::SignOutEverywhere { to } => self.signed_out_everywhere(to, &outcome),
             Purpose::Revoke { revocation } => self.revoked(revocation, &outcome),
-            Purpose::Register { token } => self.registered(token, outcome),
+            Purpose::Ask { to } => self.asked(to, &outcome),
+            Purpose::Register { token, facts } => self.registered(Registered { token, facts }, outcome),
             Purpose::Fetch => self.fetched(outcome),
             Purpose::Poll => self.polled(outcome),
             Purpose::Tap { tap } => self.tap_answered(tap, outcome),

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hookswitch_wire::{
-    Agent, Availability, Call, CallPush, CallState, Capabilities, Device, Effective, Forwarding, Platform, Presence,
-    PushKind, Role, ServerMetadata, SignedOutReason, Snapshot, StreamEvent, Surface, Version,
+    Agent, Availability, Call, CallPush, CallState, Capabilities, Device, Effective, ForwardTo, Forwarding, Platform,
+    Presence, PushKind, Role, ServerMetadata, SignedOutReason, Snapshot, StreamEvent, Surface, Version,
     stream::{Heartbeat, SignedOut},
 };
 
@@ -142,6 +142,10 @@ pub(crate) fn state_with(rev: u64, change: impl FnOnce(&mut Snapshot)) -> Box<Sn
     let mut state = state(rev);
     change(&mut state);
     state
+}
+
+pub(crate) fn forward_to() -> ForwardTo {
+    ForwardTo { number: "+33612345678".parse().unwrap(), until: None }
 }
 
 pub(crate) fn forwarding(rev: u64) -> Box<Snapshot> {

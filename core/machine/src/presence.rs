@@ -11,7 +11,7 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
-use hookswitch_wire::{Availability, Chosen, PhoneNumber, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
+use hookswitch_wire::{Availability, Chosen, ForwardTo, Snapshot, StreamEvent, UnixMillis, Version, problem::code};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -104,8 +104,8 @@ pub enum Wish {
     },
     /// Calls to this number, or to the apps.
     Forwarding {
-        /// Which.
-        number: Option<PhoneNumber>,
+        /// Which; `None`: to the apps.
+        to: Option<ForwardTo>,
     },
 }
 
@@ -207,16 +207,8 @@ impl Step<'_> {
     // ---- taps --------------------------------------------------------------------------------------------------
 
     pub(crate) fn tap(&mut self, to: CommandId, wish: Wish) {
-        match &self.state.session {
-            Session::SignedIn(_) => {}
-            Session::ReauthRequired { reason, .. } => {
-                let why = reason.explain();
-                return self.fail(to, Failure::reauthenticate(why));
-            }
-            Session::Loading | Session::Locked => return self.fail(to, Failure::storage("The app is still starting.")),
-            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => {
-                return self.fail(to, Failure::reauthenticate("Nobody is signed in on this phone."));
-            }
+        if let Some(failure) = self.state.session.not_signed_in() {
+            return self.fail(to, failure);
         }
         let kind = wish.kind();
         let tap = Tap {
@@ -272,7 +264,7 @@ impl Step<'_> {
             }
             let call = match wish {
                 Wish::Availability { availability } => ApiCall::SetAvailability { key, base, availability },
-                Wish::Forwarding { number } => ApiCall::SetForwarding { key, base, number },
+                Wish::Forwarding { to } => ApiCall::SetForwarding { key, base, to },
             };
             self.call_api(call, Purpose::Tap { tap: kind });
         }

@@ -8,7 +8,8 @@
 //!    with the server within [`VERIFY_WITHIN`].
 //! 3. **Silence always has a [`Silence`] reason**, kept with its inputs in the [`RingLog`].
 //!
-//! What a platform must do about a verdict is data as well: [`PlatformAction`].
+//! What a platform must do about a verdict is data as well: [`PlatformAction`]; docs/ringing.md has each platform's rules and
+//! their sources.
 
 use std::collections::VecDeque;
 

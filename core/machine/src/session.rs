@@ -227,6 +227,20 @@ pub(crate) enum Session {
     },
 }
 
+impl Session {
+    /// Why the server cannot be asked for anything; `None`: somebody is signed in.
+    pub(crate) fn not_signed_in(&self) -> Option<Failure> {
+        match self {
+            Self::SignedIn(_) => None,
+            Self::ReauthRequired { reason, .. } => Some(Failure::reauthenticate(reason.explain())),
+            Self::SignedOut { .. } | Self::SigningIn { .. } | Self::SigningOut { .. } => {
+                Some(Failure::reauthenticate(SIGN_IN_FIRST))
+            }
+            Self::Loading | Self::Locked => Some(Failure::storage(NOT_LOADED)),
+        }
+    }
+}
+
 /// What a cancelled login goes back to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "before", rename_all = "snake_case")]
@@ -808,14 +822,11 @@ impl Step<'_> {
                 session.backoff.retry_now();
                 self.refresh_if_possible();
             }
-            Session::ReauthRequired { reason, .. } => {
-                let why = reason.explain();
-                self.fail(to, Failure::reauthenticate(why));
+            session => {
+                if let Some(failure) = session.not_signed_in() {
+                    self.fail(to, failure);
+                }
             }
-            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => {
-                self.fail(to, Failure::reauthenticate(SIGN_IN_FIRST));
-            }
-            Session::Loading | Session::Locked => self.fail(to, Failure::storage(NOT_LOADED)),
         }
     }
 
@@ -1209,21 +1220,18 @@ impl Step<'_> {
     pub(crate) fn sign_out_everywhere(&mut self, to: CommandId) {
         let is_one = |purpose: &Purpose| matches!(purpose, Purpose::SignOutEverywhere { .. });
         match &self.state.session {
-            Session::SignedIn(session) => {
-                if self.is_in_flight(is_one) || session.parked.iter().any(|parked| is_one(&parked.purpose)) {
-                    return self.fail(to, Failure::cancelled("You are just being signed out everywhere."));
+            Session::SignedIn(session)
+                if self.is_in_flight(is_one) || session.parked.iter().any(|parked| is_one(&parked.purpose)) =>
+            {
+                self.fail(to, Failure::cancelled("You are just being signed out everywhere."));
+            }
+            session => match session.not_signed_in() {
+                Some(failure) => self.fail(to, failure),
+                None => {
+                    let key = self.idempotency_key();
+                    self.call_api(ApiCall::SignOutEverywhere { key }, Purpose::SignOutEverywhere { to });
                 }
-                let key = self.idempotency_key();
-                self.call_api(ApiCall::SignOutEverywhere { key }, Purpose::SignOutEverywhere { to });
-            }
-            Session::ReauthRequired { reason, .. } => {
-                let why = reason.explain();
-                self.fail(to, Failure::reauthenticate(why));
-            }
-            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => {
-                self.fail(to, Failure::reauthenticate(SIGN_IN_FIRST));
-            }
-            Session::Loading | Session::Locked => self.fail(to, Failure::storage(NOT_LOADED)),
+            },
         }
     }
 
@@ -1336,23 +1344,14 @@ impl Step<'_> {
     // ---- repair ------------------------------------------------------------------------------------------------
 
     pub(crate) fn repair(&mut self, to: CommandId) {
-        let Session::SignedIn(session) = &mut self.state.session else {
-            return match &self.state.session {
-                Session::ReauthRequired { reason, .. } => {
-                    let why = reason.explain();
-                    self.fail(to, Failure::reauthenticate(why));
-                }
-                Session::Loading | Session::Locked => {
-                    // Keys are read again: perhaps the phone is unlocked by now.
-                    self.load_if_needed();
-                    self.fail(to, Failure::storage(NOT_LOADED));
-                }
-                Session::SignedOut { .. }
-                | Session::SigningIn { .. }
-                | Session::SigningOut { .. }
-                | Session::SignedIn(_) => self.fail(to, Failure::reauthenticate(SIGN_IN_FIRST)),
-            };
-        };
+        if matches!(self.state.session, Session::Loading | Session::Locked) {
+            // Keys are read again: perhaps the phone is unlocked by now.
+            self.load_if_needed();
+        }
+        if let Some(failure) = self.state.session.not_signed_in() {
+            return self.fail(to, failure);
+        }
+        let Session::SignedIn(session) = &mut self.state.session else { return };
         if let Some(older) = session.repair.take() {
             self.fail(older.to, Failure::cancelled("A newer repair has begun."));
         }

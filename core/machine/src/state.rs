@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backoff::{Backoff, Random},
     calls::Calls,
-    device::DeviceState,
+    device::{DeviceFacts, DeviceState},
     effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, Transaction},
     error::Failure,
     event::{CommandId, SecretRef},
@@ -86,23 +86,50 @@ pub(crate) enum Purpose {
     SignIn,
     LeaseRefresh,
     Refresh,
-    SaveTokens { generation: Generation },
+    SaveTokens {
+        generation: Generation,
+    },
     Reread,
     AbandonRefresh,
-    SignOut { to: Option<CommandId> },
-    SignOutEverywhere { to: CommandId },
-    Revoke { revocation: RevocationId },
+    SignOut {
+        to: Option<CommandId>,
+    },
+    SignOutEverywhere {
+        to: CommandId,
+    },
+    /// A request of the agent that changes nothing here.
+    Ask {
+        to: CommandId,
+    },
+    Revoke {
+        revocation: RevocationId,
+    },
     Revoked,
     Remember,
     SavePushToken,
-    Register { token: Option<SecretRef> },
+    Register {
+        token: Option<SecretRef>,
+        facts: DeviceFacts,
+    },
     Fetch,
     Poll,
-    Tap { tap: TapKind },
-    Answer { to: CommandId, call_id: CallId },
-    Decline { to: CommandId },
-    HangUp { to: CommandId, call_id: CallId },
-    Lease { call_id: CallId },
+    Tap {
+        tap: TapKind,
+    },
+    Answer {
+        to: CommandId,
+        call_id: CallId,
+    },
+    Decline {
+        to: CommandId,
+    },
+    HangUp {
+        to: CommandId,
+        call_id: CallId,
+    },
+    Lease {
+        call_id: CallId,
+    },
 }
 
 impl Purpose {
@@ -134,6 +161,7 @@ impl Purpose {
             | Self::Decline { .. }
             | Self::HangUp { .. }
             | Self::SignOutEverywhere { .. }
+            | Self::Ask { .. }
             | Self::Lease { .. } => false,
         }
     }
@@ -145,6 +173,7 @@ impl Purpose {
             Self::Answer { to, .. }
             | Self::Decline { to }
             | Self::HangUp { to, .. }
+            | Self::Ask { to }
             | Self::SignOutEverywhere { to } => Some(*to),
             Self::Load
             | Self::Discover
@@ -198,6 +227,7 @@ impl Purpose {
             | Self::Decline { .. }
             | Self::HangUp { .. }
             | Self::SignOutEverywhere { .. }
+            | Self::Ask { .. }
             | Self::Lease { .. } => true,
         }
     }
@@ -316,7 +346,7 @@ impl State {
             }
             Session::SignedIn(session) => {
                 names.extend([session.tokens.access, session.tokens.refresh]);
-                names.extend(session.parked.iter().filter_map(|parked| push_token_of(&parked.call)));
+                names.extend(session.parked.iter().filter_map(|parked| parked.call.secret()));
             }
             Session::Loading
             | Session::Locked
@@ -327,14 +357,10 @@ impl State {
         let sent = self.in_flight.values().filter_map(|running| running.api.as_ref());
         for SentCall { call, access, retried: _ } in sent {
             names.insert(*access);
-            names.extend(push_token_of(call));
+            names.extend(call.secret());
         }
         names
     }
-}
-
-const fn push_token_of(call: &ApiCall) -> Option<SecretRef> {
-    if let ApiCall::RegisterDevice { push_token, .. } = call { *push_token } else { None }
 }
 
 /// One step under way: the state, the time, and the effects so far.

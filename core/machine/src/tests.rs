@@ -5,8 +5,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use hookswitch_wire::{
-    Availability, CallId, CallPush, CallState, PushKind, SignedOutReason, Snapshot, StreamEvent, UnavailableReason,
-    Version,
+    Availability, CallId, CallPush, CallState, CodeBy, PushKind, SignedOutReason, Snapshot, StreamEvent,
+    UnavailableReason, Version,
 };
 use proptest::prelude::*;
 
@@ -132,8 +132,14 @@ fn any_command() -> impl Strategy<Value = Command> {
         3 => (0_usize..5).prop_map(|reason| Command::SetAvailability {
             availability: Availability::Unavailable { reason: UnavailableReason::ALL[reason] }
         }),
-        2 => any::<bool>().prop_map(|on| Command::SetForwarding { number: on.then(|| "+33612345678".parse().unwrap()) }),
+        2 => any::<bool>().prop_map(|on| Command::SetForwarding { to: on.then(forward_to) }),
         1 => prop::option::of(0_u64..3).prop_map(|token| Command::SetPushToken { token: token.map(SecretRef) }),
+        1 => Just(Command::SendCode { number: forward_to().number, by: CodeBy::Call }),
+        1 => Just(Command::VerifyNumber { number: forward_to().number, code: SecretRef(105) }),
+        1 => Just(Command::EndSession { session: "elsewhere".into() }),
+        1 => any::<bool>().prop_map(|known| Command::SetDeviceFacts {
+            facts: DeviceFacts { line_number: known.then(|| forward_to().number), ..DeviceFacts::default() }
+        }),
         2 => any_call().prop_map(|call_id| Command::Answer { call_id }),
         1 => any_call().prop_map(|call_id| Command::Decline { call_id }),
         1 => any_call().prop_map(|call_id| Command::HangUp { call_id }),

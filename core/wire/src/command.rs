@@ -28,15 +28,20 @@ pub struct SetForwarding {
     pub until: Option<UnixMillis>,
 }
 
-impl SetForwarding {
-    /// Calls go to `number`.
-    pub fn on(number: &PhoneNumber) -> Self {
-        Self { number: Some(number.as_str().to_owned()), until: None }
-    }
+/// Where calls should go, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardTo {
+    /// Which number.
+    pub number: PhoneNumber,
+    /// When that ends by itself, by the server's clock; `None`: when somebody turns it off.
+    #[serde(default)]
+    pub until: Option<UnixMillis>,
+}
 
-    /// Calls go to the agent's apps.
-    pub const fn off() -> Self {
-        Self { number: None, until: None }
+impl From<Option<&ForwardTo>> for SetForwarding {
+    /// `None`: calls go to the agent's apps.
+    fn from(to: Option<&ForwardTo>) -> Self {
+        Self { number: to.map(|to| to.number.as_str().to_owned()), until: to.and_then(|to| to.until) }
     }
 }
 

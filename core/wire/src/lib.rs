@@ -28,8 +28,8 @@ pub mod stream;
 pub mod version;
 
 pub use command::{
-    AnswerCall, Capabilities, CodeBy, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SendCode, SetAvailability,
-    SetForwarding, VerifyNumber,
+    AnswerCall, Capabilities, CodeBy, ForwardTo, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SendCode,
+    SetAvailability, SetForwarding, VerifyNumber,
 };
 pub use id::{AccountId, CallId, DeviceId, SessionId};
 pub use oauth::{ServerMetadata, TokenAnswer, TokenError};

@@ -239,7 +239,7 @@ impl Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RegisterDevice, SetForwarding};
+    use crate::{ForwardTo, RegisterDevice, SetForwarding};
 
     #[test]
     fn the_words_of_an_older_server_and_an_older_app_are_still_understood() {
@@ -260,8 +260,9 @@ mod tests {
 
     #[test]
     fn a_command_without_news_reads_as_it_always_did() {
-        let text = serde_json::to_string(&SetForwarding::on(&"+33612345678".parse().unwrap())).unwrap();
+        let to = ForwardTo { number: "+33612345678".parse().unwrap(), until: None };
+        let text = serde_json::to_string(&SetForwarding::from(Some(&to))).unwrap();
         assert_eq!(text, r#"{"number":"+33612345678"}"#);
-        assert_eq!(serde_json::to_string(&SetForwarding::off()).unwrap(), r#"{"number":null}"#);
+        assert_eq!(serde_json::to_string(&SetForwarding::from(None)).unwrap(), r#"{"number":null}"#);
     }
 }

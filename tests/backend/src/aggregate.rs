@@ -5,8 +5,8 @@
 
 use hookswitch_wire::{
     Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Capabilities, Chosen, Device, DeviceId,
-    Effective, Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, SignIn,
-    Snapshot, Surface, UnixMillis, Version,
+    Effective, ForwardTo, Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice,
+    SignIn, Snapshot, Surface, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -168,15 +168,6 @@ pub enum Command {
     },
     /// A phone is still in the call.
     Renew(CallId),
-}
-
-/// Where calls should go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForwardTo {
-    /// Which number.
-    pub number: PhoneNumber,
-    /// When that ends by itself.
-    pub until: Option<UnixMillis>,
 }
 
 /// What the command depends on besides the agent.

@@ -69,7 +69,7 @@ use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-pub use aggregate::{Command, DeviceRing, ForwardTo, Refusal, RingOutcome};
+pub use aggregate::{Command, DeviceRing, Refusal, RingOutcome};
 pub use carrier::CarrierMessage;
 pub use clock::Clock;
 pub use config::{Config, Database, PasswordCost};

@@ -456,6 +456,17 @@ impl Operator {
         self.house.old_server.store(old, Ordering::Relaxed);
     }
 
+    /// An administrator takes a device off an agent's list; an app that is still signed in there registers again.
+    pub fn remove_device(&self, email: &str, device: DeviceId) -> Result<(), HouseError> {
+        let agent = self.agent(email)?;
+        self.house.write(|unit| unit.apply(&agent.account, Command::Unregister(device), Change::Seen).map(|_| ()))
+    }
+
+    /// From now on a number takes calls only once somebody has read a code there (`true`), or any number does.
+    pub fn set_verify_forwarding(&self, verify: bool) {
+        self.house.verify_forwarding.store(verify, Ordering::Relaxed);
+    }
+
     /// Access tokens of the agent (of one device, if given) run out now; the sessions live on.
     pub fn expire_access_tokens(&self, email: &str, device: Option<&DeviceId>) -> Result<(), HouseError> {
         let agent = self.agent(email)?;

@@ -44,7 +44,7 @@ const RULE = {
   none: "No rule against it: ring",
 };
 const PLACE_ON_SOCKET = { web: "Workspace", desktop: "Desktop", forwarded: "Forwarded" };
-const SHORT = { forwarding_active: "forwarding", not_available: "unavailable", in_another_call: "in another call" };
+const SHORT = { forwarding_active: "forwarding", not_available: "unavailable", in_another_call: "in another call", answered_elsewhere: "answered" };
 const PLACE = {
   web: "Workspace web",
   desktop: "Desktop app",

@@ -233,8 +233,13 @@ impl Browser {
         self.command(surface, "/v1/me/availability", &SetAvailability { availability }).await
     }
 
-    pub(crate) async fn set_forwarding(&self, surface: &str, number: Option<String>) -> Result<(), Trouble> {
-        self.command(surface, "/v1/me/forwarding", &SetForwarding { number, until: None }).await
+    pub(crate) async fn set_forwarding(
+        &self,
+        surface: &str,
+        number: Option<String>,
+        until: Option<i64>,
+    ) -> Result<(), Trouble> {
+        self.command(surface, "/v1/me/forwarding", &SetForwarding { number, until }).await
     }
 
     pub(crate) async fn answer(&self, surface: &str, call: &CallId) -> Result<(), Trouble> {

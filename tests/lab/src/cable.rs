@@ -14,26 +14,49 @@ pub(crate) struct Sent {
     pub(crate) result: String,
 }
 
+/// What a cable lets pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    Everything,
+    /// Nothing for a moment; what comes waits. While clocks are being moved, nobody hears from another time.
+    Later,
+    /// Nothing: it is pulled, and what is under way breaks off.
+    Nothing,
+}
+
 /// A phone's network.
 #[derive(Clone)]
 pub(crate) struct Cable {
     network: Arc<dyn Http>,
-    plugged: Arc<watch::Sender<bool>>,
+    passing: Arc<watch::Sender<Passing>>,
     log: mpsc::UnboundedSender<Sent>,
 }
 
 impl Cable {
     pub(crate) fn new(network: Arc<dyn Http>, log: mpsc::UnboundedSender<Sent>) -> Self {
-        Self { network, plugged: Arc::new(watch::Sender::new(true)), log }
+        Self { network, passing: Arc::new(watch::Sender::new(Passing::Everything)), log }
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        *self.plugged.borrow()
+        *self.passing.borrow() != Passing::Nothing
     }
 
     /// Pulls or plugs the cable. What is under way breaks off.
     pub(crate) fn plug(&self, up: bool) {
-        self.plugged.send_replace(up);
+        self.passing.send_replace(if up { Passing::Everything } else { Passing::Nothing });
+    }
+
+    /// Holds back what comes, or lets it go on. Changes nothing about a cable that is pulled.
+    pub(crate) fn hold(&self, held: bool) {
+        let (before, after) =
+            if held { (Passing::Everything, Passing::Later) } else { (Passing::Later, Passing::Everything) };
+        self.passing.send_if_modified(|passing| {
+            let changes = *passing == before;
+            if changes {
+                *passing = after;
+            }
+            changes
+        });
     }
 }
 
@@ -41,15 +64,37 @@ fn pulled() -> HttpFault {
     HttpFault("the cable is pulled".into())
 }
 
+/// Does it, unless the cable is pulled meanwhile; what is there by then waits as long as it is held.
+async fn unless_pulled<T>(
+    passing: &mut watch::Receiver<Passing>,
+    work: impl Future<Output = T>,
+) -> Result<T, HttpFault> {
+    let done = tokio::select! {
+        biased;
+        _ = passing.wait_for(|passing| *passing == Passing::Nothing) => return Err(pulled()),
+        done = work => done,
+    };
+    when_let(passing).await?;
+    Ok(done)
+}
+
+/// Waits as long as the cable is held.
+async fn when_let(passing: &mut watch::Receiver<Passing>) -> Result<(), HttpFault> {
+    match passing.wait_for(|passing| *passing != Passing::Later).await.map(|passing| *passing) {
+        Ok(Passing::Everything | Passing::Later) => Ok(()),
+        // The sender is gone with the phone.
+        Ok(Passing::Nothing) | Err(_) => Err(pulled()),
+    }
+}
+
 #[async_trait]
 impl Http for Cable {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
         let name = format!("{} {}", request.method(), request.uri().path());
-        let mut plugged = self.plugged.subscribe();
-        let answer = tokio::select! {
-            biased;
-            _ = plugged.wait_for(|up| !*up) => Err(pulled()),
-            answer = self.network.send(request) => answer,
+        let mut passing = self.passing.subscribe();
+        let answer = match when_let(&mut passing).await {
+            Ok(()) => unless_pulled(&mut passing, self.network.send(request)).await.flatten(),
+            Err(pulled) => Err(pulled),
         };
         let result = match &answer {
             Ok(answer) => answer.head.status.as_u16().to_string(),
@@ -58,15 +103,78 @@ impl Http for Cable {
         // Nobody may be listening to the log any more.
         let _ = self.log.send(Sent { request: name, result });
         let HttpResponse { head, body } = answer?;
-        let body = stream::unfold(Some((body, plugged)), |state| async {
-            let (mut body, mut plugged) = state?;
-            let piece = tokio::select! {
-                biased;
-                _ = plugged.wait_for(|up| !*up) => return Some((Err(pulled()), None)),
-                piece = body.next() => piece?,
-            };
-            Some((piece, Some((body, plugged))))
+        let body = stream::unfold(Some((body, passing)), |state| async {
+            let (mut body, mut passing) = state?;
+            match unless_pulled(&mut passing, body.next()).await {
+                Ok(piece) => Some((piece?, Some((body, passing)))),
+                Err(pulled) => Some((Err(pulled), None)),
+            }
         });
         Ok(HttpResponse { head, body: body.boxed() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, future};
+    use hookswitch::ports::HttpRequest;
+
+    use super::*;
+
+    /// Answers at once, with a body of two pieces and no end.
+    struct Server;
+
+    #[async_trait]
+    impl Http for Server {
+        async fn send(&self, _: HttpRequest) -> Result<HttpResponse, HttpFault> {
+            let (head, ()) = axum::http::Response::new(()).into_parts();
+            let pieces = stream::iter([Ok("one".into()), Ok("two".into())]);
+            Ok(HttpResponse { head, body: pieces.chain(stream::pending()).boxed() })
+        }
+    }
+
+    fn cable() -> Cable {
+        Cable::new(Arc::new(Server), mpsc::unbounded_channel().0)
+    }
+
+    fn request() -> HttpRequest {
+        HttpRequest::new("".into())
+    }
+
+    #[tokio::test]
+    async fn a_cable_that_is_pulled_breaks_off_what_is_under_way_and_takes_nothing() {
+        let cable = cable();
+        let mut body = cable.send(request()).await.unwrap().body;
+        assert_eq!(body.next().await, Some(Ok("one".into())));
+        cable.plug(false);
+        assert_eq!(body.next().await, Some(Err(pulled())));
+        assert_eq!(body.next().await, None);
+        assert_eq!(cable.send(request()).await.err(), Some(pulled()));
+        cable.hold(true);
+        assert!(!cable.is_up(), "holding plugs nothing in");
+        cable.hold(false);
+        assert!(!cable.is_up());
+    }
+
+    #[tokio::test]
+    async fn a_cable_that_is_held_passes_nothing_until_it_is_let_go() {
+        let cable = cable();
+        let mut body = cable.send(request()).await.unwrap().body;
+        cable.hold(true);
+        let mut asked = cable.send(request());
+        assert!((&mut asked).now_or_never().is_none());
+        assert!(body.next().now_or_never().is_none());
+        cable.hold(false);
+        let (asked, _) = future::join(asked, body.next()).await;
+        assert!(asked.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_at_a_held_cable_hears_that_it_was_pulled() {
+        let cable = cable();
+        cable.hold(true);
+        let asked = cable.send(request());
+        cable.plug(false);
+        assert_eq!(asked.await.err(), Some(pulled()));
     }
 }

@@ -7,10 +7,12 @@
 //! | [`browser`] | a browser without a screen |
 //! | `world` | everything that there is in a lab |
 //! | [`nodes`] | the backend behind it, as one node or two |
-//! | `phone` | a phone: a real core and what surrounds it |
+//! | `phone` | a phone: an app and what surrounds it |
+//! | `app` | the app on a phone: the real core in this process, or in one of its own |
 //! | `cable`, `clock` | a phone's network and time, to be tampered with |
 //! | `timeline` | what happened |
 
+mod app;
 pub mod browser;
 mod cable;
 mod clock;
@@ -20,3 +22,6 @@ pub mod scenario;
 pub mod server;
 mod timeline;
 mod world;
+
+pub use app::{child::Program, serve::serve as serve_phone};
+pub use world::Surroundings;

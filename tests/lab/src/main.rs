@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
+    Program, Surroundings,
     nodes::Shared,
     scenario::{self, Time},
     server::Server,
@@ -49,7 +50,15 @@ enum Command {
         /// Prints the transcript of scenarios that hold, too.
         #[arg(long, short)]
         verbose: bool,
+
+        /// Each app on a phone is a process of this: a command and its arguments, with spaces between. See
+        /// tests/scenarios/PHONES.md.
+        #[arg(long)]
+        phone_program: Option<Program>,
     },
+    /// Such a process, over the core's Rust interface.
+    #[command(hide = true)]
+    Phone,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -66,14 +75,23 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("no runtime: {error}")),
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         match arguments.command {
-            Some(Command::Run { files, time, database, bus, verbose }) => {
-                run(&files, time, database.map(|database| Shared { database, bus }), verbose).await
+            Some(Command::Run { files, time, database, bus, verbose, phone_program }) => {
+                let surroundings =
+                    Surroundings { shared: database.map(|database| Shared { database, bus }), phone_program };
+                run(&files, time, verbose, &surroundings).await
             }
+            Some(Command::Phone) => match lab::serve_phone().await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(trouble) => complain(&trouble),
+            },
             None => serve(arguments.listen, arguments.no_browser).await,
         }
-    })
+    });
+    // `phone` may still wait for a line; nothing that is still running is wanted.
+    runtime.shutdown_background();
+    code
 }
 
 fn complain(what: &str) -> ExitCode {
@@ -112,7 +130,7 @@ fn has_display() -> bool {
     !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
-async fn run(files: &[PathBuf], time: TimeArgument, shared: Option<Shared>, verbose: bool) -> ExitCode {
+async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool, surroundings: &Surroundings) -> ExitCode {
     let time = match time {
         TimeArgument::Virtual => Time::Virtual,
         TimeArgument::Real => Time::Real,
@@ -125,7 +143,7 @@ async fn run(files: &[PathBuf], time: TimeArgument, shared: Option<Shared>, verb
         };
         match scenario {
             Ok(scenario) => {
-                let outcome = scenario::play(&scenario, time, shared.clone()).await;
+                let outcome = scenario::play(&scenario, time, surroundings).await;
                 if outcome.held {
                     held += 1;
                 } else {

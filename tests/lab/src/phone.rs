@@ -1,30 +1,31 @@
-//! A phone on the bench: a real core with its own vault in its own folder, and what surrounds it: a cable, a clock, a push
+//! A phone on the bench: an app with its own vault in its own folder, and what surrounds it: a cable, a clock, a push
 //! service, a call UI, a system browser.
 
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use hookswitch::{
-    Config, DeviceDescription, Hookswitch,
-    machine::{
-        Decision, Failure, IssuerProfile, RingEntry, Stopped, View,
-        view::{LinkView, SessionView},
-    },
-    ports::{Http, Ports},
-    store::KeyFile,
-    wire::{CallPush, DeviceId, Platform, PushKind},
+    Hookswitch,
+    machine::{Failure, view::LinkView},
+    ports::Http,
+    wire::{Availability, CallId, CallPush, CodeBy, DeviceId, Platform, PushKind, SessionId, UnixMillis},
 };
-use tokio::{
-    sync::{broadcast, mpsc},
-    task::AbortHandle,
-};
+use serde::de::DeserializeOwned;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
+    app::{
+        App, News,
+        child::{Child, Program},
+        here::Here,
+        protocol::{AppConfig, Ask, Decided, Entry, Open, SessionShown, Shown, StopsRinging},
+        proxy::Proxy,
+    },
     cable::{Cable, Sent},
     clock::PhoneClock,
     timeline::{Kind, Timeline},
@@ -48,63 +49,116 @@ pub(crate) struct Phone {
     folder: PathBuf,
     issuer: String,
     timeline: Arc<Timeline>,
+    runs: Runs,
+    /// A person and a push may start the app at once; whoever is second finds it running.
+    starting: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
     foreground: AtomicBool,
-    tasks: Mutex<Vec<AbortHandle>>,
+}
+
+/// Where a phone's app runs.
+enum Runs {
+    InThisProcess,
+    /// Each start is a new process of this program.
+    As {
+        program: Program,
+        proxy: Proxy,
+    },
 }
 
 #[derive(Default)]
 struct Inner {
-    core: Option<Arc<Hookswitch>>,
+    app: Option<Running>,
     device: Option<DeviceId>,
-    /// What the push service keeps while the phone has no network.
+    /// What the push service keeps.
     waiting: Vec<CallPush>,
+    /// It is slow: it keeps everything.
+    held: bool,
     /// The system browser is open at this address.
     login_url: Option<String>,
     /// Decisions of processes that are gone: a bench remembers more than a phone.
-    past: Vec<RingEntry>,
+    past: Vec<Entry>,
+    /// What the call UI was told: by the answers to pushes, and by the rings that must stop.
+    decided: Vec<(CallId, Decided)>,
+    stopped: Vec<StopsRinging>,
+    /// What no phone does, and this one did.
+    broken: Option<String>,
+}
+
+struct Running {
+    app: Arc<App>,
+    /// Hears the app; ends with this value.
+    _listener: JoinSet<()>,
+}
+
+/// What a phone shows, and all that it has decided.
+pub(crate) struct Seen {
+    pub(crate) shown: Shown,
+    /// Oldest first.
+    pub(crate) log: Vec<Entry>,
+    /// Calls that the call UI was told to stop.
+    pub(crate) stopped: Vec<StopsRinging>,
 }
 
 impl Phone {
-    /// `key` names the phone in scenarios and its folder in `folder`.
-    pub(crate) fn new(
+    /// `key` names the phone in scenarios and its folder in `folder`; `program`: its app is such a process.
+    pub(crate) async fn new(
         (key, name, platform): (&'static str, &'static str, Platform),
         folder: &Path,
         issuer: &str,
         clock: PhoneClock,
         network: Arc<dyn Http>,
         timeline: Arc<Timeline>,
-    ) -> Arc<Self> {
+        program: Option<Program>,
+    ) -> Result<Arc<Self>, String> {
         let (log, sent) = mpsc::unbounded_channel();
+        let cable = Cable::new(network, log);
+        let runs = match program {
+            Some(program) => {
+                let proxy = Proxy::start(cable.clone(), issuer).await.map_err(|error| error.to_string())?;
+                Runs::As { program, proxy }
+            }
+            None => Runs::InThisProcess,
+        };
         let phone = Arc::new(Self {
             key,
             name,
             platform,
-            cable: Cable::new(network, log),
+            cable,
             clock,
             folder: folder.join(key),
             issuer: issuer.to_owned(),
             timeline: Arc::clone(&timeline),
+            runs,
+            starting: tokio::sync::Mutex::default(),
             inner: Mutex::default(),
             foreground: AtomicBool::new(true),
-            tasks: Mutex::default(),
         });
         tokio::spawn(note_requests(key, sent, timeline));
-        phone
+        Ok(phone)
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The core, while the app runs.
-    pub(crate) fn core(&self) -> Result<Arc<Hookswitch>, Failure> {
-        let core = self.inner().core.clone();
-        core.ok_or_else(|| Failure::cancelled(format!("The app on {} does not run.", self.name)))
+    /// The app, while it runs.
+    fn app(&self) -> Result<Arc<App>, Failure> {
+        let app = self.inner().app.as_ref().map(|running| Arc::clone(&running.app));
+        app.ok_or_else(|| Failure::cancelled(format!("The app on {} does not run.", self.name)))
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, Failure> {
+        self.app()?.ask(ask).await
+    }
+
+    /// The core itself, while the app runs in this process. For the lab's page.
+    pub(crate) fn core(&self) -> Option<Arc<Hookswitch>> {
+        self.app().ok()?.core().cloned()
     }
 
     pub(crate) fn is_on(&self) -> bool {
-        self.inner().core.is_some()
+        self.inner().app.is_some()
     }
 
     pub(crate) fn is_foreground(&self) -> bool {
@@ -119,143 +173,146 @@ impl Phone {
         self.inner().login_url.clone()
     }
 
-    pub(crate) fn view(&self) -> Option<View> {
-        let core = self.inner().core.clone();
-        core.map(|core| core.view())
+    /// What this phone did that no phone does: its process ended, or contradicted itself.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.inner().broken.clone()
+    }
+
+    fn is_broken(&self, how: impl Into<String>) {
+        let how = how.into();
+        self.note(Kind::Fault, how.clone());
+        self.inner().broken.get_or_insert(how);
+    }
+
+    /// What the app's observer was told last.
+    pub(crate) fn shown(&self) -> Option<Shown> {
+        self.app().ok()?.shown()
     }
 
     /// All decisions on this bench, oldest first.
-    pub(crate) fn ring_log(&self) -> Vec<RingEntry> {
-        let (mut log, core) = {
+    pub(crate) async fn ring_log(&self) -> Vec<Entry> {
+        let past = self.inner().past.clone();
+        let now: Vec<Entry> = self.ask(Ask::RingLog).await.unwrap_or_default();
+        [past, now].concat()
+    }
+
+    /// What the app shows, and all that it has decided.
+    pub(crate) async fn seen(&self) -> Result<Seen, Failure> {
+        let app = self.app()?;
+        let (past, decided) = {
             let inner = self.inner();
-            (inner.past.clone(), inner.core.clone())
+            (inner.past.clone(), inner.decided.clone())
         };
-        if let Some(core) = core {
-            log.extend(core.ring_log());
+        // An answer comes after what the observer was told before it.
+        let log = [past, app.ask(Ask::RingLog).await?].concat();
+        let shown = app.shown().ok_or_else(|| Failure::internal("The app has not said what it shows."))?;
+        let is_logged = |(call, decided): &(CallId, Decided)| {
+            log.iter().any(|entry| match entry {
+                Entry::Decided { call_id, decided: logged, .. } => call_id == call && logged == decided,
+                Entry::Stopped { .. } => false,
+            })
+        };
+        if let Some((call, decided)) = decided.iter().find(|decided| !is_logged(decided)) {
+            self.is_broken(format!("the ring log has no such decision on call {call}: {}", decided.explanation));
         }
-        log
+        Ok(Seen { shown, log, stopped: self.inner().stopped.clone() })
     }
 
     // ---- the process -------------------------------------------------------------------------------------------
 
     /// Starts the app's process: because somebody taps it, or because a push came.
-    pub(crate) async fn start(&self, foreground: bool) -> Result<Arc<Hookswitch>, Failure> {
-        if let Ok(core) = self.core() {
-            return Ok(core);
+    pub(crate) async fn start(self: &Arc<Self>, foreground: bool) -> Result<(), Failure> {
+        let _alone = self.starting.lock().await;
+        if self.is_on() {
+            return Ok(());
         }
-        let config = Config {
+        let (news, told) = mpsc::unbounded_channel();
+        let opened = match &self.runs {
+            Runs::InThisProcess => {
+                let cable = Arc::new(self.cable.clone());
+                Here::open(self.config(), self.clock.clone(), cable, news).await.map(App::Here)
+            }
+            Runs::As { program, proxy } => {
+                let proxy = proxy.address().to_owned();
+                let open = Open { config: self.config(), proxy, clock: self.clock.after(0) };
+                Child::open(program, open, news).await.map(App::Child)
+            }
+        };
+        let app = Arc::new(opened.inspect_err(|failure| self.is_broken(format!("the app did not open: {failure}")))?);
+        let device = app.device().clone();
+        let mut listener = JoinSet::new();
+        listener.spawn(listen(Arc::downgrade(self), told));
+        {
+            let mut inner = self.inner();
+            inner.device = Some(device.clone());
+            inner.app = Some(Running { app: Arc::clone(&app), _listener: listener });
+        }
+        self.foreground.store(foreground, Ordering::Relaxed);
+        app.ask::<()>(Ask::Network { up: self.cable.is_up() }).await?;
+        let token = format!("push-token-of-{}-{device}", self.key);
+        app.ask::<()>(Ask::SetPushToken { token: Some(token) }).await?;
+        if foreground {
+            app.ask::<()>(Ask::Foreground).await?;
+        }
+        self.note(Kind::Event, if foreground { "the app was started" } else { "the app was started by a push" });
+        Ok(())
+    }
+
+    fn config(&self) -> AppConfig {
+        AppConfig {
             issuer: self.issuer.clone(),
             server: self.issuer.clone(),
             client_id: "hookswitch-mobile".into(),
             redirect_uris: vec![APP_REDIRECT.into(), format!("http://127.0.0.1/phones/{}/callback", self.key)],
-            profile: IssuerProfile::Unknown,
-            device: DeviceDescription {
-                name: self.name.to_owned(),
-                platform: self.platform,
-                app_version: env!("CARGO_PKG_VERSION").into(),
-            },
+            device_name: self.name.to_owned(),
+            platform: self.platform,
+            app_version: env!("CARGO_PKG_VERSION").into(),
             folder: self.folder.clone(),
             process: "app".into(),
-        };
-        let ports = Ports {
-            clock: Arc::new(self.clock.clone()),
-            keys: Arc::new(KeyFile::new(self.folder.join("platform-key"))),
-            http: Arc::new(self.cable.clone()),
-        };
-        let core = Arc::new(Hookswitch::open(config, ports).await?);
-        self.watch(&core);
-        {
-            let mut inner = self.inner();
-            inner.device = Some(core.device());
-            inner.core = Some(Arc::clone(&core));
         }
-        self.foreground.store(foreground, Ordering::Relaxed);
-        core.network(self.cable.is_up());
-        let token = format!("push-token-of-{}-{}", self.key, core.device()).into();
-        core.set_push_token(Some(&token)).await?;
-        if foreground {
-            core.foreground();
-        }
-        self.note(Kind::Event, if foreground { "the app was started" } else { "the app was started by a push" });
-        Ok(core)
     }
 
     /// Kills the process: nothing is asked, nothing is saved.
-    pub(crate) fn kill(&self) {
-        let log = self.core().map(|core| core.ring_log()).unwrap_or_default();
-        {
+    pub(crate) async fn kill(&self) {
+        // Read by the bench, not said by the phone.
+        let log: Vec<Entry> = self.ask(Ask::RingLog).await.unwrap_or_default();
+        let running = {
             let mut inner = self.inner();
             inner.past.extend(log);
-            inner.core = None;
             inner.login_url = None;
-        }
-        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.abort();
+            inner.app.take()
+        };
+        if let Some(running) = running {
+            running.app.kill().await;
         }
         self.note(Kind::Fault, "the app was killed");
     }
 
-    fn watch(&self, core: &Arc<Hookswitch>) {
-        let views = tokio::spawn(note_changes(self.key, core.watch(), Arc::clone(&self.timeline))).abort_handle();
-        let stops = tokio::spawn(note_stops(self.key, core.stops(), Arc::clone(&self.timeline))).abort_handle();
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend([views, stops]);
+    fn note_changes(&self, before: Option<&Shown>, now: &Shown) {
+        let session = describe_session(&now.session);
+        if before.is_none_or(|before| describe_session(&before.session) != session) {
+            self.note(Kind::Effect, session);
+        }
+        if before.is_none_or(|before| before.link != now.link) && now.link != LinkView::Off {
+            self.note(Kind::Effect, format!("hears the server: {:?}", now.link).to_lowercase());
+        }
+        let state = |shown: &Shown| {
+            let state = &shown.presence.as_ref()?.state;
+            Some(format!("shows {:?} at {}", state.effective, state.version))
+        };
+        if let Some(shows) = state(now)
+            && before.and_then(state).as_ref() != Some(&shows)
+        {
+            self.note(Kind::Effect, shows);
+        }
+        self.timeline.touch();
     }
 
-    // ---- what surrounds it -------------------------------------------------------------------------------------
-
-    pub(crate) async fn set_network(&self, up: bool) -> Result<(), Failure> {
-        self.cable.plug(up);
-        self.note(Kind::Fault, if up { "the network is back" } else { "the network is cut" });
-        if let Ok(core) = self.core() {
-            core.network(up);
-        }
-        if up {
-            let waiting = std::mem::take(&mut self.inner().waiting);
-            for push in waiting {
-                self.deliver(push).await?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn set_foreground(&self, foreground: bool) {
-        self.foreground.store(foreground, Ordering::Relaxed);
-        if let Ok(core) = self.core() {
-            if foreground {
-                core.foreground();
-            } else {
-                core.background();
-            }
-        }
-        self.note(
-            Kind::Event,
-            if foreground { "the app comes to the foreground" } else { "the app goes to the background" },
-        );
-    }
-
-    /// A push arrives. Without network the push service keeps it; an app that does not run is started by it.
-    pub(crate) async fn deliver(&self, push: CallPush) -> Result<Option<Decision>, Failure> {
-        if !self.cable.is_up() {
-            self.note(Kind::Push, format!("{} waits at the push service: no network", describe(&push)));
-            self.inner().waiting.push(push);
-            return Ok(None);
-        }
-        let core = self.start(false).await?;
-        let kind = push.kind;
-        let decision = core.decide(push, true);
-        match kind {
-            PushKind::Incoming => {
-                let text = format!("{} {}", decision.explain(), decision.action.explain());
-                self.note(Kind::Decision, text);
-            }
-            PushKind::AnsweredElsewhere | PushKind::Ended => self.note(Kind::Push, describe(&decision.push)),
-        }
-        Ok(Some(decision))
-    }
+    // ---- what a person does in the app -------------------------------------------------------------------------
 
     /// Opens the system browser at the issuer's page.
     pub(crate) async fn begin_login(&self, redirect_uri: &str) -> Result<String, Failure> {
-        let url = self.core()?.begin_login(None, redirect_uri).await?.to_string();
+        let url: String = self.ask(Ask::BeginLogin { redirect_uri: redirect_uri.to_owned() }).await?;
         self.inner().login_url = Some(url.clone());
         self.note(Kind::Event, "the system browser opens the sign-in page");
         Ok(url)
@@ -263,7 +320,7 @@ impl Phone {
 
     /// The system browser came back to the app.
     pub(crate) async fn finish_login(&self, redirect: &str) -> Result<(), Failure> {
-        let finished = self.core()?.finish_login(redirect).await;
+        let finished = self.ask(Ask::FinishLogin { redirect: redirect.to_owned() }).await;
         match &finished {
             Ok(()) => self.close_browser(),
             Err(failure) => self.note(Kind::Event, format!("the sign-in did not work: {failure}")),
@@ -271,13 +328,183 @@ impl Phone {
         finished
     }
 
+    pub(crate) async fn cancel_login(&self) -> Result<(), Failure> {
+        self.ask(Ask::CancelLogin).await
+    }
+
     pub(crate) fn close_browser(&self) {
         self.inner().login_url = None;
         self.timeline.touch();
     }
 
+    pub(crate) async fn sign_out(&self) -> Result<(), Failure> {
+        self.ask(Ask::SignOut).await
+    }
+
+    pub(crate) async fn sign_out_everywhere(&self) -> Result<(), Failure> {
+        self.ask(Ask::SignOutEverywhere).await
+    }
+
+    pub(crate) async fn repair(&self) -> Result<(), Failure> {
+        let steps: Vec<String> = self.ask(Ask::Repair).await?;
+        for step in steps {
+            self.note(Kind::Event, step);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn set_availability(&self, to: Availability) -> Result<(), Failure> {
+        self.ask(Ask::SetAvailability { to }).await
+    }
+
+    /// To a number as somebody typed it, until then; `None`: off.
+    pub(crate) async fn set_forwarding(&self, to: Option<String>, until: Option<UnixMillis>) -> Result<(), Failure> {
+        self.ask(Ask::SetForwarding { to, until }).await
+    }
+
+    pub(crate) async fn send_code(&self, to: String, by: CodeBy) -> Result<(), Failure> {
+        self.ask(Ask::SendCode { to, by }).await
+    }
+
+    pub(crate) async fn verify_number(&self, to: String, code: String) -> Result<(), Failure> {
+        self.ask(Ask::VerifyNumber { to, code }).await
+    }
+
+    pub(crate) async fn end_session(&self, session: SessionId) -> Result<(), Failure> {
+        self.ask(Ask::EndSession { session }).await
+    }
+
+    pub(crate) async fn answer(&self, call_id: CallId) -> Result<(), Failure> {
+        self.ask(Ask::Answer { call_id }).await
+    }
+
+    pub(crate) async fn decline(&self, call_id: CallId) -> Result<(), Failure> {
+        self.ask(Ask::Decline { call_id }).await
+    }
+
+    pub(crate) async fn hang_up(&self, call_id: CallId) -> Result<(), Failure> {
+        self.ask(Ask::HangUp { call_id }).await
+    }
+
+    // ---- what surrounds it -------------------------------------------------------------------------------------
+
+    pub(crate) async fn set_network(self: &Arc<Self>, up: bool) -> Result<(), Failure> {
+        self.cable.plug(up);
+        self.note(Kind::Fault, if up { "the network is back" } else { "the network is cut" });
+        if let Ok(app) = self.app() {
+            app.ask::<()>(Ask::Network { up }).await?;
+        }
+        self.deliver_waiting().await
+    }
+
+    /// A slow push service keeps everything; one that is not slow any more delivers it.
+    pub(crate) async fn hold_pushes(self: &Arc<Self>, held: bool) -> Result<(), Failure> {
+        self.inner().held = held;
+        self.note(Kind::Fault, if held { "the push service is slow" } else { "the push service catches up" });
+        self.deliver_waiting().await
+    }
+
+    async fn deliver_waiting(self: &Arc<Self>) -> Result<(), Failure> {
+        if !self.takes_pushes() {
+            return Ok(());
+        }
+        let waiting = std::mem::take(&mut self.inner().waiting);
+        for push in waiting {
+            self.deliver(push).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the push service keeps a push of this call.
+    pub(crate) fn has_waiting(&self, call: &CallId) -> bool {
+        self.inner().waiting.iter().any(|push| push.call_id == *call)
+    }
+
+    fn takes_pushes(&self) -> bool {
+        self.cable.is_up() && !self.inner().held
+    }
+
+    pub(crate) async fn set_foreground(&self, foreground: bool) -> Result<(), Failure> {
+        self.foreground.store(foreground, Ordering::Relaxed);
+        if let Ok(app) = self.app() {
+            app.ask::<()>(if foreground { Ask::Foreground } else { Ask::Background }).await?;
+        }
+        self.note(
+            Kind::Event,
+            if foreground { "the app comes to the foreground" } else { "the app goes to the background" },
+        );
+        Ok(())
+    }
+
+    /// Somebody sets the wall clock.
+    pub(crate) async fn set_clock(&self, ahead_ms: i64) -> Result<(), Failure> {
+        self.clock.set_skew(ahead_ms);
+        self.note(Kind::Fault, format!("somebody sets the clock {} s ahead", ahead_ms / 1_000));
+        self.tell_time(0).await
+    }
+
+    /// The lab's time has been moved, or is about to be moved by so much.
+    pub(crate) async fn tell_time(&self, ahead_ms: i64) -> Result<(), Failure> {
+        match self.app() {
+            Ok(app) => app.clocks_moved(self.clock.after(ahead_ms)).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// All that the app knows is stored.
+    pub(crate) async fn saved(&self) -> Result<(), Failure> {
+        self.ask(Ask::Saved).await
+    }
+
+    pub(crate) async fn transcript(&self) -> Result<String, Failure> {
+        self.ask(Ask::Transcript).await
+    }
+
+    /// A push arrives, or waits at the push service; an app that does not run is started by it.
+    pub(crate) async fn deliver(self: &Arc<Self>, push: CallPush) -> Result<(), Failure> {
+        if !self.takes_pushes() {
+            self.note(Kind::Push, format!("{} waits at the push service", describe(&push)));
+            self.inner().waiting.push(push);
+            return Ok(());
+        }
+        self.start(false).await?;
+        let (kind, call, what) = (push.kind, push.call_id.clone(), describe(&push));
+        let decided: Decided = self.ask(Ask::Decide { push, must_report: true }).await?;
+        match kind {
+            PushKind::Incoming => {
+                self.note(Kind::Decision, format!("{} {}", decided.explanation, decided.action.explain()));
+            }
+            PushKind::AnsweredElsewhere | PushKind::Ended => self.note(Kind::Push, what),
+        }
+        if decided.action != decided.action_on(self.platform) {
+            self.is_broken(format!("not what must be done here, as {:?}: {:?}", self.platform, decided.action));
+        }
+        self.inner().decided.push((call, decided));
+        Ok(())
+    }
+
     pub(crate) fn note(&self, kind: Kind, text: impl Into<String>) {
         self.timeline.add(self.key, kind, text);
+    }
+}
+
+/// Hears what the app says unasked, and writes it into the time line.
+async fn listen(phone: Weak<Phone>, mut told: mpsc::UnboundedReceiver<News>) {
+    let mut last = None;
+    while let Some(news) = told.recv().await {
+        let Some(phone) = phone.upgrade() else { return };
+        match news {
+            News::Shown(shown) => {
+                phone.note_changes(last.as_deref(), &shown);
+                last = Some(shown);
+            }
+            News::Stopped(stopped) => {
+                let text = format!("stops ringing: {}", stopped.because.explain());
+                phone.inner().stopped.push(stopped);
+                phone.note(Kind::Decision, text);
+            }
+            News::Ended(why) => phone.is_broken(format!("the app's process is gone: {why}")),
+        }
     }
 }
 
@@ -296,66 +523,15 @@ async fn note_requests(key: &'static str, mut sent: mpsc::UnboundedReceiver<Sent
     }
 }
 
-async fn note_stops(
-    key: &'static str,
-    mut stops: broadcast::Receiver<hookswitch::StopRinging>,
-    timeline: Arc<Timeline>,
-) {
-    loop {
-        let stop = match stops.recv().await {
-            Ok(stop) => stop,
-            Err(broadcast::error::RecvError::Lagged(_)) => continue,
-            Err(broadcast::error::RecvError::Closed) => return,
-        };
-        let why = match stop.why {
-            Stopped::Because { reason } => reason.explain().trim_start_matches("Silent: ").to_owned(),
-            Stopped::AnsweredHere => "it was answered here.".into(),
-            Stopped::DeclinedHere => "it was declined here.".into(),
-        };
-        timeline.add(key, Kind::Decision, format!("stops ringing: {why}"));
-    }
-}
-
-async fn note_changes(key: &'static str, mut views: tokio::sync::watch::Receiver<View>, timeline: Arc<Timeline>) {
-    let mut last = None;
-    loop {
-        let view = views.borrow_and_update().clone();
-        let session = describe_session(&view);
-        let link = view.link;
-        let presence = view.presence.as_ref().map(|presence| {
-            let confirmed = &presence.confirmed;
-            format!("shows {:?} at {}", confirmed.presence.effective, confirmed.version)
-        });
-        let now = (session, link, presence);
-        let before = last.replace(now.clone());
-        let before = before.as_ref();
-        if before.is_none_or(|before| before.0 != now.0) {
-            timeline.add(key, Kind::Effect, now.0.clone());
-        }
-        if before.is_none_or(|before| before.1 != now.1) && now.1 != LinkView::Off {
-            timeline.add(key, Kind::Effect, format!("hears the server: {:?}", now.1).to_lowercase());
-        }
-        if before.is_none_or(|before| before.2 != now.2)
-            && let Some(presence) = now.2
-        {
-            timeline.add(key, Kind::Effect, presence);
-        }
-        timeline.touch();
-        if views.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-fn describe_session(view: &View) -> String {
-    match &view.session {
-        SessionView::Loading => "reads its vault".into(),
-        SessionView::Locked => "cannot read its key before the first unlock".into(),
-        SessionView::SignedOut { why } => why.explain().unwrap_or("nobody is signed in").into(),
-        SessionView::SigningIn { completing: false } => "waits for the browser".into(),
-        SessionView::SigningIn { completing: true } => "completes the sign-in".into(),
-        SessionView::SignedIn { status, .. } => format!("signed in, {status:?}").to_lowercase(),
-        SessionView::ReauthRequired { reason, .. } => reason.explain().into(),
-        SessionView::SigningOut => "signs out".into(),
+fn describe_session(session: &SessionShown) -> String {
+    match session {
+        SessionShown::Loading => "reads its vault".into(),
+        SessionShown::Locked => "cannot read its key before the first unlock".into(),
+        SessionShown::SignedOut { message } => message.as_deref().unwrap_or("nobody is signed in").into(),
+        SessionShown::SigningIn { completing: false } => "waits for the browser".into(),
+        SessionShown::SigningIn { completing: true } => "completes the sign-in".into(),
+        SessionShown::SignedIn { status, .. } => format!("signed in, {status:?}").to_lowercase(),
+        SessionShown::ReauthRequired { message, .. } => message.clone(),
+        SessionShown::SigningOut => "signs out".into(),
     }
 }

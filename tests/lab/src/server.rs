@@ -92,7 +92,7 @@ async fn asset(axum::extract::Path(file): axum::extract::Path<String>) -> Respon
 }
 
 async fn view_once(State(lab): State<Arc<Lab>>) -> axum::Json<view::View> {
-    axum::Json(view::view(&lab))
+    axum::Json(view::view(&lab).await)
 }
 
 /// The view, whenever something has changed: whole each time, and at most so often as somebody can see.
@@ -112,7 +112,7 @@ async fn view_stream(
             tokio::time::sleep(BURST).await;
         }
         changes.mark_unchanged();
-        let event = sse::Event::default().event("view").json_data(view::view(&lab));
+        let event = sse::Event::default().event("view").json_data(view::view(&lab).await);
         Some((event, (lab, changes, false)))
     });
     ([(header::CACHE_CONTROL, "no-store")], Sse::new(views))

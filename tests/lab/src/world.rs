@@ -2,10 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
+use futures_util::future::{join_all, try_join_all};
 use hookswitch::{http::Network, machine::Failure, ports::Http, wire::Platform};
 use hookswitch_backend::{AgentSeed, Clock, Operator};
 
 use crate::{
+    app::child::Program,
     browser::Browser,
     clock::PhoneClock,
     nodes::{Nodes, Shared},
@@ -22,8 +24,17 @@ pub(crate) struct Setup {
     pub(crate) framers: Vec<String>,
     /// Work a password is; the lab's are not worth protecting, but the interactive one takes the real cost.
     pub(crate) cheap_passwords: bool,
-    /// What two nodes share; without it there is one.
-    pub(crate) shared: Option<Shared>,
+    /// What is elsewhere.
+    pub(crate) surroundings: Surroundings,
+}
+
+/// What of a world is not in this process; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// What two nodes of the backend share; `None`: there is one node.
+    pub shared: Option<Shared>,
+    /// The phones' apps are processes of it; `None`: they run in this one.
+    pub phone_program: Option<Program>,
 }
 
 /// The world of the lab.
@@ -54,7 +65,8 @@ impl World {
         if setup.cheap_passwords {
             config.password_cost = hookswitch_backend::PasswordCost { memory_kib: 64, passes: 1 };
         }
-        let nodes = Nodes::start(config, setup.shared).await?;
+        let Surroundings { shared, phone_program } = setup.surroundings;
+        let nodes = Nodes::start(config, shared).await?;
         let backend = &nodes.first;
         let operator = backend.operator();
         let agents = if setup.agents.is_empty() { AgentSeed::demo() } else { setup.agents };
@@ -65,12 +77,12 @@ impl World {
         let timeline = Arc::new(Timeline::new(clock.clone()));
         let network: Arc<dyn Http> = Arc::new(Network::new().map_err(|failure| failure.to_string())?);
         let began = clock.now() - 1_000;
-        let phone = |model| {
+        let mut phones = Vec::new();
+        for model in [("iphone", "iPhone", Platform::Ios), ("android", "Android phone", Platform::Android)] {
             let clock = PhoneClock::new(clock.clone(), began);
-            Phone::new(model, folder, &base, clock, Arc::clone(&network), Arc::clone(&timeline))
-        };
-        let phones =
-            vec![phone(("iphone", "iPhone", Platform::Ios)), phone(("android", "Android phone", Platform::Android))];
+            let (network, timeline) = (Arc::clone(&network), Arc::clone(&timeline));
+            phones.push(Phone::new(model, folder, &base, clock, network, timeline, phone_program.clone()).await?);
+        }
         let browser = || Browser::new(&base, backend.upstream_url());
         let world = Arc::new(Self {
             operator,
@@ -86,9 +98,9 @@ impl World {
         });
         tokio::spawn(deliver_pushes(Arc::downgrade(&world), world.operator.pushes()));
         tokio::spawn(note_requests(Arc::clone(&world.timeline), world.operator.requests()));
-        for phone in &world.phones {
-            phone.start(true).await.map_err(|failure| failure.to_string())?;
-        }
+        try_join_all(world.phones.iter().map(|phone| phone.start(true)))
+            .await
+            .map_err(|failure| failure.to_string())?;
         Ok(world)
     }
 
@@ -114,11 +126,22 @@ impl World {
         Browser::new(&self.base, &self.upstream)
     }
 
-    /// Moves time forward for everybody.
-    pub(crate) fn advance(&self, ms: i64) {
+    /// Moves time forward for everybody. A phone in a process of its own is told, and until it has answered nobody hears
+    /// from anybody, so that no two times meet.
+    pub(crate) async fn advance(&self, ms: i64) -> Result<(), Failure> {
         self.timeline.add("lab", Kind::Event, format!("{} s pass", ms / 1_000));
+        let hold = |held| self.phones.iter().for_each(|phone| phone.cable.hold(held));
+        hold(true);
+        let told = try_join_all(self.phones.iter().map(|phone| phone.tell_time(ms))).await;
         self.clock.jump(ms);
+        hold(false);
         self.timeline.touch();
+        told.map(drop)
+    }
+
+    /// Ends everything that runs outside of this process.
+    pub(crate) async fn end(&self) {
+        join_all(self.phones.iter().map(|phone| phone.kill())).await;
     }
 
     /// Expires the access token of a phone, at the server only: the phone finds out by a 401.

@@ -27,7 +27,7 @@ impl Size {
 
     /// Whatever takes longer hangs.
     pub(crate) const fn deadline(self) -> Duration {
-        Duration::from_secs(if self.full { 3 * 3_600 } else { 300 })
+        Duration::from_secs(if self.full { 3 * 3_600 } else { 900 })
     }
 
     /// The luck of one of many rounds: a round can be done again without those before it.

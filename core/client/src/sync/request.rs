@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use hookswitch_machine::ApiCall;
 use hookswitch_wire::{
-    AnswerCall, Capabilities, DeviceId, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SetAvailability, SetForwarding, Version,
+    AnswerCall, DeviceId, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SendCode, SetAvailability, SetForwarding,
+    VerifyNumber, Version,
 };
 use http::{Method, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -22,12 +23,12 @@ pub(crate) struct Draft {
     body: Option<Vec<u8>>,
 }
 
-/// What `call` asks for. `push_token` is the secret behind the name in [`ApiCall::RegisterDevice`].
+/// What `call` asks for. `secret` is the one behind the name that it carries ([`ApiCall::secret`]).
 pub(crate) fn draft(
     call: &ApiCall,
     device: &DeviceId,
     description: &DeviceDescription,
-    push_token: Option<&SecretString>,
+    secret: Option<&SecretString>,
 ) -> serde_json::Result<Draft> {
     let path = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
     let post = |key: &str, parts: &[&str]| Draft {
@@ -60,15 +61,15 @@ pub(crate) fn draft(
             base: Some(*base),
             body: json(&SetAvailability { availability: *availability })?,
         },
-        ApiCall::SetForwarding { key, base, number } => Draft {
+        ApiCall::SetForwarding { key, base, to } => Draft {
             method: Method::PUT,
             path: path(&["v1", "me", "forwarding"]),
             query: Vec::new(),
             key: Some(key.clone()),
             base: Some(*base),
-            body: json(&number.as_ref().map_or_else(SetForwarding::off, SetForwarding::on))?,
+            body: json(&SetForwarding::from(to.as_ref()))?,
         },
-        ApiCall::RegisterDevice { key, push_token: _ } => Draft {
+        ApiCall::RegisterDevice { key, push_token: _, facts } => Draft {
             method: Method::PUT,
             path: path(&["v1", "me", "devices", device.as_str()]),
             query: Vec::new(),
@@ -78,9 +79,9 @@ pub(crate) fn draft(
                 name: description.name.clone(),
                 platform: description.platform,
                 app_version: description.app_version.clone(),
-                push_token: push_token.map(|token| token.expose_secret().to_owned()),
-                capabilities: Capabilities::default(),
-                line_number: None,
+                push_token: secret.map(|token| token.expose_secret().to_owned()),
+                capabilities: facts.capabilities,
+                line_number: facts.line_number.as_ref().map(|number| number.as_str().to_owned()),
             })?,
         },
         ApiCall::Answer { key, call_id } => {
@@ -91,6 +92,18 @@ pub(crate) fn draft(
         ApiCall::HangUp { key, call_id } => post(key, &["calls", call_id.as_str(), "hang-up"]),
         ApiCall::RenewLease { key, call_id } => post(key, &["calls", call_id.as_str(), "lease"]),
         ApiCall::SignOutEverywhere { key } => post(key, &["sign-out-everywhere"]),
+        ApiCall::SendCode { key, number, by } => {
+            let body = json(&SendCode { number: number.as_str().to_owned(), by: *by })?;
+            Draft { body, ..post(key, &["forwarding", "code"]) }
+        }
+        ApiCall::VerifyNumber { key, number, code: _ } => {
+            let code = secret.map(|code| code.expose_secret().to_owned()).unwrap_or_default();
+            let body = json(&VerifyNumber { number: number.as_str().to_owned(), code })?;
+            Draft { body, ..post(key, &["forwarding", "verification"]) }
+        }
+        ApiCall::EndSession { key, session } => {
+            Draft { method: Method::DELETE, ..post(key, &["sessions", session.as_str()]) }
+        }
     })
 }
 

@@ -1,8 +1,16 @@
 //! One refresh an expiry, whoever asks, leaves or sleeps.
 
-use std::sync::Arc;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, mpsc},
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
-use hookswitch::machine::{Failure, view::Status};
+use hookswitch::{
+    Hookswitch,
+    machine::{Failure, view::Status},
+};
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
@@ -102,6 +110,38 @@ async fn one_who_looks_late_gets_the_token_of_the_answer_although_it_was_replace
         soon(core.saved()).await;
     }
     assert_eq!(soon(late).await.unwrap().expose_secret(), "access-2");
+}
+
+/// Asks the core something where it is woken, as foreign code does. On a thread of its own, so that a deadlock is a failure.
+struct AsksWhenWoken {
+    core: Arc<Hookswitch>,
+    answered: Mutex<Vec<bool>>,
+}
+
+impl Wake for AsksWhenWoken {
+    fn wake(self: Arc<Self>) {
+        let core = Arc::clone(&self.core);
+        let (asked, answer) = mpsc::channel();
+        std::thread::spawn(move || asked.send((core.view(), core.ring_log())).is_ok());
+        self.answered.lock().unwrap().push(answer.recv_timeout(Duration::from_secs(10)).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn one_who_is_woken_may_ask_the_next_thing_there_and_then() {
+    let mut phone = Phone::new();
+    let core = Arc::new(phone.start().await);
+    phone.sign_in(&core).await;
+    phone.clock.advance(EXPIRY);
+    let asks = Arc::new(AsksWhenWoken { core: Arc::clone(&core), answered: Mutex::default() });
+    let waker = Waker::from(Arc::clone(&asks));
+    let (mut token, mut saved) = (pin!(core.access_token()), pin!(core.saved()));
+    assert!(token.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let post = phone.post().await;
+    post.grants(2);
+    assert!(saved.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    soon(core.saved()).await;
+    assert_eq!(*asks.answered.lock().unwrap(), [true, true], "woken by the token and by what was saved");
 }
 
 #[tokio::test]

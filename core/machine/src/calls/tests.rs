@@ -336,6 +336,28 @@ fn a_lease_that_the_server_does_not_know_any_more_ends_the_call() {
 }
 
 #[test]
+fn the_answer_to_a_lease_is_news_and_a_call_that_was_hung_up_meanwhile_ends_once() {
+    let mut phone = in_call();
+    phone.advance(LEASE_RENEWAL);
+    phone.answer(lease, is_state(with_call(41, "c1", here())));
+    assert_eq!(phone.view().presence.unwrap().confirmed.version.rev, 41);
+
+    phone.advance(LEASE_RENEWAL);
+    phone.command(Command::HangUp { call_id: "c1".into() });
+    phone.forget_history();
+    phone.answer(lease, refused(404, "not_found"));
+    assert_eq!(phone.stored(|transaction| matches!(transaction, Transaction::Remember { .. })), 0);
+}
+
+#[test]
+fn an_answer_that_is_refused_for_another_reason_ends_the_call_without_saying_who_has_it() {
+    let (mut phone, answer) = answering();
+    phone.answer(answer_call, refused(403, "forbidden"));
+    assert!(matches!(phone.failure_of(answer), Failure::Forbidden { .. }));
+    assert_eq!(phone.gets(push("c1", 3)), silent(Silence::CallEnded));
+}
+
+#[test]
 fn a_call_that_runs_is_leased_in_the_background_and_nothing_else_happens_there() {
     let mut phone = in_call();
     phone.event(Event::Background);
@@ -532,4 +554,17 @@ fn every_push_is_decided_exactly_once_and_logged() {
     let decided = phone.history.iter().filter(|effect| matches!(effect, Effect::Decided { .. })).count();
     assert_eq!(decided, 4);
     assert_eq!(phone.state.ring_log().entries().count(), 6, "five decisions and a stop");
+}
+
+#[test]
+fn a_newer_state_that_says_it_rings_lets_it_ring() {
+    let mut phone = Phone::signed_in();
+    phone.hears(state(2));
+    phone.gets(push("c1", 2));
+    phone.hears(with_call(3, "c1", CallState::Ringing));
+    assert_eq!(phone.ringing(), ["c1"]);
+    let mut in_call = with_call(4, "c1", CallState::Ringing);
+    in_call.presence.effective = Effective::InCall;
+    phone.hears(in_call);
+    assert_eq!(phone.stops(), [("c1".to_owned(), Stopped::Because { reason: Silence::InAnotherCall })]);
 }

@@ -94,3 +94,26 @@ fn a_registration_that_waits_for_an_access_token_is_made_with_the_newest_push_to
         .collect();
     assert_eq!(tokens, [SecretRef(6)]);
 }
+
+#[test]
+fn the_push_token_of_an_earlier_process_is_registered_and_not_stored_anew() {
+    for told in [None, Some(SecretRef(1))] {
+        let contents = Contents { push_token: Some(SecretRef(1)), ..Phone::contents_of_alice() };
+        let mut phone = Phone::loading(Loaded::Contents(contents));
+        if told.is_some() {
+            phone.command(Command::SetPushToken { token: told });
+        }
+        phone.forget_history();
+        phone.release_storage();
+        phone.event(Event::Foreground);
+        let registers = |request: &&Request| {
+            let call = match request {
+                Request::Api { call, .. } => call.secret(),
+                _ => None,
+            };
+            call == Some(SecretRef(1))
+        };
+        assert_eq!(phone.requests().iter().filter(|request| registers(request)).count(), 1);
+        assert_eq!(phone.stored(|transaction| matches!(transaction, Transaction::SavePushToken { .. })), 0);
+    }
+}

@@ -405,8 +405,7 @@ fn an_older_tap_that_waits_for_a_token_is_not_sent_after_a_newer_one() {
 fn availability_and_forwarding_are_two_taps() {
     let mut phone = Phone::signed_in();
     let availability = phone.taps(BREAK);
-    let number = Some(NUMBER.parse().unwrap());
-    let forward = phone.command(Command::SetForwarding { number });
+    let forward = phone.command(Command::SetForwarding { to: Some(forward_to()) });
     assert_eq!(pending(&phone), 2);
     phone.answer(tap, is_state(state(2)));
     phone.answer(tap, stale(state(2)));
@@ -417,7 +416,7 @@ fn availability_and_forwarding_are_two_taps() {
 #[test]
 fn a_number_that_the_server_refuses_is_told_and_not_repeated() {
     let mut phone = Phone::signed_in();
-    let id = phone.command(Command::SetForwarding { number: Some(NUMBER.parse().unwrap()) });
+    let id = phone.command(Command::SetForwarding { to: Some(forward_to()) });
     let detail = Some("This number cannot be called.".to_owned());
     phone.answer(tap, Outcome::Refused { status: 422, code: "invalid_number".into(), detail, current: None });
     assert_eq!(phone.failure_of(id), &Failure::forbidden("This number cannot be called."));

@@ -510,7 +510,7 @@ fn a_401_is_answered_by_one_refresh_and_one_repetition() {
 fn a_401_for_an_older_token_needs_no_refresh() {
     let mut phone = Phone::signed_in();
     phone.taps(Availability::Automatic);
-    phone.command(Command::SetForwarding { number: None });
+    phone.command(Command::SetForwarding { to: None });
     phone.answer(tap, Outcome::Unauthenticated);
     phone.answer(refresh, granted(2));
     phone.answer(tap, Outcome::Unauthenticated);
@@ -1186,7 +1186,7 @@ fn whatever_is_under_way_at_a_sign_out_is_answered_and_its_result_is_ignored() {
         phone.command(Command::Repair),
         phone.command(Command::AccessToken),
         phone.taps(Availability::Automatic),
-        phone.command(Command::SetForwarding { number: None }),
+        phone.command(Command::SetForwarding { to: None }),
         phone.command(Command::HangUp { call_id: "c1".into() }),
         phone.command(Command::SignOutEverywhere),
     ];
@@ -1242,7 +1242,7 @@ fn commands_are_answered_in_every_state_of_nobody() {
             Command::AccessToken,
             Command::Repair,
             Command::SetAvailability { availability: Availability::Available },
-            Command::SetForwarding { number: None },
+            Command::SetForwarding { to: None },
             Command::Answer { call_id: "c".into() },
             Command::Decline { call_id: "c".into() },
             Command::HangUp { call_id: "c".into() },

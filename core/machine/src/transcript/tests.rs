@@ -10,7 +10,7 @@ fn story() -> Phone {
     phone.answer(exchange, login_granted(claims()));
     phone.answer(register, is_state(state(1)));
     phone.hears(forwarding(2));
-    phone.command(Command::SetForwarding { number: Some("+33612345678".parse().unwrap()) });
+    phone.command(Command::SetForwarding { to: Some(forward_to()) });
     let detail = Some("Alice Martin <alice@example.com>: +33 6 12 34 56 78 is not (+33612345678) callable.".to_owned());
     phone.answer(tap, Outcome::Refused { status: 422, code: "invalid_number".into(), detail, current: None });
     phone.gets(push("c1", 3));

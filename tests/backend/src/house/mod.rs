@@ -103,6 +103,8 @@ pub(crate) struct House {
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) old_server: Arc<AtomicBool>,
+    /// Whether calls are forwarded to a number only once somebody has read a code there.
+    pub(crate) verify_forwarding: Arc<AtomicBool>,
     /// What is compared with when there is no such agent, so that the time tells nothing.
     pub(crate) no_password: String,
     store: Store,
@@ -141,6 +143,7 @@ impl House {
             parts;
         Self {
             clock: config.clock.clone(),
+            verify_forwarding: Arc::new(AtomicBool::new(config.verify_forwarding)),
             rotation: Arc::new(Mutex::new(config.refresh)),
             logout_clients: Arc::default(),
             logouts_due: Notify::new(),
@@ -180,6 +183,7 @@ impl House {
             refreshes: Arc::clone(&first.refreshes),
             faults: Arc::clone(&first.faults),
             old_server: Arc::clone(&first.old_server),
+            verify_forwarding: Arc::clone(&first.verify_forwarding),
             passwords: Arc::clone(&first.passwords),
             codes: Arc::clone(&first.codes),
             carrier: Arc::clone(&first.carrier),

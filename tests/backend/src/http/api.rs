@@ -9,8 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hookswitch_wire::{
-    AnswerCall, CallId, DeviceId, HEADER_IDEMPOTENCY_KEY, PhoneNumber, RegisterDevice, SendCode, SetAvailability,
-    SetForwarding, SignedOutReason, VerifyNumber, Version,
+    AnswerCall, CallId, DeviceId, ForwardTo, HEADER_IDEMPOTENCY_KEY, PhoneNumber, RegisterDevice, SendCode,
+    SetAvailability, SetForwarding, SignedOutReason, VerifyNumber, Version,
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     text,
 };
 use crate::{
-    aggregate::{Command, ForwardTo},
+    aggregate::Command,
     house::{HouseError, Named, NotVerified, Published},
     record::{AnswerWith, Carried, Order},
     secret,

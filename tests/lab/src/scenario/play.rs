@@ -8,22 +8,19 @@ use std::{
 };
 
 use hookswitch::{
-    machine::{
-        RingEntry, Silence, Stopped, Verdict, View,
-        view::{SessionView, Status},
-    },
-    wire::{CallId, CannotRing, PhoneNumber, Snapshot},
+    machine::{Silence, view::Status},
+    wire::{CallId, CannotRing, PhoneNumber, SessionId, SignInKind},
 };
 
 use hookswitch_backend::{FaultPlan, RingOutcome};
 
-use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, SessionIs, Step, StoppedBecause};
+use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, SessionIs, Step};
 use crate::{
+    app::protocol::{Entry, SessionOnList, SessionShown, Shown, StateShown},
     browser::{Browser, Credentials, Loaded, Page},
-    nodes::Shared,
-    phone::{APP_REDIRECT, Phone},
+    phone::{APP_REDIRECT, Phone, Seen},
     timeline::Kind,
-    world::{Setup, World},
+    world::{Setup, Surroundings, World},
 };
 
 /// How a wait passes.
@@ -47,14 +44,18 @@ pub struct Outcome {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Plays a scenario.
-pub async fn play(scenario: &Scenario, time: Time, shared: Option<Shared>) -> Outcome {
+pub async fn play(scenario: &Scenario, time: Time, surroundings: &Surroundings) -> Outcome {
     let mut transcript = format!("# {}\n", scenario.title);
     if let Some(story) = &scenario.story {
         let _ = writeln!(transcript, "  {story}");
     }
     let started = Instant::now();
-    let held = match Player::new(time, shared).await {
-        Ok(mut player) => player.play(scenario, &mut transcript).await,
+    let held = match Player::new(time, surroundings.clone()).await {
+        Ok(mut player) => {
+            let held = player.play(scenario, &mut transcript).await;
+            player.world.end().await;
+            held
+        }
         Err(trouble) => {
             let _ = writeln!(transcript, "  the world could not be built: {trouble}");
             false
@@ -81,9 +82,9 @@ struct Player {
 type Result<T = (), E = String> = std::result::Result<T, E>;
 
 impl Player {
-    async fn new(time: Time, shared: Option<Shared>) -> Result<Self> {
+    async fn new(time: Time, surroundings: Surroundings) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let setup = Setup { cheap_passwords: true, shared, ..Setup::default() };
+        let setup = Setup { cheap_passwords: true, surroundings, ..Setup::default() };
         let world = World::start(folder.path(), setup).await?;
         Ok(Self {
             world,
@@ -105,6 +106,7 @@ impl Player {
                 }
                 Step::Expect(expectation) => self.expect(expectation).await,
             };
+            let result = self.nobody_broke().and(result);
             self.tell_what_happened(transcript);
             match (&located.step, result) {
                 (Step::Do(_), Ok(())) => {}
@@ -117,7 +119,7 @@ impl Player {
                         Step::Expect(expectation) => describe_expectation(expectation),
                     };
                     let _ = writeln!(transcript, "  ✗ line {}: {what}\n    {trouble}", located.line);
-                    self.keep_machine_transcripts(transcript);
+                    self.keep_machine_transcripts(transcript).await;
                     return false;
                 }
             }
@@ -126,11 +128,11 @@ impl Player {
     }
 
     /// The phones' own transcripts replay what they did; kept where a developer finds them.
-    fn keep_machine_transcripts(&self, transcript: &mut String) {
+    async fn keep_machine_transcripts(&self, transcript: &mut String) {
         for phone in &self.world.phones {
-            let Ok(core) = phone.core() else { continue };
+            let Ok(text) = phone.transcript().await else { continue };
             let path = std::env::temp_dir().join(format!("hookswitch-{}-{}.jsonl", phone.key, std::process::id()));
-            if std::fs::write(&path, core.transcript()).is_ok() {
+            if std::fs::write(&path, text).is_ok() {
                 let _ = writeln!(transcript, "    transcript of {}: {}", phone.key, path.display());
             }
         }
@@ -175,38 +177,59 @@ impl Player {
             }
             Action::SignOut { on } => match self.world.surface(on) {
                 Some((browser, surface, _)) => browser.sign_out(surface).await,
-                None => self.core(on)?.sign_out().await.map_err(text),
+                None => self.phone(on)?.sign_out().await.map_err(text),
             },
             Action::SignOutEverywhere { on, fails } => {
-                as_expected(self.core(on)?.sign_out_everywhere().await.map_err(text), fails.as_deref())
+                as_expected(self.phone(on)?.sign_out_everywhere().await.map_err(text), fails.as_deref())
             }
             Action::Availability { on, to, fails } => {
                 let result = match self.world.surface(on) {
                     Some((browser, surface, _)) => browser.set_availability(surface, *to).await,
-                    None => self.core(on)?.set_availability(*to).await.map_err(text),
+                    None => self.phone(on)?.set_availability(*to).await.map_err(text),
                 };
                 as_expected(result, fails.as_deref())
             }
             Action::Tap { on, to } => {
-                let (core, to) = (self.core(on)?, *to);
-                tokio::spawn(async move { core.set_availability(to).await });
-                self.eventually(|player| {
-                    let view = player.phone(on)?.view().ok_or("the app does not run")?;
-                    let presence = view.presence.ok_or("no state is known")?;
+                let (phone, to) = (Arc::clone(self.phone(on)?), *to);
+                tokio::spawn(async move { phone.set_availability(to).await });
+                self.each_phone(&Places::One(on.clone()), |_, seen| {
+                    let presence = seen.shown.presence.ok_or("no state is known")?;
                     let taken = !presence.pending.is_empty() || presence.superseded.is_some();
                     taken.then_some(()).ok_or_else(|| "the tap is not pending".into())
                 })
                 .await
             }
-            Action::Forward { on, to, fails } => {
+            Action::Forward { on, to, for_seconds, fails } => {
+                let until = for_seconds.map(|seconds| self.world.clock.now() + i64::from(seconds) * 1_000);
                 let result = match self.world.surface(on) {
-                    Some((browser, surface, _)) => browser.set_forwarding(surface, to.clone()).await,
-                    None => match to.as_deref().map(str::parse::<PhoneNumber>).transpose() {
-                        Ok(number) => self.core(on)?.set_forwarding(number).await.map_err(text),
-                        Err(invalid) => Err(invalid.to_string()),
-                    },
+                    Some((browser, surface, _)) => browser.set_forwarding(surface, to.clone(), until).await,
+                    None => self.phone(on)?.set_forwarding(to.clone(), until).await.map_err(text),
                 };
                 as_expected(result, fails.as_deref())
+            }
+            Action::VerifyNumbers { is } => {
+                self.world.operator.set_verify_forwarding(*is);
+                Ok(())
+            }
+            Action::SendCode { on, to, by, fails } => {
+                as_expected(self.phone(on)?.send_code(to.clone(), *by).await.map_err(text), fails.as_deref())
+            }
+            Action::EnterCode { on, to, code, fails } => {
+                let number: PhoneNumber = to.parse().map_err(text)?;
+                let code = match code {
+                    Code::Given(code) => code.clone(),
+                    Code::Current => self.code_at(&number)?,
+                };
+                let entered = self.phone(on)?.verify_number(number.to_string(), code).await;
+                as_expected(entered.map_err(text), fails.as_deref())
+            }
+            Action::EndSession { on, of, fails } => {
+                let session = self.session_of(on, of)?;
+                as_expected(self.phone(on)?.end_session(session).await.map_err(text), fails.as_deref())
+            }
+            Action::RemoveDevice { device, who } => {
+                let device = self.phone(device)?.device().ok_or("that phone was never started")?;
+                self.world.operator.remove_device(who, device).map_err(text)
             }
             Action::IncomingCall { call, who, from, name } => {
                 let from = from.as_deref().map(str::parse::<PhoneNumber>).transpose().map_err(text)?;
@@ -219,17 +242,17 @@ impl Player {
                 let id = self.call(call)?;
                 let result = match self.world.surface(on) {
                     Some((browser, surface, _)) => browser.answer(surface, &id).await,
-                    None => self.core(on)?.answer(id).await.map_err(text),
+                    None => self.phone(on)?.answer(id).await.map_err(text),
                 };
                 as_expected(result, fails.as_deref())
             }
-            Action::Decline { on, call } => self.core(on)?.decline(self.call(call)?).await.map_err(text),
+            Action::Decline { on, call } => self.phone(on)?.decline(self.call(call)?).await.map_err(text),
             Action::HangUp { on, call } => {
                 let id = self.call(call)?;
                 match (on.as_str(), self.world.surface(on)) {
                     ("caller", _) => self.world.operator.hang_up(&id).map_err(text),
                     (_, Some((browser, surface, _))) => browser.hang_up(surface, &id).await,
-                    (_, None) => self.core(on)?.hang_up(id).await.map_err(text),
+                    (_, None) => self.phone(on)?.hang_up(id).await.map_err(text),
                 }
             }
             Action::PushAgain { on, call } => {
@@ -240,46 +263,32 @@ impl Player {
                     .into_iter()
                     .find(|entry| entry.payload.call_id == id && Some(&entry.device) == phone.device().as_ref())
                     .ok_or("no push was sent for this call")?;
-                phone.deliver(push.payload).await.map(drop).map_err(text)
+                phone.deliver(push.payload).await.map_err(text)
             }
+            Action::HoldPushes { on, is } => self.phone(on)?.hold_pushes(*is).await.map_err(text),
             Action::Network { on, up } => self.phone(on)?.set_network(*up).await.map_err(text),
             Action::Kill { on } => {
                 // At a quiet moment: what a kill in the middle of something does is `prove kill`'s question.
                 let phone = self.phone(on)?;
-                phone.core().map_err(text)?.saved().await;
-                phone.kill();
+                phone.saved().await.map_err(text)?;
+                phone.kill().await;
                 Ok(())
             }
-            Action::Start { on } => self.phone(on)?.start(true).await.map(drop).map_err(text),
-            Action::Foreground { on } => {
-                self.phone(on)?.set_foreground(true);
-                Ok(())
-            }
-            Action::Background { on } => {
-                self.phone(on)?.set_foreground(false);
-                Ok(())
-            }
+            Action::Start { on } => self.phone(on)?.start(true).await.map_err(text),
+            Action::Foreground { on } => self.phone(on)?.set_foreground(true).await.map_err(text),
+            Action::Background { on } => self.phone(on)?.set_foreground(false).await.map_err(text),
             Action::Clock { on, ahead_seconds } => {
-                let phone = self.phone(on)?;
-                phone.clock.set_skew(ahead_seconds.saturating_mul(1_000));
-                phone.note(Kind::Fault, format!("somebody sets the clock {ahead_seconds} s ahead"));
-                Ok(())
+                self.phone(on)?.set_clock(ahead_seconds.saturating_mul(1_000)).await.map_err(text)
             }
-            Action::Wait { seconds } => {
-                match self.time {
-                    Time::Virtual => self.world.advance(i64::from(*seconds) * 1_000),
-                    Time::Real => tokio::time::sleep(Duration::from_secs(u64::from(*seconds))).await,
+            Action::Wait { seconds } => match self.time {
+                Time::Virtual => self.world.advance(i64::from(*seconds) * 1_000).await.map_err(text),
+                Time::Real => {
+                    tokio::time::sleep(Duration::from_secs(u64::from(*seconds))).await;
+                    Ok(())
                 }
-                Ok(())
-            }
+            },
             Action::ExpireToken { on, who } => self.world.expire_token(self.phone(on)?, who).map_err(text),
-            Action::Repair { on } => {
-                let steps = self.core(on)?.repair().await.map_err(text)?;
-                for step in steps {
-                    self.phone(on)?.note(Kind::Event, step);
-                }
-                Ok(())
-            }
+            Action::Repair { on } => self.phone(on)?.repair().await.map_err(text),
             Action::Revoke { who, reason } => self.world.operator.revoke_sessions(who, *reason).map_err(text),
             Action::OldServer { is } => {
                 self.world.operator.set_old_server(*is);
@@ -342,9 +351,9 @@ impl Player {
     /// Signed in means that calls can reach the phone: the server lists it with its push token.
     async fn registered(&self, on: &str) -> Result {
         let places = Places::One(on.to_owned());
-        self.each_phone(&places, |phone, view| {
-            let presence = view.presence.ok_or_else(|| format!("{} knows no state", phone.key))?;
-            let listed = presence.confirmed.devices.iter().find(|device| Some(&device.id) == phone.device().as_ref());
+        self.each_phone(&places, |phone, seen| {
+            let presence = seen.shown.presence.ok_or_else(|| format!("{} knows no state", phone.key))?;
+            let listed = presence.devices.iter().find(|device| Some(&device.id) == phone.device().as_ref());
             let reachable = listed.is_some_and(|device| device.cannot_ring != Some(CannotRing::NoPushToken));
             reachable.then_some(()).ok_or_else(|| format!("{} is not registered", phone.key))
         })
@@ -364,10 +373,6 @@ impl Player {
 
     fn phone(&self, key: &str) -> Result<&Arc<Phone>> {
         self.world.phone(key).ok_or_else(|| unknown(key))
-    }
-
-    fn core(&self, key: &str) -> Result<Arc<hookswitch::Hookswitch>> {
-        self.phone(key)?.core().map_err(text)
     }
 
     fn call(&self, name: &str) -> Result<CallId> {
@@ -391,89 +396,103 @@ impl Player {
             },
             Expectation::Availability { on, is } => {
                 self.expect_state(on, |state| {
-                    let seen = state.presence.availability;
+                    let seen = state.availability;
                     (seen == *is).then_some(()).ok_or_else(|| format!("{seen:?}"))
                 })
                 .await
             }
             Expectation::Effective { on, is } => {
                 self.expect_state(on, |state| {
-                    let seen = state.presence.effective;
+                    let seen = state.effective;
                     (seen == *is).then_some(()).ok_or_else(|| format!("{seen:?}"))
                 })
                 .await
             }
             Expectation::Forwarding { on, is } => {
                 self.expect_state(on, |state| {
-                    let seen = state.presence.forwarding.number.as_ref().map(PhoneNumber::as_str);
-                    (seen == is.as_deref()).then_some(()).ok_or_else(|| format!("{seen:?}"))
+                    let seen = &state.forwarding;
+                    (seen == is).then_some(()).ok_or_else(|| format!("{seen:?}"))
                 })
                 .await
             }
             Expectation::Banner { on, is } => {
-                self.each_phone(on, |phone, view| {
-                    let banner = view.presence.and_then(|presence| presence.banner);
-                    let seen = banner.as_ref().map(|banner| banner.number.as_str());
-                    (seen == is.as_deref()).then_some(()).ok_or_else(|| format!("{} shows {seen:?}", phone.key))
+                self.each_phone(on, |phone, seen| {
+                    let banner = seen.shown.presence.and_then(|presence| presence.banner);
+                    (banner == *is).then_some(()).ok_or_else(|| format!("{} shows {banner:?}", phone.key))
                 })
                 .await
             }
             Expectation::Rings { on, call } => {
                 let id = self.call(call)?;
-                self.each_phone(on, |phone, view| {
-                    let rings = view.ringing.iter().any(|ringing| ringing.call_id == id);
-                    rings.then_some(()).ok_or_else(|| format!("{} does not ring: {}", phone.key, self.why(phone, &id)))
+                self.each_phone(on, |phone, seen| {
+                    let rings = seen.shown.ringing.contains(&id);
+                    let why = || format!("{} does not ring: {}", phone.key, self.why(phone, &seen.log, &id));
+                    rings.then_some(()).ok_or_else(why)
                 })
                 .await
             }
             Expectation::Silent { on, call, because, decided_by } => {
                 let id = self.call(call)?;
-                self.each_phone(on, |phone, view| {
-                    if view.ringing.iter().any(|ringing| ringing.call_id == id) {
+                self.each_phone(on, |phone, Seen { shown, log, .. }| {
+                    if shown.ringing.contains(&id) {
                         return Err(format!("{} rings", phone.key));
                     }
-                    let by_phone = last_silence(phone, &id) == Some(*because);
+                    let by_phone = last_silence(&log, &id) == Some(*because);
                     let by_server = self.not_pushed(phone, &id) == Some(*because);
                     let held = match decided_by {
                         Some(Decider::Phone) => by_phone,
                         Some(Decider::Server) => by_server,
                         None => by_phone || by_server,
                     };
-                    held.then_some(()).ok_or_else(|| format!("{}: {}", phone.key, self.why(phone, &id)))
+                    held.then_some(()).ok_or_else(|| format!("{}: {}", phone.key, self.why(phone, &log, &id)))
+                })
+                .await
+            }
+            Expectation::PushWaits { on, call } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, _| {
+                    phone.has_waiting(&id).then_some(()).ok_or_else(|| format!("no push waits for {}", phone.key))
+                })
+                .await
+            }
+            Expectation::Ignored { on, call, because } => {
+                let id = self.call(call)?;
+                self.each_phone(on, |phone, Seen { log, .. }| {
+                    let held = last_silence(&log, &id) == Some(*because);
+                    held.then_some(()).ok_or_else(|| format!("{}: {}", phone.key, self.why(phone, &log, &id)))
                 })
                 .await
             }
             Expectation::Stopped { on, call, because } => {
                 let id = self.call(call)?;
-                self.each_phone(on, |phone, view| {
-                    if view.ringing.iter().any(|ringing| ringing.call_id == id) {
+                self.each_phone(on, |phone, Seen { shown, log, stopped }| {
+                    if shown.ringing.contains(&id) {
                         return Err(format!("{} still rings", phone.key));
                     }
-                    let why = phone.ring_log().into_iter().rev().find_map(|entry| match entry {
-                        RingEntry::Stopped { call_id, why, .. } if call_id == id => Some(why),
-                        RingEntry::Stopped { .. } | RingEntry::Decided(_) => None,
+                    let logged = log.iter().rev().find_map(|entry| match entry {
+                        Entry::Stopped { call_id, because, .. } if *call_id == id => Some(*because),
+                        Entry::Stopped { .. } | Entry::Decided { .. } => None,
                     });
-                    let held = match (because, why) {
-                        (StoppedBecause::AnsweredHere, Some(Stopped::AnsweredHere))
-                        | (StoppedBecause::DeclinedHere, Some(Stopped::DeclinedHere)) => true,
-                        (StoppedBecause::Silence(wanted), Some(Stopped::Because { reason })) => reason == *wanted,
-                        _ => false,
-                    };
-                    held.then_some(()).ok_or_else(|| format!("{} stopped because {why:?}", phone.key))
+                    // The call UI stops when it is told, not when the log says so.
+                    let told =
+                        stopped.iter().rev().find(|stopped| stopped.call_id == id).map(|stopped| stopped.because);
+                    let held = logged == Some(*because) && told == logged;
+                    let why = || format!("{}: its log says {logged:?}, its call UI was told {told:?}", phone.key);
+                    held.then_some(()).ok_or_else(why)
                 })
                 .await
             }
             Expectation::InCall { on, call } => {
                 let id = self.call(call)?;
-                self.each_phone(&Places::One(on.clone()), |phone, view| {
-                    let held = view.in_call.as_ref().is_some_and(|in_call| in_call.call_id == id);
-                    held.then_some(()).ok_or_else(|| format!("{} is in {:?}", phone.key, view.in_call))
+                self.each_phone(&Places::One(on.clone()), |phone, Seen { shown: Shown { in_call, .. }, .. }| {
+                    let held = in_call.as_ref() == Some(&id);
+                    held.then_some(()).ok_or_else(|| format!("{} is in {in_call:?}", phone.key))
                 })
                 .await
             }
             Expectation::Superseded { on, says } => {
-                self.each_phone(&Places::One(on.clone()), |phone, view| {
-                    let told = view.presence.and_then(|presence| presence.superseded).map(|superseded| superseded.why);
+                self.each_phone(&Places::One(on.clone()), |phone, seen| {
+                    let told = seen.shown.presence.and_then(|presence| presence.superseded);
                     let held = told.as_deref().is_some_and(|told| told.contains(says.as_str()));
                     held.then_some(()).ok_or_else(|| format!("{} says {told:?}", phone.key))
                 })
@@ -483,9 +502,17 @@ impl Player {
                 let seen = self.world.operator.refresh_count(who).map_err(text)?;
                 (seen == *exactly).then_some(()).ok_or_else(|| format!("{seen} refreshes were asked for"))
             }
+            Expectation::SignedInAt { on, are } => {
+                self.each_phone(on, |phone, seen| {
+                    let presence = seen.shown.presence.ok_or_else(|| format!("{} knows no state", phone.key))?;
+                    let places: Vec<String> = presence.signed_in_at.iter().map(|it| self.place_of(it)).collect();
+                    (places == *are).then_some(()).ok_or_else(|| format!("{} shows {places:?}", phone.key))
+                })
+                .await
+            }
             Expectation::Link { on, is } => {
-                self.each_phone(on, |phone, view| {
-                    (view.link == *is).then_some(()).ok_or_else(|| format!("{} is {:?}", phone.key, view.link))
+                self.each_phone(on, |phone, Seen { shown: Shown { link, .. }, .. }| {
+                    (link == *is).then_some(()).ok_or_else(|| format!("{} is {link:?}", phone.key))
                 })
                 .await
             }
@@ -503,32 +530,33 @@ impl Player {
                 )),
             };
         }
-        self.each_phone(&Places::One(place.to_owned()), |phone, view| {
-            let (held, told) = match (&view.session, is) {
-                (SessionView::SignedIn { status: Status::Offline, .. }, SessionIs::Offline)
-                | (SessionView::SigningIn { .. }, SessionIs::SigningIn) => (true, None),
-                (SessionView::SignedIn { .. }, SessionIs::SignedIn) => (true, None),
-                (SessionView::SignedOut { why }, SessionIs::SignedOut) => (true, why.explain()),
-                (SessionView::ReauthRequired { reason, .. }, SessionIs::ReauthRequired) => {
-                    (true, Some(reason.explain()))
+        self.each_phone(&Places::One(place.to_owned()), |phone, Seen { shown: Shown { session, .. }, .. }| {
+            let (held, told) = match (&session, is) {
+                (SessionShown::SignedIn { status: Status::Offline, .. }, SessionIs::Offline)
+                | (SessionShown::SigningIn { .. }, SessionIs::SigningIn) => (true, None),
+                (SessionShown::SignedIn { .. }, SessionIs::SignedIn) => (true, None),
+                (SessionShown::SignedOut { message }, SessionIs::SignedOut) => (true, message.as_deref()),
+                (SessionShown::ReauthRequired { message, .. }, SessionIs::ReauthRequired) => {
+                    (true, Some(message.as_str()))
                 }
                 _ => (false, None),
             };
             let said = says.is_none_or(|says| told.is_some_and(|told| told.contains(says)));
-            if held && said { Ok(()) } else { Err(format!("{}: {:?}", phone.key, view.session)) }
+            if held && said { Ok(()) } else { Err(format!("{}: {session:?}", phone.key)) }
         })
         .await
     }
 
     /// A state that a surface or a phone shows.
-    async fn expect_state(&self, on: &Places, check: impl Fn(&Snapshot) -> Result) -> Result {
+    async fn expect_state(&self, on: &Places, check: impl Fn(&StateShown) -> Result) -> Result {
         for place in on.iter() {
             let deadline = Instant::now() + PATIENCE;
             loop {
                 let state = match self.world.surface(place) {
-                    Some((browser, surface, _)) => browser.state(surface).await?,
+                    Some((browser, surface, _)) => browser.state(surface).await?.as_ref().map(StateShown::from),
                     None => {
-                        self.phone(place)?.view().and_then(|view| view.presence).map(|presence| *presence.confirmed)
+                        let seen = self.phone(place)?.seen().await.map_err(text)?;
+                        seen.shown.presence.map(|presence| presence.state)
                     }
                 };
                 let trouble = match state {
@@ -544,36 +572,62 @@ impl Player {
         Ok(())
     }
 
-    async fn each_phone(&self, on: &Places, check: impl Fn(&Phone, View) -> Result) -> Result {
+    /// Waits until each of these phones shows it.
+    async fn each_phone(&self, on: &Places, check: impl Fn(&Phone, Seen) -> Result) -> Result {
         for place in on.iter() {
             let phone = self.phone(place)?;
-            self.eventually(|_| {
-                let view = phone.view().ok_or_else(|| format!("the app on {place} does not run"))?;
-                check(phone, view)
-            })
-            .await?;
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let checked = phone.seen().await.map_err(text).and_then(|seen| check(phone, seen));
+                match checked {
+                    Ok(()) => break,
+                    Err(trouble) => self.patience(deadline, trouble).await?,
+                }
+            }
         }
         Ok(())
     }
 
-    async fn eventually(&self, check: impl Fn(&Self) -> Result) -> Result {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match check(self) {
-                Ok(()) => return Ok(()),
-                Err(trouble) => self.patience(deadline, trouble).await?,
-            }
-        }
+    /// A phone that does what no phone does proves nothing.
+    fn nobody_broke(&self) -> Result {
+        let broken = self.world.phones.iter().find_map(|phone| Some(format!("{}: {}", phone.key, phone.broken()?)));
+        broken.map_or(Ok(()), Err)
     }
 
     /// Waits for the next change in the world, or gives up with the last trouble.
     async fn patience(&self, deadline: Instant, trouble: String) -> Result {
+        self.nobody_broke()?;
         let left = deadline.checked_duration_since(Instant::now()).ok_or(trouble)?;
         let mut changes = self.world.timeline.changes();
         // Not every change of the server has a line of its own.
         let look_again = left.min(Duration::from_millis(20));
         let _ = tokio::time::timeout(look_again, changes.changed()).await;
         Ok(())
+    }
+
+    /// What somebody at this number has read or heard last.
+    fn code_at(&self, number: &PhoneNumber) -> Result<String> {
+        let messages = self.world.operator.carrier_messages();
+        let last = messages.into_iter().rev().find(|message| message.to == *number).ok_or("no code was sent there")?;
+        Ok(last.text.chars().filter(char::is_ascii_digit).collect())
+    }
+
+    /// The place of a session: a phone, `browser` or `desktop`.
+    fn place_of(&self, session: &SessionOnList) -> String {
+        match session.kind {
+            SignInKind::Browser => "browser".into(),
+            SignInKind::Desktop => "desktop".into(),
+            SignInKind::Mobile => {
+                let phone = self.world.phones.iter().find(|phone| phone.device() == session.device);
+                phone.map_or_else(|| "a phone".into(), |phone| phone.key.to_owned())
+            }
+        }
+    }
+
+    fn session_of(&self, on: &str, place: &str) -> Result<SessionId> {
+        let presence = self.phone(on)?.shown().and_then(|shown| shown.presence).ok_or("no state is known")?;
+        let found = presence.signed_in_at.into_iter().find(|it| self.place_of(it) == place);
+        found.map(|it| it.session).ok_or_else(|| format!("{on} shows no session on {place}"))
     }
 
     fn not_pushed(&self, phone: &Phone, call: &CallId) -> Option<Silence> {
@@ -591,8 +645,8 @@ impl Player {
         }
     }
 
-    fn why(&self, phone: &Phone, call: &CallId) -> String {
-        let phone_says = last_silence(phone, call).map_or("it decided nothing", Silence::explain);
+    fn why(&self, phone: &Phone, log: &[Entry], call: &CallId) -> String {
+        let phone_says = last_silence(log, call).map_or("it decided nothing", Silence::explain);
         match self.not_pushed(phone, call) {
             Some(why) => format!("the server did not push: {}", why.explain()),
             None => format!("the server pushed; {phone_says}"),
@@ -600,14 +654,11 @@ impl Player {
     }
 }
 
-/// Why this phone last decided to be silent for a call that began.
-fn last_silence(phone: &Phone, call: &CallId) -> Option<Silence> {
-    phone.ring_log().into_iter().rev().find_map(|entry| match entry {
-        RingEntry::Decided(decision) if decision.push.call_id == *call => match decision.verdict {
-            Verdict::Silence { reason } => Some(reason),
-            Verdict::Ring { .. } => None,
-        },
-        RingEntry::Decided(_) | RingEntry::Stopped { .. } => None,
+/// Why a phone last decided to be silent for a call that began.
+fn last_silence(log: &[Entry], call: &CallId) -> Option<Silence> {
+    log.iter().rev().find_map(|entry| match entry {
+        Entry::Decided { call_id, decided, .. } if call_id == call => decided.because,
+        Entry::Decided { .. } | Entry::Stopped { .. } => None,
     })
 }
 
@@ -659,13 +710,24 @@ fn describe_action(action: &Action) -> String {
         Action::SignOutEverywhere { on, .. } => format!("on {on}: sign out everywhere"),
         Action::Availability { on, to, .. } => format!("on {on}: {}", describe_availability(*to)),
         Action::Tap { on, to } => format!("on {on}, without waiting: {}", describe_availability(*to)),
+        Action::Forward { on, to: Some(number), for_seconds: Some(seconds), .. } => {
+            format!("on {on}: calls shall go to {number} for {seconds} s")
+        }
         Action::Forward { on, to: Some(number), .. } => format!("on {on}: calls shall go to {number}"),
+        Action::VerifyNumbers { is: true } => "numbers are to be verified".into(),
+        Action::VerifyNumbers { is: false } => "any number will do".into(),
+        Action::SendCode { on, to, .. } => format!("on {on}: a code, please, to {to}"),
+        Action::EnterCode { on, to, .. } => format!("on {on}: the code that was read at {to}"),
+        Action::EndSession { on, of, .. } => format!("on {on}: sign out on {of}"),
+        Action::RemoveDevice { device, .. } => format!("an administrator takes {device} off the list"),
         Action::Forward { on, to: None, .. } => format!("on {on}: forwarding off"),
         Action::IncomingCall { call, who, .. } => format!("call {call} for {who}"),
         Action::Answer { on, call, .. } => format!("{on} answers call {call}"),
         Action::Decline { on, call } => format!("{on} declines call {call}"),
         Action::HangUp { on, call } => format!("{on} hangs up call {call}"),
         Action::PushAgain { on, call } => format!("the push of call {call} comes to {on} again"),
+        Action::HoldPushes { on, is: true } => format!("the push service keeps what comes for {on}"),
+        Action::HoldPushes { on, is: false } => format!("the push service delivers to {on} again"),
         Action::Network { on, up: true } => format!("{on} has a network again"),
         Action::Network { on, up: false } => format!("{on} loses its network"),
         Action::Kill { on } => format!("the app on {on} is killed"),
@@ -713,6 +775,9 @@ fn describe_expectation(expectation: &Expectation) -> String {
         Expectation::Banner { on, is: None } => format!("{on}: no banner"),
         Expectation::Rings { on, call } => format!("{on}: rings for call {call}"),
         Expectation::Silent { on, call, because, .. } => format!("{on}: silent for call {call}, {because:?}"),
+        Expectation::PushWaits { on, call } => format!("{on}: the push of call {call} waits at the push service"),
+        Expectation::Ignored { on, call, because } => format!("{on}: a push of call {call} is ignored, {because:?}"),
+        Expectation::SignedInAt { on, are } => format!("{on}: signed in on {}", are.join(", ")),
         Expectation::Stopped { on, call, because } => {
             format!("{on}: does not ring for call {call} any more, {because:?}")
         }

@@ -4,12 +4,15 @@ use std::fmt;
 
 use hookswitch::{
     machine::Silence,
-    wire::{Availability, Effective, SignedOutReason, UnavailableReason},
+    wire::{Availability, CodeBy, Effective, SignedOutReason},
 };
 use hookswitch_backend::{Fault, Point};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
 
-use crate::browser::Method;
+use crate::{
+    app::protocol::{StoppedBecause, availability, stated},
+    browser::Method,
+};
 
 /// A scenario.
 #[derive(Debug)]
@@ -115,7 +118,7 @@ pub(crate) enum Action {
     },
     Availability {
         on: String,
-        #[serde(deserialize_with = "availability")]
+        #[serde(deserialize_with = "availability::deserialize")]
         to: Availability,
         #[serde(default)]
         fails: Option<String>,
@@ -125,13 +128,51 @@ pub(crate) enum Action {
         on: String,
         #[serde(deserialize_with = "stated")]
         to: Option<String>,
+        /// When it ends by itself, from now.
+        #[serde(default)]
+        for_seconds: Option<u32>,
         #[serde(default)]
         fails: Option<String>,
+    },
+    /// From now on the server wants to know that the agent can be reached at a number.
+    VerifyNumbers {
+        is: bool,
+    },
+    /// A code is sent to a number.
+    SendCode {
+        on: String,
+        to: String,
+        #[serde(default = "sms")]
+        by: CodeBy,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// The code is read there, and typed on the phone.
+    EnterCode {
+        on: String,
+        to: String,
+        #[serde(default)]
+        code: Code,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// One session of the agent is ended from a phone.
+    EndSession {
+        on: String,
+        of: String,
+        #[serde(default)]
+        fails: Option<String>,
+    },
+    /// An administrator takes a phone off an agent's list of devices.
+    RemoveDevice {
+        device: String,
+        #[serde(rename = "as", default = "alice")]
+        who: String,
     },
     /// A tap that nobody waits for.
     Tap {
         on: String,
-        #[serde(deserialize_with = "availability")]
+        #[serde(deserialize_with = "availability::deserialize")]
         to: Availability,
     },
     IncomingCall {
@@ -161,6 +202,11 @@ pub(crate) enum Action {
     PushAgain {
         on: String,
         call: String,
+    },
+    /// The push service is slow: it keeps what comes for this phone (`true`), or delivers all that it has kept.
+    HoldPushes {
+        on: String,
+        is: bool,
     },
     Network {
         on: String,
@@ -220,6 +266,10 @@ pub(crate) enum Action {
 
 const fn once() -> u64 {
     1
+}
+
+const fn sms() -> CodeBy {
+    CodeBy::Sms
 }
 
 /// What goes wrong with a request.
@@ -286,7 +336,7 @@ pub(crate) enum Expectation {
     },
     Availability {
         on: Places,
-        #[serde(deserialize_with = "availability")]
+        #[serde(deserialize_with = "availability::deserialize")]
         is: Availability,
     },
     Effective {
@@ -319,6 +369,17 @@ pub(crate) enum Expectation {
         #[serde(default)]
         decided_by: Option<Decider>,
     },
+    /// A push of the call is at the push service and not yet on the phone.
+    PushWaits {
+        on: Places,
+        call: String,
+    },
+    /// The phone has decided on the newest push of the call to be silent, whether it rings for it or not.
+    Ignored {
+        on: Places,
+        call: String,
+        because: Silence,
+    },
     /// The phone rang and does not any more.
     Stopped {
         on: Places,
@@ -340,6 +401,11 @@ pub(crate) enum Expectation {
         who: String,
         exactly: u64,
     },
+    /// Where the agent is signed in, as a phone shows it.
+    SignedInAt {
+        on: Places,
+        are: Vec<String>,
+    },
     /// How the phone hears the server.
     Link {
         on: Places,
@@ -353,25 +419,6 @@ pub(crate) enum Expectation {
 pub(crate) enum Decider {
     Server,
     Phone,
-}
-
-/// Why a phone stopped ringing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoppedBecause {
-    AnsweredHere,
-    DeclinedHere,
-    Silence(Silence),
-}
-
-impl<'de> Deserialize<'de> for StoppedBecause {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(match text.as_str() {
-            "answered_here" => Self::AnsweredHere,
-            "declined_here" => Self::DeclinedHere,
-            other => Self::Silence(Silence::deserialize(de::value::StrDeserializer::<D::Error>::new(other))?),
-        })
-    }
 }
 
 /// Whether somebody is signed in.
@@ -388,27 +435,4 @@ pub(crate) enum SessionIs {
 
 fn alice() -> String {
     "alice@acme.example".into()
-}
-
-/// A value or `null`. Without this, a field that somebody forgot would read as `null`.
-fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Option::deserialize(deserializer)
-}
-
-/// `available`, `automatic`, or one of the reasons.
-fn availability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Availability, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    Ok(match text.as_str() {
-        "available" => Availability::Available,
-        "automatic" => Availability::Automatic,
-        reason => {
-            let reason = UnavailableReason::deserialize(de::value::StrDeserializer::<D::Error>::new(reason)).map_err(|_| {
-                de::Error::custom(format!(
-                    "{reason:?} is no availability: available, automatic, other, back_office, in_training, on_a_break or \
-                     out_for_lunch"
-                ))
-            })?;
-            Availability::Unavailable { reason }
-        }
-    })
 }

@@ -13,14 +13,14 @@ use axum::{
     routing::post,
 };
 use hookswitch::{
-    Hookswitch,
-    machine::{Failure, view::SessionView},
+    machine::Failure,
     wire::{Availability, CallId, PhoneNumber, Problem, problem::PROBLEM_JSON},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Lab;
 use crate::{
+    app::protocol::SessionShown,
     phone::{Phone, loopback_redirect},
     timeline::Kind,
 };
@@ -155,66 +155,58 @@ async fn phone_action(State(lab): State<Arc<Lab>>, Path((key, action)): Path<(St
         lab.world.phone(&key).ok_or_else(|| Refusal(StatusCode::NOT_FOUND, format!("There is no phone {key:?}.")))?;
     let action: PhoneAction = parse(action.into())?;
     let sent = body(sent)?;
-    let core = || -> Result<Arc<Hookswitch>, Refusal> { Ok(phone.core()?) };
     match action {
         PhoneAction::SignIn => {
             phone.begin_login(&loopback_redirect(&lab.origin, phone.key)).await?;
         }
         PhoneAction::CancelSignIn => {
-            core()?.cancel_login().await?;
+            phone.cancel_login().await?;
             phone.close_browser();
         }
-        PhoneAction::SignOut => core()?.sign_out().await?,
-        PhoneAction::Repair => {
-            for step in core()?.repair().await? {
-                phone.note(Kind::Event, step);
-            }
-        }
+        PhoneAction::SignOut => phone.sign_out().await?,
+        PhoneAction::Repair => phone.repair().await?,
         PhoneAction::Availability => {
             let SetAvailability { availability } = parse(sent)?;
-            core()?.set_availability(availability).await?;
+            phone.set_availability(availability).await?;
         }
         PhoneAction::Forwarding => {
             let SetForwarding { number } = parse(sent)?;
             let number = number.map(|number| number.parse::<PhoneNumber>()).transpose();
             let number = number.map_err(|error| Refusal(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-            core()?.set_forwarding(number).await?;
+            phone.set_forwarding(number.map(|number| number.to_string()), None).await?;
         }
-        PhoneAction::Answer => core()?.answer(parse::<OfCall>(sent)?.call_id).await?,
-        PhoneAction::Decline => core()?.decline(parse::<OfCall>(sent)?.call_id).await?,
-        PhoneAction::HangUp => core()?.hang_up(parse::<OfCall>(sent)?.call_id).await?,
+        PhoneAction::Answer => phone.answer(parse::<OfCall>(sent)?.call_id).await?,
+        PhoneAction::Decline => phone.decline(parse::<OfCall>(sent)?.call_id).await?,
+        PhoneAction::HangUp => phone.hang_up(parse::<OfCall>(sent)?.call_id).await?,
         PhoneAction::Network => phone.set_network(parse::<Network>(sent)?.up).await?,
         PhoneAction::Power => match parse::<Power>(sent)?.action {
-            PowerAction::Kill => phone.kill(),
-            PowerAction::Start => {
-                phone.start(true).await?;
-            }
+            PowerAction::Kill => phone.kill().await,
+            PowerAction::Start => phone.start(true).await?,
         },
         PhoneAction::Clock => {
             let SetClock { offset_ms } = parse(sent)?;
-            phone.clock.set_skew(offset_ms);
-            phone.note(Kind::Fault, format!("somebody sets the clock {} s ahead", offset_ms / 1_000));
+            phone.set_clock(offset_ms).await?;
         }
         PhoneAction::ExpireToken => {
             let email =
                 signed_in_as(phone).ok_or_else(|| Refusal(StatusCode::CONFLICT, "Nobody is signed in.".into()))?;
             lab.world.expire_token(phone, &email)?;
         }
-        PhoneAction::Foreground => phone.set_foreground(parse::<SetForeground>(sent)?.foreground),
+        PhoneAction::Foreground => phone.set_foreground(parse::<SetForeground>(sent)?.foreground).await?,
     }
     lab.world.timeline.touch();
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn signed_in_as(phone: &Phone) -> Option<String> {
-    match phone.view()?.session {
-        SessionView::SignedIn { agent, .. } => agent.email,
-        SessionView::Loading
-        | SessionView::Locked
-        | SessionView::SignedOut { .. }
-        | SessionView::SigningIn { .. }
-        | SessionView::ReauthRequired { .. }
-        | SessionView::SigningOut => None,
+    match phone.shown()?.session {
+        SessionShown::SignedIn { email, .. } => email,
+        SessionShown::Loading
+        | SessionShown::Locked
+        | SessionShown::SignedOut { .. }
+        | SessionShown::SigningIn { .. }
+        | SessionShown::ReauthRequired { .. }
+        | SessionShown::SigningOut => None,
     }
 }
 
@@ -276,6 +268,6 @@ struct AdvanceTime {
 async fn time(State(lab): State<Arc<Lab>>, sent: Body) -> Done {
     let advance_ms = i64::from(parse::<AdvanceTime>(body(sent)?)?.advance_ms);
     lab.actions.time_offset.fetch_add(advance_ms, Ordering::Relaxed);
-    lab.world.advance(advance_ms);
+    lab.world.advance(advance_ms).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,9 +1,9 @@
 //! Everything that the page draws, as one value: the page keeps nothing of its own.
 
+use futures_util::future::join_all;
 use hookswitch::{
     machine::{
-        Decision, RingEntry, Superseded, Verdict, Wish,
-        ring::Identity,
+        Superseded, Wish,
         view::{CallView, LinkView, PresenceView, SessionView, Status},
     },
     wire::{
@@ -14,7 +14,12 @@ use hookswitch_backend::{AgentSeed, CallReport, RingOutcome, SessionReport};
 use serde::Serialize;
 
 use super::Lab;
-use crate::{phone::Phone, timeline::Line, world::World};
+use crate::{
+    app::protocol::{Decided, Entry},
+    phone::Phone,
+    timeline::Line,
+    world::World,
+};
 
 #[derive(Serialize)]
 pub(super) struct View {
@@ -125,7 +130,7 @@ struct DecisionRow {
     verdict: &'static str,
     rule: String,
     explanation: String,
-    inputs: Vec<(&'static str, String)>,
+    inputs: Vec<(String, String)>,
     platform: String,
 }
 
@@ -147,8 +152,15 @@ struct DeviceRow {
     reason: Option<String>,
 }
 
-pub(super) fn view(lab: &Lab) -> View {
+pub(super) async fn view(lab: &Lab) -> View {
     let world = &lab.world;
+    let logs = join_all(world.phones.iter().map(|phone| phone.ring_log())).await;
+    let phones: Vec<(&Phone, Vec<DecisionRow>)> = world
+        .phones
+        .iter()
+        .zip(logs)
+        .map(|(phone, log)| (&**phone, log.into_iter().rev().filter_map(decision_row).collect()))
+        .collect();
     View {
         base: world.base.clone(),
         now: world.clock.now(),
@@ -175,14 +187,16 @@ pub(super) fn view(lab: &Lab) -> View {
             })
             .collect(),
         switches: SwitchesView { old_server: lab.actions.old_server() },
-        phones: world.phones.iter().map(|phone| phone_view(phone)).collect(),
-        calls: calls(world),
+        calls: calls(world, &phones),
+        phones: phones.into_iter().map(|(phone, decisions)| phone_view(phone, decisions)).collect(),
         timeline: world.timeline.after(0),
     }
 }
 
-fn phone_view(phone: &Phone) -> PhoneView {
-    let seen = phone.view();
+/// `decisions`: newest first.
+fn phone_view(phone: &Phone, mut decisions: Vec<DecisionRow>) -> PhoneView {
+    let seen = phone.core().map(|core| core.view());
+    decisions.truncate(20);
     let (session, presence, banner, ringing, call) = match seen {
         Some(seen) => {
             let banner = seen.presence.as_ref().and_then(|presence| presence.banner.as_ref()).map(|banner| BannerRow {
@@ -213,7 +227,7 @@ fn phone_view(phone: &Phone) -> PhoneView {
         banner,
         ringing,
         call,
-        decisions: phone.ring_log().iter().rev().filter_map(decision_row).take(20).collect(),
+        decisions,
         login_url: phone.login_url(),
     }
 }
@@ -282,8 +296,8 @@ fn describe_wish(wish: &Wish) -> String {
             }
             .into(),
         },
-        Wish::Forwarding { number: Some(number) } => format!("Forward to {number}"),
-        Wish::Forwarding { number: None } => "Forwarding off".into(),
+        Wish::Forwarding { to: Some(to) } => format!("Forward to {}", to.number),
+        Wish::Forwarding { to: None } => "Forwarding off".into(),
     }
 }
 
@@ -297,62 +311,22 @@ fn ringing_row(call: &CallView) -> RingingRow {
     }
 }
 
-fn decision_row(entry: &RingEntry) -> Option<DecisionRow> {
-    let RingEntry::Decided(decision) = entry else { return None };
-    let (verdict, rule) = match decision.verdict {
-        Verdict::Ring { .. } => ("ring", "none".to_owned()),
-        Verdict::Silence { reason } => (
+fn decision_row(entry: Entry) -> Option<DecisionRow> {
+    let Entry::Decided { call_id, at, decided, inputs } = entry else { return None };
+    let Decided { because, action, explanation } = decided;
+    let (verdict, rule) = match because {
+        None => ("ring", "none".to_owned()),
+        Some(reason) => (
             "silence",
             serde_json::to_value(reason).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
         ),
     };
-    Some(DecisionRow {
-        call_id: decision.push.call_id.to_string(),
-        at: decision.at,
-        verdict,
-        rule,
-        explanation: decision.explain(),
-        inputs: inputs(decision),
-        platform: decision.action.explain().to_owned(),
-    })
-}
-
-/// What the rule looked at, in the order in which it looks.
-fn inputs(decision: &Decision) -> Vec<(&'static str, String)> {
-    let Decision { push, facts, .. } = decision;
-    let on = |on: bool| if on { "on" } else { "off" };
-    let identity = match &facts.identity {
-        Identity::SignedIn { account } if *account == push.account => "signed in, it is this agent's call".to_owned(),
-        Identity::SignedIn { .. } => "signed in as somebody else".to_owned(),
-        Identity::SignedOut => "nobody is signed in".to_owned(),
-        Identity::Unknown => "not known yet".to_owned(),
-    };
-    let knows = facts.routing.map_or("nothing".to_owned(), |routing| {
-        format!("forwarding {} at {}", on(routing.forwarding_on), routing.version)
-    });
-    let newer = match facts.routing {
-        Some(routing) if routing.version >= push.routing => "the phone knows the newer state",
-        Some(_) | None => "the push knows the newer state",
-    };
-    vec![
-        ("agent", identity),
-        ("call", format!("{:?}", facts.call).to_lowercase()),
-        ("push says", format!("forwarding {} at {}", on(push.forwarding_on), push.routing)),
-        ("phone knows", knows),
-        ("believed", newer.to_owned()),
-        ("other call", if facts.busy { "yes" } else { "no" }.to_owned()),
-        (
-            "server time",
-            facts.server_now.map_or("not heard yet".to_owned(), |now| {
-                let left = (push.expires_at - now) / 1_000;
-                if left > 0 { format!("{left} s left to ring") } else { format!("{} s too late", -left) }
-            }),
-        ),
-    ]
+    let platform = action.explain().to_owned();
+    Some(DecisionRow { call_id: call_id.to_string(), at, verdict, rule, explanation, inputs, platform })
 }
 
 /// The calls of everybody, newest first.
-fn calls(world: &World) -> Vec<CallRow> {
+fn calls(world: &World, phones: &[(&Phone, Vec<DecisionRow>)]) -> Vec<CallRow> {
     let mut rows: Vec<CallRow> = Vec::new();
     for AgentSeed { email, .. } in &world.agents {
         let reports = world.operator.calls(email).unwrap_or_default();
@@ -360,14 +334,14 @@ fn calls(world: &World) -> Vec<CallRow> {
             continue;
         }
         let sessions = world.operator.sessions(email).unwrap_or_default();
-        rows.extend(reports.into_iter().map(|report| call_row(world, report, &sessions)));
+        rows.extend(reports.into_iter().map(|report| call_row(phones, report, &sessions)));
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.at));
     rows.truncate(20);
     rows
 }
 
-fn call_row(world: &World, report: CallReport, sessions: &[SessionReport]) -> CallRow {
+fn call_row(phones: &[(&Phone, Vec<DecisionRow>)], report: CallReport, sessions: &[SessionReport]) -> CallRow {
     let Call { call_id, from, from_name, state, started_at, .. } = report.call;
     let place = |surface: &Surface| match surface {
         Surface::Web => "web".to_owned(),
@@ -375,25 +349,19 @@ fn call_row(world: &World, report: CallReport, sessions: &[SessionReport]) -> Ca
         Surface::Dashboard => "dashboard".to_owned(),
         Surface::Cti { host } => host.clone(),
         Surface::Forwarded => "forwarded".to_owned(),
-        Surface::Mobile { device } => world
-            .phones
+        Surface::Mobile { device } => phones
             .iter()
-            .find(|phone| phone.device().as_ref() == Some(device))
-            .map_or_else(|| "another phone".to_owned(), |phone| phone.key.to_owned()),
+            .find(|(phone, _)| phone.device().as_ref() == Some(device))
+            .map_or_else(|| "another phone".to_owned(), |(phone, _)| phone.key.to_owned()),
     };
     let mut devices: Vec<DeviceRow> = Vec::new();
-    for phone in &world.phones {
+    for (phone, decisions) in phones {
         let Some(device) = phone.device() else { continue };
         let Some(ring) = report.devices.iter().find(|ring| ring.device == device) else { continue };
-        let decision = phone
-            .ring_log()
-            .into_iter()
-            .rev()
-            .filter_map(|entry| decision_row(&entry))
-            .find(|row| row.call_id == call_id.as_str());
+        let decision = decisions.iter().find(|row| row.call_id == call_id.as_str());
         let (outcome, reason) = match (ring.outcome, decision) {
             (_, Some(decision)) if decision.verdict == "ring" => ("rings", None),
-            (_, Some(decision)) => ("silent", Some(decision.rule)),
+            (_, Some(decision)) => ("silent", Some(decision.rule.clone())),
             (RingOutcome::NotPushed(why), None) => (
                 "not_pushed",
                 Some(match why {

@@ -15,6 +15,7 @@
 //! | [`battery`] | an idle phone is left alone |
 //! | [`herd`] | who loses a node comes back, and not all at once |
 //! | [`ring`] | silent while calls are forwarded, and else not |
+//! | [`size`] | small, on disk and in memory |
 
 mod battery;
 mod canary;
@@ -28,11 +29,12 @@ mod mirror;
 mod network;
 mod once;
 mod ring;
+mod size;
 mod suspend;
 
 use clap::ValueEnum;
 
-use crate::report::{Report, Size, Trouble};
+use crate::report::{Report, Size as Rounds, Trouble};
 
 /// A promise that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -50,6 +52,7 @@ pub(crate) enum Promise {
     Battery,
     Ring,
     Herd,
+    Size,
 }
 
 impl Promise {
@@ -67,6 +70,7 @@ impl Promise {
         Self::Battery,
         Self::Ring,
         Self::Herd,
+        Self::Size,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -84,6 +88,7 @@ impl Promise {
             Self::Battery => "battery",
             Self::Ring => "ring",
             Self::Herd => "herd",
+            Self::Size => "size",
         }
     }
 
@@ -110,24 +115,26 @@ impl Promise {
             Self::Ring => {
                 "100,000 races of forwarding and calls: 0 rings against the newest state that is known, 0 calls missed, each iOS push reported once"
             }
+            Self::Size => "the library as it ships: within its budget; an idle core: <= 1 MiB",
         }
     }
 
-    pub(crate) async fn measure(self, size: Size) -> Result<Report, Trouble> {
+    pub(crate) async fn measure(self, rounds: Rounds) -> Result<Report, Trouble> {
         match self {
-            Self::Kill => kill::measure(size).await,
-            Self::Once => once::measure(size).await,
-            Self::Suspend => suspend::measure(size).await,
-            Self::Network => network::measure(size).await,
-            Self::Clock => clock::measure(size).await,
-            Self::Canary => canary::measure(size).await,
-            Self::Logout => logout::measure(size).await,
-            Self::Latency => latency::measure(size).await,
-            Self::Converge => converge::measure(size).await,
-            Self::Mirror => mirror::measure(size).await,
-            Self::Battery => battery::measure(size).await,
-            Self::Ring => ring::measure(size).await,
-            Self::Herd => herd::measure(size).await,
+            Self::Kill => kill::measure(rounds).await,
+            Self::Once => once::measure(rounds).await,
+            Self::Suspend => suspend::measure(rounds).await,
+            Self::Network => network::measure(rounds).await,
+            Self::Clock => clock::measure(rounds).await,
+            Self::Canary => canary::measure(rounds).await,
+            Self::Logout => logout::measure(rounds).await,
+            Self::Latency => latency::measure(rounds).await,
+            Self::Converge => converge::measure(rounds).await,
+            Self::Mirror => mirror::measure(rounds).await,
+            Self::Battery => battery::measure(rounds).await,
+            Self::Ring => ring::measure(rounds).await,
+            Self::Herd => herd::measure(rounds).await,
+            Self::Size => size::measure(rounds).await,
         }
     }
 }

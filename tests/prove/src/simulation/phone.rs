@@ -160,6 +160,9 @@ impl Phone {
             ApiCall::FetchState
             | ApiCall::AwaitState { .. }
             | ApiCall::RegisterDevice { .. }
+            | ApiCall::SendCode { .. }
+            | ApiCall::VerifyNumber { .. }
+            | ApiCall::EndSession { .. }
             | ApiCall::Answer { .. }
             | ApiCall::Decline { .. }
             | ApiCall::HangUp { .. }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use hookswitch::{
     machine::{ApiCall, EffectId, Outcome, SecretRef},
     wire::{
-        Availability, CallPush, Capabilities, DeviceId, PhoneNumber, Platform, RegisterDevice, Snapshot, Surface,
+        Availability, CallPush, DeviceId, ForwardTo, PhoneNumber, Platform, RegisterDevice, Snapshot, Surface,
         UnixMillis, Version, problem::code,
     },
 };
-use hookswitch_backend::{Command, ForwardTo, PresenceModel, Refusal, Said};
+use hookswitch_backend::{Command, PresenceModel, Refusal, Said};
 
 /// The server's clock at the start.
 pub(crate) const EPOCH: UnixMillis = 1_700_000_000_000;
@@ -147,8 +147,8 @@ impl Server {
                 return (Outcome::State { snapshot: Box::new(snapshot) }, pushes);
             }
             ApiCall::SetAvailability { key, base, availability } => (key, Some(base), choose(availability, mobile())),
-            ApiCall::SetForwarding { key, base, number } => (key, Some(base), forward(number)),
-            ApiCall::RegisterDevice { key, push_token: _ } => (
+            ApiCall::SetForwarding { key, base, to } => (key, Some(base), Command::SetForwarding(to)),
+            ApiCall::RegisterDevice { key, push_token: _, facts } => (
                 key,
                 None,
                 Command::Register {
@@ -158,7 +158,7 @@ impl Server {
                         platform: Platform::Ios,
                         app_version: "1".into(),
                         push_token: Some(format!("token of {device}")),
-                        capabilities: Capabilities::default(),
+                        capabilities: facts.capabilities,
                         line_number: None,
                     },
                     session: device.to_string(),
@@ -168,8 +168,11 @@ impl Server {
             ApiCall::Decline { key, call_id } => (key, None, Command::Decline { call_id, by }),
             ApiCall::HangUp { key, call_id } => (key, None, Command::HangUp { call_id, by }),
             ApiCall::RenewLease { key, call_id } => (key, None, Command::Renew(call_id)),
-            // Nobody signs out here.
-            ApiCall::SignOutEverywhere { .. } => return (Outcome::Done, Vec::new()),
+            // Nobody signs out here, or asks whose a number is.
+            ApiCall::SignOutEverywhere { .. }
+            | ApiCall::EndSession { .. }
+            | ApiCall::SendCode { .. }
+            | ApiCall::VerifyNumber { .. } => return (Outcome::Done, Vec::new()),
         };
         let (said, pushes) = self.command(&key, base, command, now);
         (outcome(said), pushes)

@@ -7,7 +7,7 @@ use hookswitch::{
         ApiCall, Command as Ask, CommandId, Effect, EffectId, Event, Grant, Outcome, Request, SecretRef, Silence,
         StreamNews, Timer, Timestamp, Transaction, Verdict, Wish, step, view::SessionView,
     },
-    wire::{CallId, CallPush, Snapshot, StreamEvent, Surface, Version, stream::Heartbeat},
+    wire::{CallId, CallPush, ForwardTo, Snapshot, StreamEvent, Surface, Version, stream::Heartbeat},
 };
 use hookswitch_backend::{Command, Said};
 
@@ -795,8 +795,8 @@ impl<'p> World<'p> {
                 self.ask(phone, Ask::SetAvailability { availability }, Some(wish))
             }
             Act::Forward { phone, on } => {
-                let number = number().filter(|_| on);
-                self.ask(phone, Ask::SetForwarding { number: number.clone() }, Some(Wish::Forwarding { number }))
+                let to = number().filter(|_| on).map(|number| ForwardTo { number, until: None });
+                self.ask(phone, Ask::SetForwarding { to: to.clone() }, Some(Wish::Forwarding { to }))
             }
             Act::BrowserChooses { availability } => {
                 self.browser_does(choose(availability, Surface::Desktop));
@@ -966,10 +966,13 @@ fn name_of_call(call: &ApiCall) -> String {
         ApiCall::FetchState => "the question for the state".into(),
         ApiCall::AwaitState { after, .. } => format!("the question for what is newer than {after}"),
         ApiCall::SetAvailability { base, availability, .. } => format!("{availability:?} on top of {base}"),
-        ApiCall::SetForwarding { base, number, .. } => {
-            format!("forwarding {} on top of {base}", if number.is_some() { "on" } else { "off" })
+        ApiCall::SetForwarding { base, to, .. } => {
+            format!("forwarding {} on top of {base}", if to.is_some() { "on" } else { "off" })
         }
         ApiCall::RegisterDevice { .. } => "its registration".into(),
+        ApiCall::SendCode { .. } => "the question for a code".into(),
+        ApiCall::VerifyNumber { .. } => "a code".into(),
+        ApiCall::EndSession { session, .. } => format!("the end of session {session}"),
         ApiCall::Answer { call_id, .. } => format!("an answer to {call_id}"),
         ApiCall::Decline { call_id, .. } => format!("no to {call_id}"),
         ApiCall::HangUp { call_id, .. } => format!("the end of {call_id}"),

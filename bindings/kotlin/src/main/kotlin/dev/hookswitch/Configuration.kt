@@ -1,0 +1,73 @@
+package dev.hookswitch
+
+import java.io.File
+
+/**
+ * What the app says about itself and its server.
+ *
+ * ```kotlin
+ * val configuration = Configuration(
+ *     issuer = "https://calls.example",
+ *     server = "https://calls.example",
+ *     clientId = "hookswitch-mobile",
+ *     redirectUris = listOf("https://app.hookswitch.dev/callback", "dev.hookswitch.agent:/callback"),
+ *     deviceName = "Alice's phone",
+ *     appVersion = "1.0",
+ *     folder = File("no-backup/hookswitch"),
+ * )
+ * ```
+ *
+ * @property issuer The authorization server, exactly as its metadata names it. `https`, or `http` on loopback.
+ * @property server Where the API is. `https`, or `http` on loopback.
+ * @property clientId RFC 6749, section 2.2.
+ * @property redirectUris The registered redirect URIs, best first: a claimed https link, then a private-use scheme (RFC 8252, section 7).
+ * @property deviceName For display.
+ * @property appVersion The app's version.
+ * @property folder A folder of the app's own that is not backed up: on Android, in `Context.getNoBackupFilesDir()`.
+ * @property issuerKind What kind of issuer it is. [Issuer.UNKNOWN] takes all care and is never wrong.
+ * @property platform What a ring decision means for the call UI. An Android app leaves it.
+ * @property process The kind of process that this is. Processes that share the folder need different names.
+ * @property proxy An HTTP proxy for all requests, `http://host:port`, where a network demands one.
+ */
+public data class Configuration
+@JvmOverloads
+constructor(
+    val issuer: String,
+    val server: String,
+    val clientId: String,
+    val redirectUris: List<String>,
+    val deviceName: String,
+    val appVersion: String,
+    val folder: File,
+    val issuerKind: Issuer = Issuer.UNKNOWN,
+    val platform: Platform = Platform.ANDROID,
+    val process: String = "app",
+    val proxy: String? = null,
+)
+
+/** How soon a refresh whose answer was lost must be repeated, and what the issuer's refusals mean. */
+public enum class Issuer {
+    /** All care is taken. */
+    UNKNOWN,
+
+    /** Microsoft Entra ID. */
+    ENTRA,
+    OKTA,
+    AUTH0,
+    KEYCLOAK,
+
+    /** Amazon Cognito. */
+    COGNITO,
+
+    /** Any that follows the FAPI 2.0 security profile. */
+    FAPI2,
+}
+
+/** What kind of phone it is. */
+public enum class Platform {
+    /** Every VoIP push must be reported to CallKit. */
+    IOS,
+
+    /** A silent call is never added to Telecom. */
+    ANDROID,
+}

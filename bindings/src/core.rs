@@ -1,0 +1,354 @@
+//! The exported object.
+
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hookswitch::{
+    Hookswitch,
+    machine::{DeviceFacts, Failure},
+    ports::{Clock as CoreClock, Ports, SystemClock},
+    wire::{CallPush, Capabilities, ForwardTo, PhoneNumber},
+};
+use tokio::{sync::Notify, task::AbortHandle};
+
+use crate::{
+    clock::{Clock, ForeignClock},
+    config::CoreConfig,
+    error::CoreError,
+    keys::{ForeignKeys, Keys},
+    observer::{Observer, observe},
+    presence::{Availability, CodeBy, Forwarding},
+    ring::{RingDecision, RingLogEntry},
+    runtime::{self, SharedRuntime},
+    view::View,
+};
+
+/// The core of one app on one phone. Cheap to call from any thread.
+///
+/// Asynchronous methods may be awaited on any thread and abandoned at any time: the work goes on in the library's runtime.
+/// After [`Core::shutdown`] every method fails with [`CoreError::Cancelled`], or does nothing.
+#[derive(uniffi::Object)]
+pub struct Core {
+    open: Mutex<Option<Arc<Open>>>,
+    clock_changed: Arc<Notify>,
+}
+
+/// Whoever waits for an answer holds it, so that the answer comes.
+struct Open {
+    core: Hookswitch,
+    observer: Option<AbortHandle>,
+    /// Goes last.
+    _runtime: Arc<SharedRuntime>,
+}
+
+impl Deref for Open {
+    type Target = Hookswitch;
+
+    fn deref(&self) -> &Hookswitch {
+        &self.core
+    }
+}
+
+impl Core {
+    fn core(&self) -> Result<Arc<Open>, CoreError> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        open.ok_or_else(|| Failure::cancelled("This core was closed.").into())
+    }
+}
+
+fn number(text: &str) -> Result<PhoneNumber, CoreError> {
+    text.parse().map_err(|invalid| Failure::forbidden(format!("{invalid}")).into())
+}
+
+#[uniffi::export]
+impl Core {
+    /// Opens the vault and restores the session; blocks for some milliseconds. Nothing is sent before [`Self::foreground`] or
+    /// a push. `clock` is for tests: an app on a device leaves it out.
+    ///
+    /// # Errors
+    /// [`CoreError::Internal`] for an unusable configuration, [`CoreError::Storage`] when the vault cannot be opened.
+    #[uniffi::constructor(default(observer = None, clock = None))]
+    pub fn open(
+        config: CoreConfig,
+        keys: Arc<dyn Keys>,
+        observer: Option<Arc<dyn Observer>>,
+        clock: Option<Arc<dyn Clock>>,
+    ) -> Result<Arc<Self>, CoreError> {
+        let runtime = runtime::shared()?;
+        let (config, proxy) = config.taken_apart();
+        let clock_changed = Arc::new(Notify::new());
+        let clock: Arc<dyn CoreClock> = match clock {
+            Some(clock) => Arc::new(ForeignClock::new(clock, Arc::clone(&clock_changed))),
+            None => Arc::new(SystemClock),
+        };
+        let http = match proxy {
+            Some(proxy) => hookswitch::http::Network::through(&proxy)?,
+            None => hookswitch::http::Network::new()?,
+        };
+        let ports = Ports { clock, keys: Arc::new(ForeignKeys(keys)), http: Arc::new(http) };
+        let core = runtime.handle.block_on(Hookswitch::open(config, ports))?;
+        let observer =
+            observer.map(|observer| runtime.handle.spawn(observe(core.watch(), core.stops(), observer)).abort_handle());
+        let open = Open { core, observer, _runtime: runtime };
+        Ok(Arc::new(Self { open: Mutex::new(Some(Arc::new(open))), clock_changed }))
+    }
+
+    /// Stops all work, and loses nothing that matters: what a kill of the process would not lose. Idempotent. The observer is
+    /// told nothing more, but for a call to it that is under way; asynchronous calls that are under way come to their end
+    /// first.
+    pub fn shutdown(&self) {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(observer) = open.as_ref().and_then(|open| open.observer.as_ref()) {
+            observer.abort();
+        }
+    }
+
+    /// This installation's name among the agent's devices.
+    ///
+    /// # Errors
+    /// After [`Self::shutdown`].
+    pub fn device(&self) -> Result<String, CoreError> {
+        Ok(self.core()?.device().to_string())
+    }
+
+    /// What to show now.
+    ///
+    /// # Errors
+    /// After [`Self::shutdown`].
+    pub fn view(&self) -> Result<View, CoreError> {
+        Ok(self.core()?.view().into())
+    }
+
+    // ---- session ------------------------------------------------------------------------------------------------
+
+    /// Starts a sign-in, and gives the address to open in the system browser.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::begin_login`].
+    pub async fn begin_login(&self, hint: Option<String>, redirect_uri: String) -> Result<String, CoreError> {
+        Ok(self.core()?.begin_login(hint, &redirect_uri).await?.into())
+    }
+
+    /// Completes a sign-in with the address that the browser came back to.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::finish_login`].
+    pub async fn finish_login(&self, redirect: String) -> Result<(), CoreError> {
+        Ok(self.core()?.finish_login(&redirect).await?)
+    }
+
+    /// Gives a sign-in up. Not for a browser that is merely minimised.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::cancel_login`].
+    pub async fn cancel_login(&self) -> Result<(), CoreError> {
+        Ok(self.core()?.cancel_login().await?)
+    }
+
+    /// A valid access token for a request of the app's own. Ask again for each; do not keep it.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::access_token`].
+    pub async fn access_token(&self) -> Result<String, CoreError> {
+        use secrecy::ExposeSecret;
+        Ok(self.core()?.access_token().await?.expose_secret().to_owned())
+    }
+
+    /// Signs out, at once and offline too.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::sign_out`].
+    pub async fn sign_out(&self) -> Result<(), CoreError> {
+        Ok(self.core()?.sign_out().await?)
+    }
+
+    /// Signs the agent out on all devices. Needs the server.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::sign_out_everywhere`].
+    pub async fn sign_out_everywhere(&self) -> Result<(), CoreError> {
+        Ok(self.core()?.sign_out_everywhere().await?)
+    }
+
+    /// Signs the agent out in one place of [`crate::presence::Presence::signed_in_at`].
+    ///
+    /// # Errors
+    /// See [`Hookswitch::end_session`].
+    pub async fn end_session(&self, session: String) -> Result<(), CoreError> {
+        Ok(self.core()?.end_session(session.as_str().into()).await?)
+    }
+
+    /// Resets token and cache without losing the sign-in, and says what it did, one line a step.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::repair`].
+    pub async fn repair(&self) -> Result<Vec<String>, CoreError> {
+        Ok(self.core()?.repair().await?)
+    }
+
+    // ---- presence -----------------------------------------------------------------------------------------------
+
+    /// Sets the agent's availability; returns when the server has confirmed it.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::set_availability`].
+    pub async fn set_availability(&self, availability: Availability) -> Result<(), CoreError> {
+        Ok(self.core()?.set_availability(availability.into()).await?)
+    }
+
+    /// Forwards calls, or turns forwarding off; returns when the server has confirmed it. While it is on, this phone does
+    /// not ring.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::forward`]; [`CoreError::Forbidden`] for what is no number.
+    pub async fn set_forwarding(&self, to: Option<Forwarding>) -> Result<(), CoreError> {
+        let to = match to {
+            Some(Forwarding { number: text, until }) => Some(ForwardTo { number: number(&text)?, until }),
+            None => None,
+        };
+        Ok(self.core()?.forward(to).await?)
+    }
+
+    /// Has the server send a code to a number.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::send_code`].
+    pub async fn send_code(&self, to: String, by: CodeBy) -> Result<(), CoreError> {
+        Ok(self.core()?.send_code(number(&to)?, by.into()).await?)
+    }
+
+    /// Tells the server the code that the agent has read.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::verify_number`].
+    pub async fn verify_number(&self, to: String, code: String) -> Result<(), CoreError> {
+        Ok(self.core()?.verify_number(number(&to)?, &code.into()).await?)
+    }
+
+    // ---- calls --------------------------------------------------------------------------------------------------
+
+    /// Decides on a call push (its JSON payload): no network, no wait.
+    ///
+    /// # Errors
+    /// [`CoreError::Internal`] when the payload is not a call push, [`CoreError::Cancelled`] after [`Self::shutdown`]. iOS must
+    /// report a call all the same.
+    pub fn decide(&self, payload: &str, must_report: bool) -> Result<RingDecision, CoreError> {
+        let push: CallPush = serde_json::from_str(payload)
+            .map_err(|error| Failure::internal(format!("The push cannot be read: {error}")))?;
+        let decision: RingDecision = self.core()?.decide(push, must_report).into();
+        tracing::info!(target: "hookswitch::ring", call = decision.call_id, "{}", decision.explanation);
+        Ok(decision)
+    }
+
+    /// Answers on this phone; returns when the server has said that the call is ours.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::answer`].
+    pub async fn answer(&self, call_id: String) -> Result<(), CoreError> {
+        Ok(self.core()?.answer(call_id.as_str().into()).await?)
+    }
+
+    /// Declines; this phone is silent at once.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::decline`].
+    pub async fn decline(&self, call_id: String) -> Result<(), CoreError> {
+        Ok(self.core()?.decline(call_id.as_str().into()).await?)
+    }
+
+    /// Hangs up.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::hang_up`].
+    pub async fn hang_up(&self, call_id: String) -> Result<(), CoreError> {
+        Ok(self.core()?.hang_up(call_id.as_str().into()).await?)
+    }
+
+    /// The last 200 decisions, oldest first.
+    ///
+    /// # Errors
+    /// After [`Self::shutdown`].
+    pub fn ring_log(&self) -> Result<Vec<RingLogEntry>, CoreError> {
+        Ok(self.core()?.ring_log().into_iter().map(RingLogEntry::from).collect())
+    }
+
+    // ---- platform -----------------------------------------------------------------------------------------------
+
+    /// The push service gave this phone an address, or took it back.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::set_push_token`].
+    pub async fn set_push_token(&self, token: Option<String>) -> Result<(), CoreError> {
+        let token = token.map(Into::into);
+        Ok(self.core()?.set_push_token(token.as_ref()).await?)
+    }
+
+    /// What the phone lets the app do when a call comes, and its own number, as far as the platform tells. Android:
+    /// `call_notifications` and `full_screen_intent`; `None` elsewhere. What is no number counts as none.
+    ///
+    /// # Errors
+    /// See [`Hookswitch::set_device_facts`].
+    pub async fn set_device_facts(
+        &self,
+        call_notifications: Option<bool>,
+        full_screen_intent: Option<bool>,
+        line_number: Option<String>,
+    ) -> Result<(), CoreError> {
+        let capabilities = Capabilities { call_notifications, full_screen_intent };
+        let line_number = line_number.and_then(|text| text.parse().ok());
+        Ok(self.core()?.set_device_facts(DeviceFacts { capabilities, line_number }).await?)
+    }
+
+    /// The app comes to the foreground.
+    pub fn foreground(&self) {
+        self.tell(Hookswitch::foreground);
+    }
+
+    /// The app goes to the background. After 20 s there is no stream and no timer.
+    pub fn background(&self) {
+        self.tell(Hookswitch::background);
+    }
+
+    /// The device has a network, or has none.
+    pub fn network(&self, up: bool) {
+        self.tell(|core| core.network(up));
+    }
+
+    /// The device was unlocked for the first time since it started.
+    pub fn unlocked(&self) {
+        self.tell(Hookswitch::unlocked);
+    }
+
+    /// The clock that was given to [`Self::open`] shows another time.
+    pub fn clock_changed(&self) {
+        self.clock_changed.notify_waiters();
+    }
+
+    /// Returns once all that is known is in the vault.
+    ///
+    /// # Errors
+    /// After [`Self::shutdown`].
+    pub async fn saved(&self) -> Result<(), CoreError> {
+        self.core()?.saved().await;
+        Ok(())
+    }
+
+    /// What happened lately, as JSON lines; without secrets and personal data. A lot of text: not on the main thread.
+    ///
+    /// # Errors
+    /// After [`Self::shutdown`].
+    pub fn transcript(&self) -> Result<String, CoreError> {
+        Ok(self.core()?.transcript())
+    }
+}
+
+impl Core {
+    /// Does nothing once it is closed.
+    fn tell(&self, what: impl FnOnce(&Hookswitch)) {
+        if let Ok(core) = self.core() {
+            what(&core);
+        }
+    }
+}

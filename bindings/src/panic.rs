@@ -1,0 +1,11 @@
+//! A panic on demand, to show that none crosses the boundary. Not in what ships: the feature is for tests.
+
+/// Panics.
+///
+/// # Errors
+/// Never: the other side gets an exception of UniFFI's.
+#[uniffi::export]
+#[allow(clippy::panic, reason = "that is what it is for")]
+pub fn inject_panic() -> Result<(), crate::CoreError> {
+    panic!("injected")
+}
