@@ -6,35 +6,39 @@ use crate::time::Mono;
 
 /// Bounds of the wait, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
-    pub(crate) first: u64,
-    pub(crate) most: u64,
+pub struct Bounds {
+    /// Of the first wait.
+    pub first: u64,
+    /// Of the longest.
+    pub most: u64,
 }
 
 /// For whatever talks to the server.
-pub(crate) const NETWORK: Bounds = Bounds { first: 500, most: 30_000 };
+pub const NETWORK: Bounds = Bounds { first: 500, most: 30_000 };
 
 /// How many attempts have failed in a row, and when the next one is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     attempt: u32,
     until: Option<Mono>,
 }
 
 impl Backoff {
-    /// An attempt failed: waits a random time between 0 and a bound that doubles, or as long as the server asked.
-    pub(crate) fn fail(&mut self, bounds: Bounds, now: Mono, random: &mut Random, retry_after: Option<u64>) -> Mono {
+    /// An attempt failed: waits a random time below a bound that doubles, or as long as the server asked.
+    pub fn fail(&mut self, bounds: Bounds, now: Mono, random: &mut Random, retry_after: Option<u64>) -> Mono {
         let ceiling = bounds.first.saturating_mul(1_u64 << self.attempt.min(16)).min(bounds.most);
         self.attempt = self.attempt.saturating_add(1);
-        // Full jitter, but never a busy loop: at least a tenth of the first bound.
-        let wait = random.below(ceiling).max(bounds.first / 10);
+        // Full jitter, but never a busy loop: at least a tenth of the first bound. Spread from there on, not cut off there:
+        // of all who lose a node, a tenth would come back in the same millisecond.
+        let least = bounds.first / 10;
+        let wait = least.saturating_add(random.below(ceiling.saturating_sub(least)));
         let until = now.saturating_add(retry_after.map_or(wait, |asked| asked.saturating_add(wait)));
         self.until = Some(until);
         until
     }
 
     /// All is well.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         *self = Self::default();
     }
 
@@ -60,10 +64,11 @@ impl Backoff {
 
 /// SplitMix64: deterministic, so that a transcript replays. For jitter and for names, never for a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// The same seed, the same numbers.
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 

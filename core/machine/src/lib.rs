@@ -28,7 +28,7 @@
 //!    no handler has to think of it.
 
 mod account;
-pub(crate) mod backoff;
+pub mod backoff;
 mod calls;
 mod carried;
 mod device;

@@ -18,6 +18,11 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Where everything is kept.
     pub database: Database,
+    /// What wakes the other nodes that share [`Database::Postgres`]: `nats://HOST:PORT`. Without it, or while it is away, they
+    /// look once a second.
+    pub bus: Option<String>,
+    /// Where the upstream issuer is that all nodes share; `None`: this one's own.
+    pub upstream_url: Option<String>,
     /// What time it is.
     pub clock: Clock,
     /// Origins that may show our pages in a frame: a CRM with a widget, the lab's page.
@@ -50,6 +55,8 @@ impl Default for Config {
             upstream_address: loopback,
             public_url: None,
             database: Database::Memory,
+            bus: None,
+            upstream_url: None,
             clock: Clock::system(),
             framers: Vec::new(),
             access_token_life: Duration::from_secs(15 * 60),
@@ -66,12 +73,14 @@ impl Default for Config {
 }
 
 /// Where a backend keeps everything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Database {
     /// Nowhere: gone with the backend.
     Memory,
     /// In an SQLite file. It holds no token and no password, but the key of the ID tokens and the TOTP secrets.
     File(PathBuf),
+    /// In a PostgreSQL that several nodes share: `postgres://USER:PASSWORD@HOST:PORT/NAME`. It holds what the file would.
+    Postgres(SecretString),
 }
 
 /// The cost of an argon2id hash.

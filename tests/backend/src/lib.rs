@@ -19,7 +19,7 @@
 //! | `model` | aggregate and record as a server of one agent in memory, for simulations |
 //! | `rings`, `rotation`, `shared_login`, `hours`, `limiter`, `logout` | one rule each; pure |
 //! | `house` | the unit of work, sessions, tokens, the ticker: who is told of what, and when |
-//! | `store` | SQLite; the only place with SQL |
+//! | `store` | SQLite or PostgreSQL; the only place with SQL |
 //! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
 //! | `upstream` | the issuer behind "Continue with Google" and SSO |
 //! | `push` | Apple's and Google's push services, behind one port |
@@ -38,6 +38,7 @@
 //!   work after a call.
 //! - Only answers that changed something are kept under their idempotency key, and `If-Match` is no part of what makes two
 //!   requests the same: a tap that met 412 is rebased under its old key.
+//! - Limits to guessing are kept by each node for itself, and forgotten when it stops.
 //! - A device that registers under a new session ends the old one: nobody holds its tokens any more.
 
 mod aggregate;
@@ -88,14 +89,15 @@ pub use rotation::RotationProfile;
 pub use secret::stored as token_fingerprint;
 pub use store::StoreError;
 
-use house::{House, Parts};
+use house::{House, Others, Parts};
 use http::pages::Pages;
 use identity::Keys;
-use store::{Store, Tx};
+use store::Store;
 
 /// A backend that runs. Dropping it stops it, too, without waiting.
 pub struct Backend {
     house: Arc<House>,
+    address: SocketAddr,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -122,14 +124,37 @@ pub enum StartError {
 impl Backend {
     /// Starts a backend; it answers when this returns.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_as(config, None).await
+    }
+
+    /// Starts another node of this backend in the same process. It has an address, streams, workers and connections of its
+    /// own, and shares [`Database::Postgres`] with the first as a node elsewhere does. What an operator counts, records and
+    /// sets is the same for both. People come to [`Config::public_url`], behind which somebody spreads them.
+    pub async fn start_beside(&self) -> Result<Self, StartError> {
+        let first = &self.house;
+        let upstream_url = Some(first.upstream_url.clone());
+        let (address, public_url) = (SocketAddr::from(([127, 0, 0, 1], 0)), Some(first.base_url.clone()));
+        let config = Config { address, public_url, upstream_url, ..first.config.clone() };
+        Self::start_as(config, Some(first)).await
+    }
+
+    async fn start_as(config: Config, first: Option<&House>) -> Result<Self, StartError> {
         let listener = TcpListener::bind(config.address).await?;
         let upstream_listener = TcpListener::bind(config.upstream_address).await?;
         let base_url = match &config.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", listener.local_addr()?),
         };
-        let upstream_url = format!("http://{}", upstream_listener.local_addr()?);
-        let store = Store::open(&config.database)?;
+        let upstream_url = match &config.upstream_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", upstream_listener.local_addr()?),
+        };
+        let address = listener.local_addr()?;
+        let (others, news) = Others::new();
+        let database = config.database.clone();
+        let store = tokio::task::spawn_blocking(move || Store::open(&database))
+            .await
+            .map_err(|error| StoreError::Thread(std::io::Error::other(error)))??;
         // Already installed: fine, the first one wins.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
@@ -141,7 +166,7 @@ impl Backend {
         let no_password = tokio::task::spawn_blocking(move || identity::hash_password("", cost))
             .await
             .map_err(|error| HouseError::Crypto(error.to_string()))??;
-        let house = Arc::new(House::new(Parts {
+        let house = House::new(Parts {
             base_url,
             upstream_url,
             pages: Pages::new(&config.framers)?,
@@ -151,31 +176,38 @@ impl Backend {
             no_password,
             store,
             config,
-        }));
+            others,
+        });
+        let house = Arc::new(match first {
+            Some(first) => house.beside(first),
+            None => house,
+        });
         for client in house.config.logout_clients.clone() {
             house.register_logout_client(client)?;
         }
-        house.write(|unit| {
-            // Time went by while nobody ran.
-            for account in unit.tx.accounts()? {
-                unit.agent(&account, |_, _| Ok(Vec::new()))?;
-            }
-            Ok::<_, HouseError>(())
-        })?;
-        let (ticker, postman, pusher) = (Arc::clone(&house), Arc::clone(&house), Arc::clone(&house));
-        let tasks = vec![
+        house.catch_up()?;
+        let [ticker, postman, pusher, listener_to_others] = std::array::from_fn(|_| Arc::clone(&house));
+        let mut tasks = vec![
             serve(&house, listener, http::router(Arc::clone(&house))),
             serve(&house, upstream_listener, upstream::router(Arc::clone(&house))),
             tokio::spawn(async move { house::run_ticker(&ticker).await }),
             tokio::spawn(async move { house::run_logouts(&postman).await }),
             tokio::spawn(async move { house::run_pushes(&pusher).await }),
         ];
-        Ok(Self { house, tasks })
+        if house.is_shared() {
+            tasks.push(tokio::spawn(async move { house::run_others(&listener_to_others, news).await }));
+        }
+        Ok(Self { house, address, tasks })
     }
 
     /// Where apps and browsers come, and the issuer: `http://127.0.0.1:PORT`.
     pub fn base_url(&self) -> &str {
         &self.house.base_url
+    }
+
+    /// Where this node listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where the upstream issuer listens.
@@ -211,13 +243,12 @@ impl Drop for Backend {
 
 /// A key that outlives restarts.
 fn lasting_key(store: &Store, name: &str) -> Result<Vec<u8>, HouseError> {
-    let mut connection = store.lock();
-    let tx = Tx::begin(&mut connection)?;
+    let mut connection = store.connect()?;
+    let tx = connection.begin()?;
     if let Some(key) = tx.meta(name)? {
         return Ok(key);
     }
-    let key = Keys::generate()?;
-    tx.set_meta(name, &key)?;
+    let key = tx.lasting_meta(name, &Keys::generate()?)?;
     tx.commit()?;
     Ok(key)
 }

@@ -1,4 +1,11 @@
 //! `hookswitch-backend`: the reference backend as a program.
+//!
+//! ```text
+//! hookswitch-backend --demo                                  one process, all in memory
+//! hookswitch-backend --database backend.db                   one process, all in a file
+//! hookswitch-backend --database postgres://... --bus nats://... --public-url https://...
+//!                                                            one of several nodes behind a proxy
+//! ```
 
 use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -22,9 +29,17 @@ struct Arguments {
     /// The address under which people know this server, behind a TLS proxy.
     #[arg(long)]
     public_url: Option<String>,
-    /// Keep everything in this SQLite file; without it, in memory.
+    /// Keep everything in this SQLite file, or in the PostgreSQL at this postgres:// address, which several nodes may
+    /// share; without it, in memory.
     #[arg(long)]
-    database: Option<PathBuf>,
+    database: Option<String>,
+    /// The NATS server by which nodes on one PostgreSQL wake each other (nats://HOST:PORT); without it they look once a
+    /// second.
+    #[arg(long)]
+    bus: Option<String>,
+    /// The built-in "Google" and "Acme SSO" of another node, which all nodes share.
+    #[arg(long)]
+    upstream_url: Option<String>,
     /// Make the demo accounts.
     #[arg(long)]
     demo: bool,
@@ -80,6 +95,14 @@ impl Arguments {
     }
 }
 
+fn database(named: String) -> Database {
+    if named.starts_with("postgres://") || named.starts_with("postgresql://") {
+        Database::Postgres(named.into())
+    } else {
+        Database::File(PathBuf::from(named))
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
@@ -103,7 +126,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         address: arguments.listen,
         upstream_address: arguments.upstream,
         public_url: arguments.public_url,
-        database: arguments.database.map_or(Database::Memory, Database::File),
+        database: arguments.database.map_or(Database::Memory, database),
+        bus: arguments.bus,
+        upstream_url: arguments.upstream_url,
         framers: arguments.framers,
         operator_key,
         ..Config::default()

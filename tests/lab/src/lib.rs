@@ -6,6 +6,7 @@
 //! | [`server`] | the page and its API |
 //! | [`browser`] | a browser without a screen |
 //! | `world` | everything that there is in a lab |
+//! | [`nodes`] | the backend behind it, as one node or two |
 //! | `phone` | a phone: an app and what surrounds it |
 //! | `app` | the app on a phone: the real core in this process, or in one of its own |
 //! | `cable`, `clock` | a phone's network and time, to be tampered with |
@@ -15,6 +16,7 @@ mod app;
 pub mod browser;
 mod cable;
 mod clock;
+pub mod nodes;
 mod phone;
 pub mod scenario;
 pub mod server;
@@ -22,3 +24,4 @@ mod timeline;
 mod world;
 
 pub use app::{child::Program, serve::serve as serve_phone};
+pub use world::Surroundings;

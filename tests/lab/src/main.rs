@@ -4,7 +4,8 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
-    Program,
+    Program, Surroundings,
+    nodes::Shared,
     scenario::{self, Time},
     server::Server,
 };
@@ -37,6 +38,15 @@ enum Command {
         #[arg(long, value_enum, default_value_t = TimeArgument::Virtual)]
         time: TimeArgument,
 
+        /// Plays on two nodes that share this PostgreSQL (postgres://...), on which there is nobody else; one scenario a
+        /// database.
+        #[arg(long)]
+        database: Option<String>,
+
+        /// The NATS server by which they wake each other.
+        #[arg(long, requires = "database")]
+        bus: Option<String>,
+
         /// Prints the transcript of scenarios that hold, too.
         #[arg(long, short)]
         verbose: bool,
@@ -67,8 +77,10 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         match arguments.command {
-            Some(Command::Run { files, time, verbose, phone_program }) => {
-                run(&files, time, verbose, phone_program.as_ref()).await
+            Some(Command::Run { files, time, database, bus, verbose, phone_program }) => {
+                let surroundings =
+                    Surroundings { shared: database.map(|database| Shared { database, bus }), phone_program };
+                run(&files, time, verbose, &surroundings).await
             }
             Some(Command::Phone) => match lab::serve_phone().await {
                 Ok(()) => ExitCode::SUCCESS,
@@ -118,7 +130,7 @@ fn has_display() -> bool {
     !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
 }
 
-async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool, phone_program: Option<&Program>) -> ExitCode {
+async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool, surroundings: &Surroundings) -> ExitCode {
     let time = match time {
         TimeArgument::Virtual => Time::Virtual,
         TimeArgument::Real => Time::Real,
@@ -131,7 +143,7 @@ async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool, phone_program
         };
         match scenario {
             Ok(scenario) => {
-                let outcome = scenario::play(&scenario, time, phone_program).await;
+                let outcome = scenario::play(&scenario, time, surroundings).await;
                 if outcome.held {
                     held += 1;
                 } else {

@@ -4,12 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use futures_util::future::{join_all, try_join_all};
 use hookswitch::{http::Network, machine::Failure, ports::Http, wire::Platform};
-use hookswitch_backend::{AgentSeed, Backend, Clock, Operator};
+use hookswitch_backend::{AgentSeed, Clock, Operator};
 
 use crate::{
     app::child::Program,
     browser::Browser,
     clock::PhoneClock,
+    nodes::{Nodes, Shared},
     phone::Phone,
     timeline::{Kind, Timeline},
 };
@@ -23,8 +24,17 @@ pub(crate) struct Setup {
     pub(crate) framers: Vec<String>,
     /// Work a password is; the lab's are not worth protecting, but the interactive one takes the real cost.
     pub(crate) cheap_passwords: bool,
+    /// What is elsewhere.
+    pub(crate) surroundings: Surroundings,
+}
+
+/// What of a world is not in this process; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// What two nodes of the backend share; `None`: there is one node.
+    pub shared: Option<Shared>,
     /// The phones' apps are processes of it; `None`: they run in this one.
-    pub(crate) phone_program: Option<Program>,
+    pub phone_program: Option<Program>,
 }
 
 /// The world of the lab.
@@ -40,7 +50,7 @@ pub(crate) struct World {
     pub(crate) desktop: Browser,
     pub(crate) timeline: Arc<Timeline>,
     pub(crate) agents: Vec<AgentSeed>,
-    _backend: Backend,
+    _nodes: Nodes,
 }
 
 impl World {
@@ -55,7 +65,9 @@ impl World {
         if setup.cheap_passwords {
             config.password_cost = hookswitch_backend::PasswordCost { memory_kib: 64, passes: 1 };
         }
-        let backend = Backend::start(config).await.map_err(|error| error.to_string())?;
+        let Surroundings { shared, phone_program } = setup.surroundings;
+        let nodes = Nodes::start(config, shared).await?;
+        let backend = &nodes.first;
         let operator = backend.operator();
         let agents = if setup.agents.is_empty() { AgentSeed::demo() } else { setup.agents };
         for agent in &agents {
@@ -69,7 +81,7 @@ impl World {
         for model in [("iphone", "iPhone", Platform::Ios), ("android", "Android phone", Platform::Android)] {
             let clock = PhoneClock::new(clock.clone(), began);
             let (network, timeline) = (Arc::clone(&network), Arc::clone(&timeline));
-            phones.push(Phone::new(model, folder, &base, clock, network, timeline, setup.phone_program.clone()).await?);
+            phones.push(Phone::new(model, folder, &base, clock, network, timeline, phone_program.clone()).await?);
         }
         let browser = || Browser::new(&base, backend.upstream_url());
         let world = Arc::new(Self {
@@ -82,7 +94,7 @@ impl World {
             upstream: backend.upstream_url().to_owned(),
             timeline,
             agents,
-            _backend: backend,
+            _nodes: nodes,
         });
         tokio::spawn(deliver_pushes(Arc::downgrade(&world), world.operator.pushes()));
         tokio::spawn(note_requests(Arc::clone(&world.timeline), world.operator.requests()));

@@ -11,6 +11,7 @@
 //! | [`shared_clock`] | one time for the backend and all processes, which can be moved |
 //! | [`local`] | a phone in this process, for what needs no kill |
 //! | [`wake`] | a process that a push starts, and that tells its times |
+//! | [`services`] | PostgreSQL, NATS and nodes of the backend, each a process |
 //! | [`simulation`] | many phones and a server in virtual time, for what needs no process at all |
 //!
 //! Everything random comes from one seed, which is printed: `prove kill --seed N` does the same again.
@@ -21,6 +22,7 @@ mod local;
 mod process;
 mod promises;
 mod report;
+mod services;
 mod shared_clock;
 mod simulation;
 mod stage;
@@ -67,6 +69,9 @@ enum Hidden {
     /// An app that a push starts.
     #[command(hide = true)]
     Wake(wake::Arguments),
+    /// A node of the backend: runs until its input ends.
+    #[command(hide = true)]
+    Node(services::Node),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +84,10 @@ fn main() -> ExitCode {
     match arguments.hidden {
         Some(Hidden::Phone(phone)) => runtime.block_on(child::run(phone)),
         Some(Hidden::Wake(push)) => runtime.block_on(wake::run(began, push)),
+        Some(Hidden::Node(node)) => match runtime.block_on(node.run()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(trouble) => complain(&trouble),
+        },
         None => runtime.block_on(prove(arguments)),
     }
 }

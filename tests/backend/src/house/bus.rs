@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use hookswitch_wire::{AccountId, Snapshot};
+use hookswitch_wire::{AccountId, Snapshot, Version};
 use tokio::sync::{broadcast, watch};
 
 use crate::operator::RequestLog;
@@ -22,6 +22,11 @@ impl Published {
         let json = serde_json::to_string(&snapshot)?.into();
         Ok(Self { snapshot, json })
     }
+
+    /// From the JSON that was made of it.
+    pub(crate) fn read(json: &str) -> serde_json::Result<Self> {
+        Ok(Self { snapshot: serde_json::from_str(json)?, json: json.into() })
+    }
 }
 
 /// Wakes all that wait for an agent. The value is the newest state; a poke wakes without a new one.
@@ -34,13 +39,17 @@ pub(crate) struct Bus {
     stopping: watch::Sender<bool>,
 }
 
-impl Default for Bus {
-    fn default() -> Self {
-        Self { agents: Mutex::default(), requests: broadcast::Sender::new(1_024), stopping: watch::Sender::new(false) }
-    }
-}
-
 impl Bus {
+    /// `requests` hear of every request.
+    pub(crate) fn new(requests: broadcast::Sender<RequestLog>) -> Self {
+        Self { agents: Mutex::default(), requests, stopping: watch::Sender::new(false) }
+    }
+
+    /// Who else may log requests.
+    pub(crate) fn request_log(&self) -> broadcast::Sender<RequestLog> {
+        self.requests.clone()
+    }
+
     fn agent<T>(&self, account: &AccountId, with: impl FnOnce(&Watch) -> T) -> T {
         let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watch) = agents.get(account) {
@@ -52,6 +61,10 @@ impl Bus {
     pub(crate) fn publish(&self, account: &AccountId, published: Arc<Published>) {
         self.agent(account, |watch| {
             watch.send_if_modified(|held| {
+                // What was read before a newer one was published comes too late.
+                if held.as_ref().is_some_and(|old| old.snapshot.version > published.snapshot.version) {
+                    return false;
+                }
                 // A read publishes what all have already: that wakes nobody.
                 let news = held.as_ref().is_none_or(|old| old.snapshot.version != published.snapshot.version);
                 *held = Some(published);
@@ -71,6 +84,24 @@ impl Bus {
 
     pub(crate) fn watch(&self, account: &AccountId) -> watch::Receiver<Option<Arc<Published>>> {
         self.agent(account, Watch::subscribe)
+    }
+
+    /// Whether anybody here waits for an agent.
+    pub(crate) fn is_watched(&self, account: &AccountId) -> bool {
+        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        agents.get(account).is_some_and(|watch| watch.receiver_count() > 0)
+    }
+
+    /// The agents whom somebody here waits for, and what was published last of each.
+    pub(crate) fn watched(&self) -> HashMap<AccountId, Option<Version>> {
+        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        agents
+            .iter()
+            .filter(|(_, watch)| watch.receiver_count() > 0)
+            .map(|(account, watch)| {
+                (account.clone(), watch.borrow().as_ref().map(|published| published.snapshot.version))
+            })
+            .collect()
     }
 
     pub(crate) fn log(&self, request: RequestLog) {

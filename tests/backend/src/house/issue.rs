@@ -156,7 +156,11 @@ impl Unit<'_> {
     ) -> Result<Result<(Verdict, Grant), &'static str>, HouseError> {
         let Some(row) = self.tx.refresh_token(hash)? else { return Ok(Err("unknown refresh token")) };
         *presented = Some(Presented { session: row.session.clone(), generation: row.generation });
-        let Some(session) = self.tx.session(&row.session)? else { return Ok(Err("the session is over")) };
+        let over = Ok(Err("the session is over"));
+        let Some(session) = self.tx.session(&row.session)? else { return over };
+        // The same token may be on another node at this moment: what became of it there is read after the lock.
+        self.tx.lock_agent(&session.account)?;
+        let Some(session) = self.tx.session(&row.session)? else { return over };
         if !session.lives(self.now) || row.expires_at <= self.now {
             return Ok(Err("the session is over"));
         }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use hookswitch_wire::{AccountId, SignedOutReason};
 
-use super::{House, HouseError, Unit};
+use super::{House, HouseError, Unit, others::LOOK_EVERY};
 use crate::{
     http::{UPSTREAM_CLIENT, logout_uri},
     logout::{self, Believed, LogoutClient},
@@ -113,6 +113,7 @@ impl House {
         let mut wait = FIRST_WAIT;
         let mut told = false;
         for _ in 0..TRIES {
+            self.write(|unit| Ok::<_, HouseError>(unit.tx.hold_logout(due.seq, wait)?))?;
             match self.post_logout(due).await? {
                 Delivery::Done => {
                     told = true;
@@ -162,7 +163,7 @@ pub(crate) async fn run(house: &Arc<House>) {
     let mut stopping = house.bus.stopping();
     let mut newest = 0;
     loop {
-        let due = house.write(|unit| Ok::<_, HouseError>(unit.tx.logouts_after(newest)?)).unwrap_or_else(|error| {
+        let due = house.write(|unit| Ok::<_, HouseError>(unit.tx.take_logouts(newest)?)).unwrap_or_else(|error| {
             tracing::error!(%error, "sign-outs could not be read");
             Vec::new()
         });
@@ -173,6 +174,8 @@ pub(crate) async fn run(house: &Arc<House>) {
         }
         tokio::select! {
             () = house.logouts_due.notified() => {}
+            // Those of a node that died.
+            () = tokio::time::sleep(LOOK_EVERY), if house.store.is_shared() => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
     }

@@ -8,6 +8,7 @@ mod bus;
 mod issue;
 mod logouts;
 mod numbers;
+mod others;
 mod pushes;
 mod sessions;
 mod ticker;
@@ -21,7 +22,10 @@ use std::{
 };
 
 use hookswitch_wire::{AccountId, SignedOutReason, Snapshot, UnixMillis, Version};
-use tokio::sync::Notify;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{Notify, broadcast},
+};
 
 use crate::{
     aggregate::{Aggregate, Command, Context, Push, Refusal},
@@ -46,6 +50,7 @@ pub(crate) use bus::{Bus, Published};
 pub(crate) use issue::{CodeExchange, Grant, GrantError};
 pub(crate) use logouts::run as run_logouts;
 pub(crate) use numbers::NotVerified;
+pub(crate) use others::{Others, run as run_others};
 pub(crate) use pushes::run as run_pushes;
 pub(crate) use ticker::run as run_ticker;
 
@@ -94,27 +99,28 @@ pub(crate) struct House {
     /// To the upstream issuer.
     pub(crate) client: reqwest::Client,
     pub(crate) bus: Bus,
-    pub(crate) counters: Counters,
-    pub(crate) refreshes: Refreshes,
-    pub(crate) faults: Faults,
-    pub(crate) old_server: AtomicBool,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) refreshes: Arc<Refreshes>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) old_server: Arc<AtomicBool>,
     /// Whether calls are forwarded to a number only once somebody has read a code there.
-    pub(crate) verify_forwarding: AtomicBool,
+    pub(crate) verify_forwarding: Arc<AtomicBool>,
     /// What is compared with when there is no such agent, so that the time tells nothing.
     pub(crate) no_password: String,
     store: Store,
-    passwords: Mutex<Limiter>,
-    codes: Mutex<Limiter>,
-    pub(crate) carrier: Carrier,
-    rotation: Mutex<RotationProfile>,
-    logout_clients: Mutex<Vec<LogoutClient>>,
+    passwords: Arc<Mutex<Limiter>>,
+    codes: Arc<Mutex<Limiter>>,
+    pub(crate) carrier: Arc<Carrier>,
+    rotation: Arc<Mutex<RotationProfile>>,
+    logout_clients: Arc<Mutex<Vec<LogoutClient>>>,
     /// Logout tokens wait to be sent.
     logouts_due: Notify,
     /// Pushes wait to be sent.
     pushes_due: Notify,
     /// Takes the pushes for which no service is configured.
-    pub(crate) recorded: Recorded,
+    pub(crate) recorded: Arc<Recorded>,
     deadlines: ticker::Deadlines,
+    others: Others,
 }
 
 /// What a house is made of.
@@ -128,19 +134,21 @@ pub(crate) struct Parts {
     pub(crate) keys: Keys,
     pub(crate) upstream_keys: Keys,
     pub(crate) no_password: String,
+    pub(crate) others: Others,
 }
 
 impl House {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, base_url, upstream_url, pages, client, store, keys, upstream_keys, no_password } = parts;
+        let Parts { config, base_url, upstream_url, pages, client, store, keys, upstream_keys, no_password, others } =
+            parts;
         Self {
             clock: config.clock.clone(),
-            verify_forwarding: AtomicBool::new(config.verify_forwarding),
-            rotation: Mutex::new(config.refresh),
-            logout_clients: Mutex::default(),
+            verify_forwarding: Arc::new(AtomicBool::new(config.verify_forwarding)),
+            rotation: Arc::new(Mutex::new(config.refresh)),
+            logout_clients: Arc::default(),
             logouts_due: Notify::new(),
             pushes_due: Notify::new(),
-            recorded: Recorded::new(config.clock.clone()),
+            recorded: Arc::new(Recorded::new(config.clock.clone())),
             config,
             base_url,
             upstream_url,
@@ -148,18 +156,44 @@ impl House {
             keys,
             upstream_keys,
             client,
-            bus: Bus::default(),
-            counters: Counters::default(),
-            refreshes: Refreshes::default(),
-            faults: Faults::default(),
-            old_server: AtomicBool::new(false),
+            bus: Bus::new(broadcast::Sender::new(1_024)),
+            counters: Arc::default(),
+            refreshes: Arc::default(),
+            faults: Arc::default(),
+            old_server: Arc::default(),
             no_password,
             store,
-            passwords: Mutex::new(Limiter::new(10, 15 * 60_000)),
-            codes: Mutex::new(Limiter::new(numbers::CODES, numbers::CODES_WINDOW)),
-            carrier: Carrier::default(),
+            passwords: Arc::new(Mutex::new(Limiter::new(10, 15 * 60_000))),
+            codes: Arc::new(Mutex::new(Limiter::new(numbers::CODES, numbers::CODES_WINDOW))),
+            carrier: Arc::default(),
             deadlines: ticker::Deadlines::default(),
+            others,
         }
+    }
+
+    /// Has one operator with a node in the same process: what they count, record and set is the same. Whoever else is a
+    /// node of its own process has these for itself.
+    pub(crate) fn beside(self, first: &Self) -> Self {
+        Self {
+            rotation: Arc::clone(&first.rotation),
+            logout_clients: Arc::clone(&first.logout_clients),
+            recorded: Arc::clone(&first.recorded),
+            bus: Bus::new(first.bus.request_log()),
+            counters: Arc::clone(&first.counters),
+            refreshes: Arc::clone(&first.refreshes),
+            faults: Arc::clone(&first.faults),
+            old_server: Arc::clone(&first.old_server),
+            verify_forwarding: Arc::clone(&first.verify_forwarding),
+            passwords: Arc::clone(&first.passwords),
+            codes: Arc::clone(&first.codes),
+            carrier: Arc::clone(&first.carrier),
+            ..self
+        }
+    }
+
+    /// Whether there may be other nodes on the same database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.store.is_shared()
     }
 
     /// Failures to sign in.
@@ -185,14 +219,37 @@ impl House {
         self.clock.now()
     }
 
+    /// Time went by while nobody ran. Where several nodes share the agents, one of them finds those that are due.
+    pub(crate) fn catch_up(&self) -> Result<(), HouseError> {
+        if self.store.is_shared() {
+            return Ok(());
+        }
+        self.write(|unit| {
+            for account in unit.tx.accounts()? {
+                unit.agent(&account, |_, _| Ok(Vec::new()))?;
+            }
+            Ok(())
+        })
+    }
+
     /// One unit of work. An error undoes it and announces nothing.
     pub(crate) fn write<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = self.store.lock();
+        if self.store.is_shared() { off_the_workers(|| self.write_now(work)) } else { self.write_now(work) }
+    }
+
+    /// One statement that only reads.
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let read = || work(&self.store.connect()?.read()?);
+        if self.store.is_shared() { off_the_workers(read) } else { read() }
+    }
+
+    fn write_now<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Unit<'_>) -> Result<T, E>) -> Result<T, E> {
+        let mut connection = self.store.connect()?;
         let mut unit = Unit {
-            tx: Tx::begin(&mut connection)?,
+            tx: connection.begin()?,
             house: self,
             now: self.now(),
             changed: HashMap::new(),
@@ -203,12 +260,14 @@ impl House {
         let result = work(&mut unit)?;
         let Unit { tx, changed, ended, pushes, logouts, .. } = unit;
         tx.commit()?;
-        // Still under the lock: announcements keep the order of the commits.
+        // SQLite is still locked: announcements keep the order of the commits. With several nodes, the newest version wins.
         for (account, (published, deadline)) in changed {
+            self.others.tell(&account);
             self.deadlines.set(&account, deadline);
             self.bus.publish(&account, published);
         }
         for account in ended {
+            self.others.tell(&account);
             self.bus.poke(&account);
         }
         if pushes {
@@ -220,22 +279,52 @@ impl House {
         Ok(result)
     }
 
-    /// The state of an agent now. Reads nothing but memory unless time has changed it.
+    /// The state of an agent now. Reads nothing but memory unless time has changed it, or another node may have.
     pub(crate) fn current(&self, account: &AccountId) -> Result<Arc<Published>, HouseError> {
         let now = self.now();
+        if self.store.is_shared() {
+            return self.look(account);
+        }
         match self.bus.published(account) {
             Some(published) if !self.deadlines.passed(account, now) => Ok(published),
             _ => self.write(|unit| unit.agent(account, |_, _| Ok(Vec::new()))),
         }
     }
 
+    /// What is in the database, and is news here if another node changed it.
+    fn look(&self, account: &AccountId) -> Result<Arc<Published>, HouseError> {
+        let shown = self.read(|tx| tx.shown(account))?.ok_or(HouseError::NoSuchAgent)?;
+        if shown.due_at.is_some_and(|at| at <= self.now()) {
+            return self.write(|unit| unit.agent(account, |_, _| Ok(Vec::new())));
+        }
+        let published = match self.bus.published(account) {
+            Some(known) if *known.json == *shown.json => return Ok(known),
+            Some(_) | None => Arc::new(Published::read(&shown.json).map_err(StoreError::from)?),
+        };
+        self.deadlines.set(account, shown.due_at);
+        self.bus.publish(account, Arc::clone(&published));
+        Ok(published)
+    }
+
     /// Carries out a command once, however often it is sent.
     pub(crate) fn command(&self, account: &AccountId, order: Order<'_>) -> Result<Carried, HouseError> {
-        self.write(|unit| carry_out(&mut AgentsDesk { unit, account }, order))
+        self.write(|unit| {
+            // The same command may be on another node at this moment.
+            unit.tx.lock_agent(account)?;
+            carry_out(&mut AgentsDesk { unit, account }, order)
+        })
     }
 
     pub(crate) fn log(&self, request: RequestLog) {
         self.bus.log(request);
+    }
+}
+
+/// A transaction over a network holds nobody up but its caller, as far as the runtime has other threads.
+fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        Ok(_) | Err(_) => work(),
     }
 }
 
@@ -324,7 +413,7 @@ impl Unit<'_> {
         kind: Change,
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
     ) -> Result<Arc<Published>, HouseError> {
-        let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
+        let row = self.tx.agent_to_change(account)?.ok_or(HouseError::NoSuchAgent)?;
         let AgentRow { rev, aggregate, snapshot, .. } = row;
         let mut record = Record { rev, aggregate, snapshot };
         let before = record.clone();
@@ -366,6 +455,7 @@ impl Unit<'_> {
         let aggregate = &record.aggregate;
         let seems_shared_until = shared_login::next_change(&seen(aggregate), self.now);
         let deadline = aggregate.next_change(self.now).into_iter().chain(sessions_end).chain(seems_shared_until).min();
+        self.tx.set_due(account, deadline)?;
         self.changed.insert(account.clone(), (Arc::clone(&published), deadline));
         Ok(published)
     }
@@ -379,7 +469,7 @@ impl Unit<'_> {
     ) -> Result<Arc<Published>, HouseError> {
         // A device that signs in anew leaves its old session behind: nobody holds its tokens any more.
         if let Command::Register { id, session, .. } = &command {
-            let row = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?;
+            let row = self.tx.agent_to_change(account)?.ok_or(HouseError::NoSuchAgent)?;
             let known = row.aggregate.devices.into_iter().find(|device| device.id == *id);
             if let Some(left_behind) = known.filter(|device| device.session != *session) {
                 self.end_session(&left_behind.session, SignedOutReason::SignedOutElsewhere)?;

@@ -49,7 +49,7 @@ impl House {
         if !self.verify_forwarding.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        self.write(|unit| Ok(unit.tx.is_verified(account, number)?))
+        Ok(self.read(|tx| tx.is_verified(account, number))?)
     }
 
     /// Sends a code to a number, however often the request comes.
@@ -61,6 +61,7 @@ impl House {
     ) -> Result<Result<(), NotVerified>, HouseError> {
         let code = secret::digits()?;
         let fresh = self.write(|unit| {
+            unit.tx.lock_agent(named.account)?;
             if unit.answered(named)?.is_some() {
                 return Ok::<_, HouseError>(Ok(false));
             }
@@ -114,6 +115,7 @@ impl Unit<'_> {
         number: &PhoneNumber,
         code: &str,
     ) -> Result<Result<(), NotVerified>, HouseError> {
+        self.tx.lock_agent(account)?;
         if self.tx.is_verified(account, number)? {
             return Ok(Ok(()));
         }

@@ -22,6 +22,8 @@ use crate::{
 const MOST: usize = 256;
 /// The wait in milliseconds after the outbox could not be read.
 const READ_AGAIN: i64 = 1_000;
+/// How often the outbox is read when nobody says that there is something, in milliseconds; only where nodes share it.
+const LOOK_EVERY: i64 = 1_000;
 
 impl House {
     fn gateway(&self, platform: Platform) -> &dyn PushGateway {
@@ -31,7 +33,7 @@ impl House {
         };
         match configured {
             Some(gateway) => gateway.as_ref(),
-            None => &self.recorded,
+            None => &*self.recorded,
         }
     }
 
@@ -48,12 +50,32 @@ impl House {
 
     /// Marks what is due now as out, and says when something is due next.
     fn take_pushes(&self, most: usize) -> Result<(Vec<PushMessage>, Option<UnixMillis>), HouseError> {
+        if self.store.is_shared() {
+            return self.take_a_push(most);
+        }
         self.write(|unit| {
             let mut messages = Vec::new();
             for due in unit.tx.pushes_due(unit.now, most)? {
                 messages.extend(unit.take_push(due)?);
             }
             Ok((messages, unit.tx.next_push()?))
+        })
+    }
+
+    /// The same among several nodes. One at a time, so that no two nodes wait for each other's agents; and soon again,
+    /// because another node may take pushes and die.
+    fn take_a_push(&self, most: usize) -> Result<(Vec<PushMessage>, Option<UnixMillis>), HouseError> {
+        self.recover_pushes()?;
+        self.write(|unit| {
+            let due = unit.tx.pushes_due(unit.now, most.min(1))?;
+            let again = if due.is_empty() { unit.now.saturating_add(LOOK_EVERY) } else { unit.now };
+            let mut messages = Vec::new();
+            for due in due {
+                messages.extend(unit.take_push(due)?);
+            }
+            // What is due already is with another node.
+            let next = unit.tx.next_push()?.filter(|at| *at > unit.now);
+            Ok((messages, Some(next.map_or(again, |at| at.min(again)))))
         })
     }
 
@@ -140,6 +162,7 @@ fn call_now(aggregate: &Aggregate, call: &CallId) -> CallNow {
 pub(crate) async fn run(house: &Arc<House>) {
     let mut stopping = house.bus.stopping();
     if let Err(error) = house.recover_pushes() {
+        // Where nodes share the outbox, it is done again with each look.
         tracing::error!(%error, "the pushes of an earlier run could not be read");
     }
     // In the order in which they were decided on: a gateway that takes them at once keeps it.

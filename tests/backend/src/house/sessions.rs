@@ -66,11 +66,9 @@ impl House {
 
     /// Why a session is over; `None` while it lives.
     pub(crate) fn session_ended(&self, id: &str) -> Result<Option<SignedOutReason>, HouseError> {
-        self.write(|unit| {
-            Ok(match unit.tx.session(id)? {
-                Some(session) => session.ended,
-                None => Some(SignedOutReason::Revoked),
-            })
+        Ok(match self.read(|tx| tx.session(id))? {
+            Some(session) => session.ended,
+            None => Some(SignedOutReason::Revoked),
         })
     }
 }
@@ -111,6 +109,7 @@ impl Unit<'_> {
     fn seen(&mut self, mut session: SessionRow, address: &str) -> Result<SessionRow, HouseError> {
         let stale = self.now.saturating_sub(session.last_seen).abs() >= SEEN_EVERY;
         if stale || session.address != address {
+            self.tx.lock_agent(&session.account)?;
             session.expires_at = self.house().session_end(session.kind, self.now);
             self.tx.touch_session(&session.id, address, self.now, session.expires_at)?;
             self.agent(&session.account, |_, _| Ok(Vec::new()))?;
@@ -121,6 +120,7 @@ impl Unit<'_> {
     /// Ends a session: its tokens die, its device gets no more calls, its stream says why, and who relies on us is told.
     pub(crate) fn end_session(&mut self, id: &str, reason: SignedOutReason) -> Result<(), HouseError> {
         let Some(session) = self.tx.session(id)? else { return Ok(()) };
+        self.tx.lock_agent(&session.account)?;
         if self.tx.end_session(id, reason, self.now)? {
             self.tx.audit("session ended", Some(&session.account), &session.address, self.now)?;
             let command = Command::SessionEnded(id.to_owned());
@@ -133,6 +133,7 @@ impl Unit<'_> {
 
     /// Ends all sessions of an agent.
     pub(crate) fn end_all_sessions(&mut self, account: &AccountId, reason: SignedOutReason) -> Result<(), HouseError> {
+        self.tx.lock_agent(account)?;
         for session in self.tx.live_sessions(account, self.now)? {
             self.end_session(&session.id, reason)?;
         }

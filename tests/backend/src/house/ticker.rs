@@ -6,9 +6,12 @@ use std::{
 };
 
 use hookswitch_wire::{AccountId, UnixMillis};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::MissedTickBehavior};
 
-use super::House;
+use super::{House, HouseError, Unit, others::LOOK_EVERY};
+
+/// How many overdue agents are seen to before anything else.
+const AT_A_TIME: usize = 100;
 
 /// When the snapshot of which agent changes by itself.
 #[derive(Default)]
@@ -48,7 +51,12 @@ impl Deadlines {
 }
 
 /// Runs until the backend stops.
+///
+/// Each node wakes for the agents that it knows. Where several share the agents, each also looks for those who are overdue:
+/// the node that knew them may be gone. Two nodes may wake for one agent; the second finds that nothing is left to do.
 pub(crate) async fn run(house: &House) {
+    let mut beat = tokio::time::interval(LOOK_EVERY);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopping = house.bus.stopping();
     loop {
         let work = async {
@@ -62,7 +70,27 @@ pub(crate) async fn run(house: &House) {
         };
         tokio::select! {
             () = work => {}
+            _ = beat.tick(), if house.store.is_shared() => catch_up(house),
             _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+fn catch_up(house: &House) {
+    let one = |unit: &mut Unit<'_>| {
+        let Some(account) = unit.tx.overdue(unit.now)? else { return Ok::<_, HouseError>(false) };
+        if let Err(error) = unit.agent(&account, |_, _| Ok(Vec::new())) {
+            tracing::error!(%account, %error, "time could not pass for an agent");
+            unit.tx.set_due(&account, None)?;
+        }
+        Ok(true)
+    };
+    // In turns with other work.
+    for _ in 0..AT_A_TIME {
+        match house.write(one) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return tracing::warn!(%error, "nobody knows whom time has changed"),
         }
     }
 }

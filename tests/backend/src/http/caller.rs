@@ -133,7 +133,7 @@ impl Caller {
 
     /// The device that this phone registered.
     pub(crate) fn device(&self, house: &Shared) -> Result<Option<DeviceId>, ApiError> {
-        let agent = house.write(|unit| unit.tx.agent(&self.account))?;
+        let agent = house.read(|tx| tx.agent(&self.account))?;
         Ok(agent.and_then(|agent| agent.aggregate.device_of(&self.session).map(|device| device.id.clone())))
     }
 }

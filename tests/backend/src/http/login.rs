@@ -389,7 +389,7 @@ pub(super) async fn totp(
     }
     let accepted = house.write(|unit| {
         // Read again inside the transaction: a code works once, however many ask at the same moment.
-        let Some(now) = unit.tx.agent(&agent.account)? else { return Ok::<_, HouseError>(false) };
+        let Some(now) = unit.tx.agent_to_change(&agent.account)? else { return Ok::<_, HouseError>(false) };
         let step = now.totp_secret.as_deref().and_then(|key| totp_step(key, fields.text("code"), unit.now));
         let Some(step) = step.filter(|step| *step > now.totp_step) else { return Ok(false) };
         unit.tx.set_totp_step(&agent.account, step)?;

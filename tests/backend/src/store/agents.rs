@@ -1,9 +1,8 @@
 //! Agents and their counterparts at the upstream issuer.
 
-use hookswitch_wire::{AccountId, Snapshot};
-use rusqlite::{OptionalExtension, Row, params};
+use hookswitch_wire::{AccountId, Snapshot, UnixMillis};
 
-use super::{Result, StoreError, Tx};
+use super::{Result, Row, Tx, Value, values};
 use crate::aggregate::Aggregate;
 
 /// An agent, with what signing in needs.
@@ -20,6 +19,13 @@ pub(crate) struct AgentRow {
     pub(crate) snapshot: Snapshot,
 }
 
+/// What apps were told last.
+pub(crate) struct Shown {
+    pub(crate) json: String,
+    /// When time changes it.
+    pub(crate) due_at: Option<UnixMillis>,
+}
+
 /// A person as the upstream issuer knows them.
 pub(crate) struct UpstreamUser {
     pub(crate) tenant: String,
@@ -31,16 +37,9 @@ pub(crate) struct UpstreamUser {
 
 const COLUMNS: &str = "account, email, password, totp_secret, totp_step, google, sso, rev, aggregate, snapshot";
 
-fn agent(row: &Row<'_>) -> rusqlite::Result<Result<AgentRow>> {
+fn agent(row: &Row) -> Result<AgentRow> {
     let (aggregate, snapshot): (String, String) = (row.get(8)?, row.get(9)?);
-    let parsed = serde_json::from_str(&aggregate)
-        .and_then(|aggregate| Ok((aggregate, serde_json::from_str(&snapshot)?)))
-        .map_err(StoreError::from);
-    let (aggregate, snapshot) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return Ok(Err(error)),
-    };
-    Ok(Ok(AgentRow {
+    Ok(AgentRow {
         account: AccountId(row.get(0)?),
         email: row.get(1)?,
         password: row.get(2)?,
@@ -49,37 +48,78 @@ fn agent(row: &Row<'_>) -> rusqlite::Result<Result<AgentRow>> {
         google: row.get(5)?,
         sso: row.get(6)?,
         rev: row.get(7)?,
-        aggregate,
-        snapshot,
-    }))
+        aggregate: serde_json::from_str(&aggregate)?,
+        snapshot: serde_json::from_str(&snapshot)?,
+    })
 }
 
 impl Tx<'_> {
     pub(crate) fn agent(&self, account: &AccountId) -> Result<Option<AgentRow>> {
-        let mut statement = self.0.prepare_cached(&format!("SELECT {COLUMNS} FROM agents WHERE account = ?1"))?;
-        statement.query_row([account.as_str()], agent).optional()?.transpose()
+        let sql = &format!("SELECT {COLUMNS} FROM agents WHERE account = ?1");
+        self.row(sql, values![account.as_str()], agent)
+    }
+
+    /// Locks an agent's row: who changes anything of an agent does it first. Then nobody else does until the commit.
+    pub(crate) fn lock_agent(&self, account: &AccountId) -> Result<()> {
+        if self.is_shared() {
+            self.rows("SELECT 1 FROM agents WHERE account = ?1 FOR UPDATE", values![account], |_| Ok(()))?;
+        }
+        Ok(())
+    }
+
+    /// An agent that is going to be changed, locked.
+    pub(crate) fn agent_to_change(&self, account: &AccountId) -> Result<Option<AgentRow>> {
+        let sql = &format!("SELECT {COLUMNS} FROM agents WHERE account = ?1{}", self.for_update());
+        self.row(sql, values![account], agent)
+    }
+
+    /// What apps were told last, without a lock.
+    pub(crate) fn shown(&self, account: &AccountId) -> Result<Option<Shown>> {
+        self.row("SELECT snapshot, due_at FROM agents WHERE account = ?1", values![account], |row| {
+            Ok(Shown { json: row.get(0)?, due_at: row.get(1)? })
+        })
+    }
+
+    /// The revs of these agents, as far as there are such agents.
+    pub(crate) fn revs_of(&self, accounts: Vec<String>) -> Result<Vec<(AccountId, u64)>> {
+        let sql = "SELECT account, rev FROM agents WHERE account = ANY(?1)";
+        self.rows(sql, &[Value::Texts(accounts)], |row| Ok((AccountId(row.get(0)?), row.get(1)?)))
+    }
+
+    /// When time changes an agent, for whichever node lives then.
+    pub(crate) fn set_due(&self, account: &AccountId, at: Option<UnixMillis>) -> Result<()> {
+        if self.is_shared() {
+            let sql = "UPDATE agents SET due_at = ?2 WHERE account = ?1 AND due_at IS DISTINCT FROM ?2";
+            self.execute(sql, values![account, at])?;
+        }
+        Ok(())
+    }
+
+    /// An agent whom time has changed and whom no other node sees to; locked.
+    pub(crate) fn overdue(&self, now: UnixMillis) -> Result<Option<AccountId>> {
+        let sql = "SELECT account FROM agents WHERE due_at <= ?1 ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED";
+        self.row(sql, values![now], |row| Ok(AccountId(row.get(0)?)))
     }
 
     /// E-mail addresses are compared without regard to case.
     pub(crate) fn agent_by_email(&self, email: &str) -> Result<Option<AgentRow>> {
-        let mut statement = self.0.prepare_cached(&format!("SELECT {COLUMNS} FROM agents WHERE email = ?1"))?;
-        statement.query_row([email.trim().to_lowercase()], agent).optional()?.transpose()
+        let sql = &format!("SELECT {COLUMNS} FROM agents WHERE email = ?1");
+        self.row(sql, values![email.trim().to_lowercase()], agent)
     }
 
     pub(crate) fn accounts(&self) -> Result<Vec<AccountId>> {
-        let mut statement = self.0.prepare_cached("SELECT account FROM agents ORDER BY account")?;
-        let accounts = statement.query_map([], |row| Ok(AccountId(row.get(0)?)))?;
-        Ok(accounts.collect::<rusqlite::Result<_>>()?)
+        let sql = "SELECT account FROM agents ORDER BY account";
+        self.rows(sql, values![], |row| Ok(AccountId(row.get(0)?)))
     }
 
     pub(crate) fn insert_agent(&self, row: &AgentRow) -> Result<()> {
-        self.0.execute(
+        self.execute(
             &format!("INSERT INTO agents ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
-            params![
+            values![
                 row.account.as_str(),
                 row.email.to_lowercase(),
-                row.password,
-                row.totp_secret,
+                &row.password,
+                row.totp_secret.as_deref(),
                 row.totp_step,
                 row.google,
                 row.sso,
@@ -92,33 +132,26 @@ impl Tx<'_> {
     }
 
     pub(crate) fn save_agent(&self, aggregate: &Aggregate, rev: u64, snapshot: &str) -> Result<()> {
-        let mut statement =
-            self.0.prepare_cached("UPDATE agents SET aggregate = ?2, rev = ?3, snapshot = ?4 WHERE account = ?1")?;
-        statement.execute(params![
-            aggregate.agent.account.as_str(),
-            serde_json::to_string(aggregate)?,
-            rev,
-            snapshot
-        ])?;
+        let sql = "UPDATE agents SET aggregate = ?2, rev = ?3, snapshot = ?4 WHERE account = ?1";
+        self.execute(sql, values![aggregate.agent.account.as_str(), serde_json::to_string(aggregate)?, rev, snapshot])?;
         Ok(())
     }
 
     /// What a restore from an old backup does to the numbers.
     pub(crate) fn reset_revs(&self) -> Result<()> {
-        self.0.execute("UPDATE agents SET rev = 0", [])?;
+        self.execute("UPDATE agents SET rev = 0", values![])?;
         Ok(())
     }
 
     pub(crate) fn set_totp_step(&self, account: &AccountId, step: u64) -> Result<()> {
-        self.0.execute("UPDATE agents SET totp_step = ?2 WHERE account = ?1", params![account.as_str(), step])?;
+        self.execute("UPDATE agents SET totp_step = ?2 WHERE account = ?1", values![account.as_str(), step])?;
         Ok(())
     }
 
     pub(crate) fn upstream_user(&self, tenant: &str, email: &str) -> Result<Option<UpstreamUser>> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT tenant, email, name, password, email_verified FROM upstream_users WHERE tenant = ?1 AND email = ?2",
-        )?;
-        let user = |row: &Row<'_>| {
+        let sql =
+            "SELECT tenant, email, name, password, email_verified FROM upstream_users WHERE tenant = ?1 AND email = ?2";
+        let user = |row: &Row| {
             Ok(UpstreamUser {
                 tenant: row.get(0)?,
                 email: row.get(1)?,
@@ -127,14 +160,15 @@ impl Tx<'_> {
                 email_verified: row.get(4)?,
             })
         };
-        Ok(statement.query_row(params![tenant, email.trim().to_lowercase()], user).optional()?)
+        self.row(sql, values![tenant, email.trim().to_lowercase()], user)
     }
 
     pub(crate) fn put_upstream_user(&self, user: &UpstreamUser) -> Result<()> {
-        self.0.execute(
-            "INSERT OR REPLACE INTO upstream_users (tenant, email, name, password, email_verified)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![user.tenant, user.email.to_lowercase(), user.name, user.password, user.email_verified],
+        self.execute(
+            "INSERT INTO upstream_users (tenant, email, name, password, email_verified) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (tenant, email) DO UPDATE
+             SET name = excluded.name, password = excluded.password, email_verified = excluded.email_verified",
+            values![&user.tenant, user.email.to_lowercase(), &user.name, &user.password, user.email_verified],
         )?;
         Ok(())
     }

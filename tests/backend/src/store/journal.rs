@@ -1,9 +1,8 @@
 //! What was answered and done: idempotency, the audit log.
 
 use hookswitch_wire::{AccountId, UnixMillis};
-use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Result, Tx};
+use super::{Result, Row, Tx, values};
 
 /// An answer that a repeated command gets again.
 #[derive(Clone, Debug)]
@@ -20,46 +19,36 @@ const KEEP_ANSWERS: i64 = 24 * 3_600_000;
 
 impl Tx<'_> {
     pub(crate) fn answer(&self, account: &AccountId, key: &str, now: UnixMillis) -> Result<Option<Answer>> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT fingerprint, status, etag, body FROM answers WHERE account = ?1 AND key = ?2 AND at > ?3",
-        )?;
-        let answer = |row: &Row<'_>| {
+        let sql = "SELECT fingerprint, status, etag, body FROM answers WHERE account = ?1 AND key = ?2 AND at > ?3";
+        let answer = |row: &Row| {
             Ok(Answer { fingerprint: row.get(0)?, status: row.get(1)?, etag: row.get(2)?, body: row.get(3)? })
         };
         let since = now.saturating_sub(KEEP_ANSWERS);
-        Ok(statement.query_row(params![account.as_str(), key, since], answer).optional()?)
+        self.row(sql, values![account.as_str(), key, since], answer)
     }
 
     pub(crate) fn insert_answer(&self, account: &AccountId, key: &str, answer: &Answer, now: UnixMillis) -> Result<()> {
-        let mut statement = self.0.prepare_cached("DELETE FROM answers WHERE account = ?1 AND at <= ?2")?;
-        statement.execute(params![account.as_str(), now.saturating_sub(KEEP_ANSWERS)])?;
-        let mut statement = self.0.prepare_cached(
-            "INSERT OR REPLACE INTO answers (account, key, fingerprint, status, etag, body, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        let sql = "DELETE FROM answers WHERE account = ?1 AND at <= ?2";
+        self.execute(sql, values![account.as_str(), now.saturating_sub(KEEP_ANSWERS)])?;
+        let sql = "INSERT INTO answers (account, key, fingerprint, status, etag, body, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (account, key) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status,
+             etag = excluded.etag, body = excluded.body, at = excluded.at";
+        self.execute(
+            sql,
+            values![account.as_str(), key, &answer.fingerprint, answer.status, answer.etag.as_ref(), &answer.body, now],
         )?;
-        statement.execute(params![
-            account.as_str(),
-            key,
-            answer.fingerprint,
-            answer.status,
-            answer.etag,
-            answer.body,
-            now
-        ])?;
         Ok(())
     }
 
     /// Who did what from where; never a secret.
     pub(crate) fn audit(&self, event: &str, account: Option<&AccountId>, address: &str, now: UnixMillis) -> Result<()> {
-        let mut statement =
-            self.0.prepare_cached("INSERT INTO audit (at, account, event, address) VALUES (?1, ?2, ?3, ?4)")?;
-        statement.execute(params![now, account.map(AccountId::as_str), event, address])?;
+        let sql = "INSERT INTO audit (at, account, event, address) VALUES (?1, ?2, ?3, ?4)";
+        self.execute(sql, values![now, account.map(AccountId::as_str), event, address])?;
         Ok(())
     }
 
     pub(crate) fn audit_log(&self, account: &AccountId) -> Result<Vec<(UnixMillis, String)>> {
-        let mut statement = self.0.prepare_cached("SELECT at, event FROM audit WHERE account = ?1 ORDER BY rowid")?;
-        let events = statement.query_map([account.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(events.collect::<rusqlite::Result<_>>()?)
+        let sql = "SELECT at, event FROM audit WHERE account = ?1 ORDER BY rowid";
+        self.rows(sql, values![account.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 }

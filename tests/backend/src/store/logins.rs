@@ -1,10 +1,9 @@
 //! Logins under way and the codes they end in.
 
 use hookswitch_wire::{AccountId, UnixMillis};
-use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Group, Result, Tx, UpstreamSession};
+use super::{Group, Result, Row, Tx, UpstreamSession, values};
 
 /// What a login is for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,17 +82,17 @@ pub(crate) struct CodeRow {
 impl Tx<'_> {
     pub(crate) fn insert_login(&self, hash: &str, row: &LoginRow, now: UnixMillis) -> Result<()> {
         // Nobody comes back to a login of yesterday.
-        self.0.execute("DELETE FROM logins WHERE expires_at < ?1", [now.saturating_sub(86_400_000)])?;
-        self.0.execute(
+        self.execute("DELETE FROM logins WHERE expires_at < ?1", values![now.saturating_sub(86_400_000)])?;
+        self.execute(
             "INSERT INTO logins (hash, binding, step, purpose, account, session, expires_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
+            values![
                 hash,
-                row.binding,
+                &row.binding,
                 row.step.name(),
                 serde_json::to_string(&row.purpose)?,
                 row.account.as_ref().map(AccountId::as_str),
-                row.session,
+                row.session.as_ref(),
                 row.expires_at
             ],
         )?;
@@ -110,15 +109,12 @@ impl Tx<'_> {
     }
 
     fn login_where(&self, column: &str, value: &str) -> Result<Option<(String, LoginRow)>> {
-        let mut statement = self.0.prepare_cached(&format!(
-            "SELECT hash, binding, step, purpose, account, session, expires_at FROM logins WHERE {column} = ?1"
-        ))?;
-        let login = |row: &Row<'_>| {
+        let sql = &format!(
+            "SELECT hash, binding, step, purpose, account, session, expires_at FROM logins WHERE {column} = ?1{}",
+            self.for_update()
+        );
+        let login = |row: &Row| {
             let (step, purpose): (String, String) = (row.get(2)?, row.get(3)?);
-            let purpose = match serde_json::from_str(&purpose) {
-                Ok(purpose) => purpose,
-                Err(error) => return Ok(Err(error.into())),
-            };
             let step = match step.as_str() {
                 "password" => LoginStep::Password,
                 "totp" => LoginStep::Totp,
@@ -128,14 +124,14 @@ impl Tx<'_> {
             let login = LoginRow {
                 binding: row.get(1)?,
                 step,
-                purpose,
+                purpose: serde_json::from_str(&purpose)?,
                 account: account.map(AccountId),
                 session: row.get(5)?,
                 expires_at: row.get(6)?,
             };
-            Ok(Ok((row.get(0)?, login)))
+            Ok((row.get(0)?, login))
         };
-        statement.query_row([value], login).optional()?.transpose()
+        self.row(sql, values![value], login)
     }
 
     pub(crate) fn move_login(
@@ -145,25 +141,25 @@ impl Tx<'_> {
         account: Option<&AccountId>,
         session: Option<&str>,
     ) -> Result<()> {
-        self.0.execute(
+        self.execute(
             "UPDATE logins SET step = ?2, account = ?3, session = ?4, upstream = NULL WHERE hash = ?1",
-            params![hash, step.name(), account.map(AccountId::as_str), session],
+            values![hash, step.name(), account.map(AccountId::as_str), session],
         )?;
         Ok(())
     }
 
     /// Remembers, or forgets, which state the upstream issuer will send back.
     pub(crate) fn set_login_upstream(&self, hash: &str, state_hash: Option<&str>) -> Result<()> {
-        self.0.execute("UPDATE logins SET upstream = ?2 WHERE hash = ?1", params![hash, state_hash])?;
+        self.execute("UPDATE logins SET upstream = ?2 WHERE hash = ?1", values![hash, state_hash])?;
         Ok(())
     }
 
     pub(crate) fn insert_code(&self, hash: &str, row: &CodeRow, now: UnixMillis) -> Result<()> {
-        self.0.execute("DELETE FROM codes WHERE expires_at < ?1", [now.saturating_sub(86_400_000)])?;
-        self.0.execute(
+        self.execute("DELETE FROM codes WHERE expires_at < ?1", values![now.saturating_sub(86_400_000)])?;
+        self.execute(
             "INSERT INTO codes (hash, account, request, expires_at, upstream_iss, upstream_sub, upstream_sid)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            params![
+            values![
                 hash,
                 row.account.as_str(),
                 serde_json::to_string(&row.request)?,
@@ -177,30 +173,27 @@ impl Tx<'_> {
     }
 
     pub(crate) fn code(&self, hash: &str) -> Result<Option<CodeRow>> {
-        let mut statement = self.0.prepare_cached(
+        let sql = &format!(
             "SELECT account, request, expires_at, session, upstream_iss, upstream_sub, upstream_sid FROM codes
-             WHERE hash = ?1",
-        )?;
-        let code = |row: &Row<'_>| {
+             WHERE hash = ?1{}",
+            self.for_update()
+        );
+        let code = |row: &Row| {
             let request: String = row.get(1)?;
-            let request = match serde_json::from_str(&request) {
-                Ok(request) => request,
-                Err(error) => return Ok(Err(error.into())),
-            };
-            Ok(Ok(CodeRow {
+            Ok(CodeRow {
                 account: AccountId(row.get(0)?),
-                request,
+                request: serde_json::from_str(&request)?,
                 expires_at: row.get(2)?,
                 session: row.get(3)?,
                 upstream: UpstreamSession::read(row, 4)?,
-            }))
+            })
         };
-        statement.query_row([hash], code).optional()?.transpose()
+        self.row(sql, values![hash], code)
     }
 
     /// A code works once; the session that came of it is ended if it is used again.
     pub(crate) fn use_code(&self, hash: &str, session: &str) -> Result<()> {
-        self.0.execute("UPDATE codes SET session = ?2 WHERE hash = ?1", params![hash, session])?;
+        self.execute("UPDATE codes SET session = ?2 WHERE hash = ?1", values![hash, session])?;
         Ok(())
     }
 }

@@ -1,22 +1,24 @@
 //! The push outbox, and what becomes of each push.
 
 use hookswitch_wire::{AccountId, CallId, DeviceId, PushKind, UnixMillis};
-use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Result, Tx};
+use super::{Result, Row, Tx, values};
 use crate::{
     operator::{DeliveryReport, OutboxEntry},
     push::{Delivery, DeliveryEnd, Stage},
 };
 
 /// How many pushes the outbox remembers.
-const KEEP: i64 = 100_000;
+const KEEP: u64 = 100_000;
 
 /// A push that is due.
 pub(crate) struct PushDue {
     pub(crate) delivery: Delivery,
     pub(crate) entry: OutboxEntry,
 }
+
+/// How long a push may be out in milliseconds, by the clock of PostgreSQL: longer than a push service gets for its answer.
+const LEASE: i64 = 15_000;
 
 const COLUMNS: &str = "seq, kind, deliver_by, stage, due_at, may_have_left, tries";
 
@@ -43,7 +45,7 @@ const fn due_at(stage: Stage) -> UnixMillis {
     }
 }
 
-fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+fn delivery(row: &Row) -> Result<Delivery> {
     let (kind, stage): (String, String) = (row.get(1)?, row.get(3)?);
     Ok(Delivery {
         seq: row.get(0)?,
@@ -66,57 +68,56 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 impl Tx<'_> {
     /// Writes a push into the outbox and numbers it. It is sent as soon as somebody looks.
     pub(crate) fn insert_push(&self, entry: &mut OutboxEntry) -> Result<()> {
-        let mut statement = self.0.prepare_cached("INSERT INTO outbox (at, entry) VALUES (?1, ?2)")?;
-        statement.execute(params![entry.at, serde_json::to_string(entry)?])?;
-        let seq = self.0.last_insert_rowid();
-        entry.seq = u64::try_from(seq).unwrap_or_default();
+        let sql = "INSERT INTO outbox (at, entry) VALUES (?1, ?2) RETURNING seq";
+        let seq: Option<u64> = self.row(sql, values![entry.at, serde_json::to_string(entry)?], |row| row.get(0))?;
+        entry.seq = seq.unwrap_or_default();
         let payload = &entry.payload;
         let delivery = Delivery::new(entry.seq, payload.kind, payload.expires_at, entry.at);
-        let mut statement = self.0.prepare_cached(
-            "INSERT INTO deliveries (seq, account, device, call_id, kind, deliver_by, stage, due_at, may_have_left, tries)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        let sql = "INSERT INTO deliveries (seq, account, device, call_id, kind, deliver_by, stage, due_at, may_have_left, tries)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        self.execute(
+            sql,
+            values![
+                delivery.seq,
+                payload.account.as_str(),
+                entry.device.as_str(),
+                payload.call_id.as_str(),
+                kind_name(delivery.kind),
+                delivery.deliver_by,
+                stage_name(delivery.stage),
+                due_at(delivery.stage),
+                delivery.may_have_left,
+                delivery.tries
+            ],
         )?;
-        statement.execute(params![
-            delivery.seq,
-            payload.account.as_str(),
-            entry.device.as_str(),
-            payload.call_id.as_str(),
-            kind_name(delivery.kind),
-            delivery.deliver_by,
-            stage_name(delivery.stage),
-            due_at(delivery.stage),
-            delivery.may_have_left,
-            delivery.tries
-        ])?;
         for table in ["outbox", "deliveries"] {
-            self.0.execute(&format!("DELETE FROM {table} WHERE seq <= ?1"), [seq.saturating_sub(KEEP)])?;
+            self.execute(&format!("DELETE FROM {table} WHERE seq <= ?1"), values![entry.seq.saturating_sub(KEEP)])?;
         }
         Ok(())
     }
 
     pub(crate) fn pushes_since(&self, seq: u64) -> Result<Vec<OutboxEntry>> {
-        let mut statement = self.0.prepare_cached("SELECT seq, entry FROM outbox WHERE seq > ?1 ORDER BY seq")?;
-        let mut rows = statement.query([seq])?;
-        let mut entries = Vec::new();
-        while let Some(row) = rows.next()? {
+        let sql = "SELECT seq, entry FROM outbox WHERE seq > ?1 ORDER BY seq";
+        self.rows(sql, values![seq], |row| {
             let entry: String = row.get(1)?;
             let mut entry: OutboxEntry = serde_json::from_str(&entry)?;
             entry.seq = row.get(0)?;
-            entries.push(entry);
-        }
-        Ok(entries)
+            Ok(entry)
+        })
     }
 
-    /// At most so many pushes whose time has come, in the order in which they were decided on.
+    /// At most so many pushes whose time has come, in the order in which they were decided on. No other node gets them.
     pub(crate) fn pushes_due(&self, now: UnixMillis, most: usize) -> Result<Vec<PushDue>> {
-        let mut statement = self.0.prepare_cached(&format!(
+        let sql = &format!(
             "SELECT {COLUMNS}, entry FROM deliveries JOIN outbox USING (seq)
-             WHERE stage = 'waiting' AND due_at <= ?1 ORDER BY seq LIMIT ?2"
-        ))?;
-        let mut rows = statement.query(params![now, i64::try_from(most).unwrap_or(i64::MAX)])?;
+             WHERE stage = 'waiting' AND due_at <= ?1 ORDER BY seq LIMIT ?2{}",
+            if self.is_shared() { " FOR UPDATE OF deliveries SKIP LOCKED" } else { "" }
+        );
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let (mut due, mut unreadable) = (Vec::new(), Vec::new());
-        while let Some(row) = rows.next()? {
-            let (delivery, entry): (Delivery, String) = (delivery(row)?, row.get(7)?);
+        for (delivery, entry) in
+            self.rows(sql, values![now, most], |row| Ok((delivery(row)?, row.get::<String>(7)?)))?
+        {
             match serde_json::from_str::<OutboxEntry>(&entry) {
                 Ok(entry) => due.push(PushDue { entry: OutboxEntry { seq: delivery.seq, ..entry }, delivery }),
                 Err(error) => unreadable.push((delivery, error)),
@@ -132,52 +133,54 @@ impl Tx<'_> {
 
     /// When the next push is due.
     pub(crate) fn next_push(&self) -> Result<Option<UnixMillis>> {
-        let mut statement = self.0.prepare_cached("SELECT MIN(due_at) FROM deliveries WHERE stage = 'waiting'")?;
-        Ok(statement.query_row([], |row| row.get(0))?)
+        let sql = "SELECT MIN(due_at) FROM deliveries WHERE stage = 'waiting'";
+        Ok(self.row(sql, values![], |row| row.get(0))?.flatten())
     }
 
     pub(crate) fn delivery(&self, seq: u64) -> Result<Option<Delivery>> {
-        let mut statement = self.0.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE seq = ?1"))?;
-        Ok(statement.query_row([seq], delivery).optional()?)
+        let sql = &format!("SELECT {COLUMNS} FROM deliveries WHERE seq = ?1");
+        self.row(sql, values![seq], delivery)
     }
 
     /// The push that made this device ring.
     pub(crate) fn start_of(&self, account: &AccountId, call: &CallId, device: &DeviceId) -> Result<Option<Delivery>> {
-        let mut statement = self.0.prepare_cached(&format!(
+        let sql = &format!(
             "SELECT {COLUMNS} FROM deliveries
              WHERE account = ?1 AND call_id = ?2 AND device = ?3 AND kind = 'incoming' ORDER BY seq DESC LIMIT 1"
-        ))?;
-        let start = statement.query_row(params![account.as_str(), call.as_str(), device.as_str()], delivery);
-        Ok(start.optional()?)
+        );
+        self.row(sql, values![account.as_str(), call.as_str(), device.as_str()], delivery)
     }
 
     pub(crate) fn save_delivery(&self, delivery: &Delivery) -> Result<()> {
-        let mut statement = self.0.prepare_cached(
-            "UPDATE deliveries SET stage = ?2, due_at = ?3, may_have_left = ?4, tries = ?5 WHERE seq = ?1",
+        let sql = "UPDATE deliveries SET stage = ?2, due_at = ?3, may_have_left = ?4, tries = ?5 WHERE seq = ?1";
+        self.execute(
+            sql,
+            values![
+                delivery.seq,
+                stage_name(delivery.stage),
+                due_at(delivery.stage),
+                delivery.may_have_left,
+                delivery.tries
+            ],
         )?;
-        statement.execute(params![
-            delivery.seq,
-            stage_name(delivery.stage),
-            due_at(delivery.stage),
-            delivery.may_have_left,
-            delivery.tries
-        ])?;
+        if self.is_shared() && delivery.stage == Stage::Sending {
+            let sql = "UPDATE deliveries SET leased_until = clock_timestamp() + CAST(?2 AS BIGINT) * INTERVAL '1 millisecond' WHERE seq = ?1";
+            self.execute(sql, values![delivery.seq, LEASE])?;
+        }
         Ok(())
     }
 
-    /// The pushes that were out when the backend stopped.
+    /// The pushes that were out when the backend stopped; with several nodes, when the node stopped that had them.
     pub(crate) fn pushes_out(&self) -> Result<Vec<Delivery>> {
-        let mut statement =
-            self.0.prepare_cached(&format!("SELECT {COLUMNS} FROM deliveries WHERE stage = 'sending' ORDER BY seq"))?;
-        let out = statement.query_map([], delivery)?;
-        Ok(out.collect::<rusqlite::Result<_>>()?)
+        let left = if self.is_shared() { " AND leased_until < clock_timestamp()" } else { "" };
+        let skip = if self.is_shared() { " FOR UPDATE SKIP LOCKED" } else { "" };
+        let sql = &format!("SELECT {COLUMNS} FROM deliveries WHERE stage = 'sending'{left} ORDER BY seq{skip}");
+        self.rows(sql, values![], delivery)
     }
 
     pub(crate) fn deliveries_since(&self, seq: u64) -> Result<Vec<DeliveryReport>> {
-        let mut statement = self.0.prepare_cached(&format!(
-            "SELECT {COLUMNS}, device, call_id FROM deliveries WHERE seq > ?1 ORDER BY seq"
-        ))?;
-        let reports = statement.query_map([seq], |row| {
+        let sql = &format!("SELECT {COLUMNS}, device, call_id FROM deliveries WHERE seq > ?1 ORDER BY seq");
+        self.rows(sql, values![seq], |row| {
             let delivery = delivery(row)?;
             Ok(DeliveryReport {
                 seq: delivery.seq,
@@ -192,8 +195,7 @@ impl Tx<'_> {
                     Stage::Done(end) => Some(end),
                 },
             })
-        })?;
-        Ok(reports.collect::<rusqlite::Result<_>>()?)
+        })
     }
 }
 
@@ -227,12 +229,12 @@ mod tests {
     #[test]
     fn a_push_that_cannot_be_read_holds_no_other_up() {
         let store = Store::open(&Database::Memory).unwrap();
-        let mut connection = store.lock();
-        let tx = Tx::begin(&mut connection).unwrap();
+        let mut connection = store.connect().unwrap();
+        let tx = connection.begin().unwrap();
         for call in ["first", "second"] {
             tx.insert_push(&mut entry(call)).unwrap();
         }
-        tx.0.execute("UPDATE outbox SET entry = '{}' WHERE seq = 1", []).unwrap();
+        tx.execute("UPDATE outbox SET entry = '{}' WHERE seq = 1", &[]).unwrap();
         let due = tx.pushes_due(1_000, 10).unwrap();
         assert_eq!(due.len(), 1);
         assert_eq!((due[0].entry.seq, due[0].entry.payload.call_id.as_str()), (2, "second"));
@@ -242,8 +244,8 @@ mod tests {
     #[test]
     fn a_delivery_survives_the_database() {
         let store = Store::open(&Database::Memory).unwrap();
-        let mut connection = store.lock();
-        let tx = Tx::begin(&mut connection).unwrap();
+        let mut connection = store.connect().unwrap();
+        let tx = connection.begin().unwrap();
         let mut push = entry("call");
         tx.insert_push(&mut push).unwrap();
         let start = || tx.start_of(&AccountId::from("a"), &CallId::from("call"), &DeviceId::from("phone")).unwrap();

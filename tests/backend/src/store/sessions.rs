@@ -1,9 +1,8 @@
 //! Sessions and their tokens. Tokens and cookies come here as hashes already.
 
 use hookswitch_wire::{AccountId, SessionId, SignIn, SignInKind, SignedOutReason, UnixMillis};
-use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Result, Tx, UpstreamSession};
+use super::{Result, Row, Tx, UpstreamSession, values};
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +95,7 @@ fn reason_name(reason: SignedOutReason) -> &'static str {
     }
 }
 
-fn session(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+fn session(row: &Row) -> Result<SessionRow> {
     let (kind, ended_at, reason): (String, Option<i64>, Option<String>) = (row.get(2)?, row.get(10)?, row.get(11)?);
     Ok(SessionRow {
         id: row.get(0)?,
@@ -124,18 +123,18 @@ impl Tx<'_> {
         cookie: Option<&str>,
         upstream: Option<&UpstreamSession>,
     ) -> Result<()> {
-        self.0.execute(
+        self.execute(
             "INSERT INTO sessions (id, account, kind, cookie, created_at, last_seen, expires_at, address, second_factor,
              upstream_iss, upstream_sub, upstream_sid) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            params![
-                row.id,
+            values![
+                &row.id,
                 row.account.as_str(),
                 row.kind.name(),
                 cookie,
                 row.created_at,
                 row.last_seen,
                 row.expires_at,
-                row.address,
+                &row.address,
                 row.second_factor,
                 upstream.map(|upstream| &upstream.iss),
                 upstream.map(|upstream| &upstream.sub),
@@ -146,51 +145,47 @@ impl Tx<'_> {
     }
 
     pub(crate) fn session(&self, id: &str) -> Result<Option<SessionRow>> {
-        let mut statement = self.0.prepare_cached(&format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1"))?;
-        Ok(statement.query_row([id], session).optional()?)
+        let sql = &format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1");
+        self.row(sql, values![id], session)
     }
 
     pub(crate) fn session_by_cookie(&self, cookie: &str) -> Result<Option<SessionRow>> {
-        let mut statement = self.0.prepare_cached(&format!("SELECT {COLUMNS} FROM sessions WHERE cookie = ?1"))?;
-        Ok(statement.query_row([cookie], session).optional()?)
+        let sql = &format!("SELECT {COLUMNS} FROM sessions WHERE cookie = ?1");
+        self.row(sql, values![cookie], session)
     }
 
     pub(crate) fn live_sessions(&self, account: &AccountId, now: UnixMillis) -> Result<Vec<SessionRow>> {
-        let mut statement = self.0.prepare_cached(&format!(
+        let sql = &format!(
             "SELECT {COLUMNS} FROM sessions WHERE account = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY created_at, rowid"
-        ))?;
-        let sessions = statement.query_map(params![account.as_str(), now], session)?;
-        Ok(sessions.collect::<rusqlite::Result<_>>()?)
+        );
+        self.rows(sql, values![account.as_str(), now], session)
     }
 
     /// All phones that the agent ever signed in on, oldest first.
     pub(crate) fn mobile_sessions(&self, account: &AccountId) -> Result<Vec<SessionRow>> {
-        let mut statement = self.0.prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM sessions WHERE account = ?1 AND kind = ?2 ORDER BY created_at, rowid"
-        ))?;
-        let sessions = statement.query_map(params![account.as_str(), SessionKind::Mobile.name()], session)?;
-        Ok(sessions.collect::<rusqlite::Result<_>>()?)
+        let sql =
+            &format!("SELECT {COLUMNS} FROM sessions WHERE account = ?1 AND kind = ?2 ORDER BY created_at, rowid");
+        self.rows(sql, values![account.as_str(), SessionKind::Mobile.name()], session)
     }
 
     pub(crate) fn touch_session(&self, id: &str, address: &str, now: UnixMillis, expires_at: UnixMillis) -> Result<()> {
-        let mut statement =
-            self.0.prepare_cached("UPDATE sessions SET last_seen = ?3, address = ?2, expires_at = ?4 WHERE id = ?1")?;
-        statement.execute(params![id, address, now, expires_at])?;
+        let sql = "UPDATE sessions SET last_seen = ?3, address = ?2, expires_at = ?4 WHERE id = ?1";
+        self.execute(sql, values![id, address, now, expires_at])?;
         Ok(())
     }
 
     pub(crate) fn second_factor_done(&self, id: &str) -> Result<()> {
-        self.0.execute("UPDATE sessions SET second_factor = 1 WHERE id = ?1", [id])?;
+        self.execute("UPDATE sessions SET second_factor = 1 WHERE id = ?1", values![id])?;
         Ok(())
     }
 
     /// Ends a session and forgets its tokens; false when it had ended before.
     pub(crate) fn end_session(&self, id: &str, reason: SignedOutReason, now: UnixMillis) -> Result<bool> {
-        let changed = self.0.execute(
+        let changed = self.execute(
             "UPDATE sessions SET ended_at = ?2, reason = ?3 WHERE id = ?1 AND ended_at IS NULL",
-            params![id, now, reason_name(reason)],
+            values![id, now, reason_name(reason)],
         )?;
-        self.0.execute("DELETE FROM access_tokens WHERE session = ?1", [id])?;
+        self.execute("DELETE FROM access_tokens WHERE session = ?1", values![id])?;
         // Refresh tokens stay: a late use should say that the session ended, and look like nothing else.
         Ok(changed > 0)
     }
@@ -202,67 +197,63 @@ impl Tx<'_> {
         now: UnixMillis,
         expires_at: UnixMillis,
     ) -> Result<()> {
-        self.0.execute("DELETE FROM access_tokens WHERE session = ?1 AND expires_at <= ?2", params![session, now])?;
-        self.0.execute(
+        self.execute("DELETE FROM access_tokens WHERE session = ?1 AND expires_at <= ?2", values![session, now])?;
+        self.execute(
             "INSERT INTO access_tokens (hash, session, expires_at) VALUES (?1, ?2, ?3)",
-            params![hash, session, expires_at],
+            values![hash, session, expires_at],
         )?;
         Ok(())
     }
 
     /// The session of an access token that has not run out.
     pub(crate) fn session_by_access_token(&self, hash: &str, now: UnixMillis) -> Result<Option<SessionRow>> {
-        let mut statement = self.0.prepare_cached(&format!(
+        let sql = &format!(
             "SELECT {COLUMNS} FROM sessions WHERE id =
              (SELECT session FROM access_tokens WHERE hash = ?1 AND access_tokens.expires_at > ?2)"
-        ))?;
-        Ok(statement.query_row(params![hash, now], session).optional()?)
+        );
+        self.row(sql, values![hash, now], session)
     }
 
     pub(crate) fn delete_access_token(&self, hash: &str) -> Result<()> {
-        self.0.execute("DELETE FROM access_tokens WHERE hash = ?1", [hash])?;
+        self.execute("DELETE FROM access_tokens WHERE hash = ?1", values![hash])?;
         Ok(())
     }
 
     pub(crate) fn delete_access_tokens_of(&self, session: &str) -> Result<()> {
-        self.0.execute("DELETE FROM access_tokens WHERE session = ?1", [session])?;
+        self.execute("DELETE FROM access_tokens WHERE session = ?1", values![session])?;
         Ok(())
     }
 
     pub(crate) fn insert_refresh_token(&self, hash: &str, row: &RefreshRow) -> Result<()> {
-        self.0.execute(
+        self.execute(
             "INSERT INTO refresh_tokens (hash, session, generation, expires_at) VALUES (?1, ?2, ?3, ?4)",
-            params![hash, row.session, row.generation, row.expires_at],
+            values![hash, &row.session, row.generation, row.expires_at],
         )?;
         Ok(())
     }
 
     pub(crate) fn refresh_token(&self, hash: &str) -> Result<Option<RefreshRow>> {
-        let mut statement =
-            self.0.prepare_cached("SELECT session, generation, expires_at FROM refresh_tokens WHERE hash = ?1")?;
+        let sql = "SELECT session, generation, expires_at FROM refresh_tokens WHERE hash = ?1";
         let token =
-            |row: &Row<'_>| Ok(RefreshRow { session: row.get(0)?, generation: row.get(1)?, expires_at: row.get(2)? });
-        Ok(statement.query_row([hash], token).optional()?)
+            |row: &Row| Ok(RefreshRow { session: row.get(0)?, generation: row.get(1)?, expires_at: row.get(2)? });
+        self.row(sql, values![hash], token)
     }
 
     pub(crate) fn prolong_refresh_token(&self, hash: &str, expires_at: UnixMillis) -> Result<()> {
-        self.0.execute("UPDATE refresh_tokens SET expires_at = ?2 WHERE hash = ?1", params![hash, expires_at])?;
+        self.execute("UPDATE refresh_tokens SET expires_at = ?2 WHERE hash = ?1", values![hash, expires_at])?;
         Ok(())
     }
 
     /// The hashes of the tokens of a generation, oldest first.
     pub(crate) fn refresh_tokens_of(&self, session: &str, generation: u64) -> Result<Vec<String>> {
-        let mut statement = self
-            .0
-            .prepare_cached("SELECT hash FROM refresh_tokens WHERE session = ?1 AND generation = ?2 ORDER BY rowid")?;
-        let hashes = statement.query_map(params![session, generation], |row| row.get(0))?;
-        Ok(hashes.collect::<rusqlite::Result<_>>()?)
+        let sql = "SELECT hash FROM refresh_tokens WHERE session = ?1 AND generation = ?2 ORDER BY rowid";
+        self.rows(sql, values![session, generation], |row| row.get(0))
     }
 
     pub(crate) fn set_generation(&self, session: &str, generation: u64, now: UnixMillis) -> Result<()> {
-        self.0.execute(
+        self.execute(
             "UPDATE sessions SET generation = ?2, rotated_at = ?3 WHERE id = ?1",
-            params![session, generation, now],
+            values![session, generation, now],
         )?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use hookswitch_backend::{Backend, Config, DEMO_PASSWORD};
 use reqwest::{Method, Response};
 use serde_json::json;
 
-use super::support::*;
+use super::{nodes::Running, support::*};
 
 const KEY: &str = "the key of the operator";
 
@@ -21,7 +21,7 @@ const OPERATOR: [&str; 9] = [
     "/operator/upstream/sign-out",
 ];
 
-async fn with_operator() -> Backend {
+async fn with_operator() -> Running {
     backend_with(Config { operator_key: Some(KEY.into()), ..config() }).await
 }
 

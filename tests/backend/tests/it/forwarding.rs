@@ -5,7 +5,7 @@ use hookswitch_wire::{CannotRing, CodeBy, DeviceId, Effective, Snapshot};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::support::*;
+use super::{nodes::Running, support::*};
 
 const NUMBER: &str = "+33612345678";
 const OTHER: &str = "+33623456789";
@@ -133,7 +133,7 @@ async fn forwarding_to_a_phone_of_ones_own_is_named() {
     }
 }
 
-async fn careful() -> (Backend, Phone) {
+async fn careful() -> (Running, Phone) {
     let backend = backend_with(Config { verify_forwarding: true, ..config() }).await;
     let phone = Phone::ready(&backend, ALICE, "iphone").await;
     (backend, phone)

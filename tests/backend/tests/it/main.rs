@@ -21,11 +21,17 @@ mod login;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod nodes;
+#[cfg(test)]
 mod presence;
 #[cfg(test)]
 mod pushes;
 #[cfg(test)]
 mod refreshes;
+#[cfg(test)]
+mod scale;
+#[cfg(test)]
+mod services;
 #[cfg(test)]
 mod sso;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use hookswitch_wire::{CallId, CannotRing, PushKind};
 use secrecy::ExposeSecret;
 use tokio::sync::{oneshot, watch};
 
-use super::support::*;
+use super::{nodes::Running, support::*};
 
 /// What a try meets.
 enum Reply {
@@ -97,7 +97,7 @@ fn unanswered() -> Outcome {
     Outcome::Unanswered { why: "silence".to_owned() }
 }
 
-async fn start(database: Database) -> (Backend, Arc<Service>) {
+async fn start(database: Database) -> (Running, Arc<Service>) {
     let clock = Clock::system();
     let service = Service::new(&clock);
     let gateway: Arc<dyn PushGateway> = service.clone();

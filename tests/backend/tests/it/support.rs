@@ -11,7 +11,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, redirect::Policy};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::contract;
+use super::{contract, nodes, nodes::Running};
 
 pub(crate) const ALICE: &str = "alice@acme.example";
 pub(crate) const OLIVIA: &str = "olivia@acme.example";
@@ -31,25 +31,26 @@ pub(crate) fn config() -> Config {
 }
 
 /// A backend with the demo accounts.
-pub(crate) async fn backend() -> Backend {
+pub(crate) async fn backend() -> Running {
     backend_with(config()).await
 }
 
-pub(crate) async fn backend_with(config: Config) -> Backend {
-    let backend = Backend::start(config).await.unwrap();
-    contract::watch(&backend);
+/// One node that keeps all to itself; or two on a database of PostgreSQL, if there is one: see `nodes`.
+pub(crate) async fn backend_with(config: Config) -> Running {
+    let running = Running::start(config).await;
+    contract::watch(&running);
     for seed in AgentSeed::demo() {
-        match backend.operator().add_agent(seed).await {
+        match running.operator().add_agent(seed).await {
             // There since an earlier start on the same file.
             Ok(_) | Err(HouseError::Invalid("email")) => {}
             Err(error) => panic!("{error}"),
         }
     }
-    backend
+    running
 }
 
 fn client() -> Client {
-    Client::builder().redirect(Policy::none()).no_proxy().build().unwrap()
+    nodes::spread(Client::builder()).redirect(Policy::none()).no_proxy().build().unwrap()
 }
 
 /// A page as a browser got it.
@@ -299,7 +300,7 @@ impl Phone {
     /// Speaks from another address of this machine from now on.
     pub(crate) fn move_to(&mut self, address: [u8; 4]) {
         let address = std::net::IpAddr::from(address);
-        let client = Client::builder().redirect(Policy::none()).no_proxy().local_address(address);
+        let client = nodes::spread(Client::builder()).redirect(Policy::none()).no_proxy().local_address(address);
         self.client = client.build().unwrap();
     }
 

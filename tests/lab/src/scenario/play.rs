@@ -16,14 +16,11 @@ use hookswitch_backend::{FaultPlan, RingOutcome};
 
 use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, SessionIs, Step};
 use crate::{
-    app::{
-        child::Program,
-        protocol::{Entry, SessionOnList, SessionShown, Shown, StateShown},
-    },
+    app::protocol::{Entry, SessionOnList, SessionShown, Shown, StateShown},
     browser::{Browser, Credentials, Loaded, Page},
     phone::{APP_REDIRECT, Phone, Seen},
     timeline::Kind,
-    world::{Setup, World},
+    world::{Setup, Surroundings, World},
 };
 
 /// How a wait passes.
@@ -46,14 +43,14 @@ pub struct Outcome {
 /// An expectation must hold within this time: real work is done on loopback meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Plays a scenario; the phones' apps are processes of `phone_program`, or run in this one.
-pub async fn play(scenario: &Scenario, time: Time, phone_program: Option<&Program>) -> Outcome {
+/// Plays a scenario.
+pub async fn play(scenario: &Scenario, time: Time, surroundings: &Surroundings) -> Outcome {
     let mut transcript = format!("# {}\n", scenario.title);
     if let Some(story) = &scenario.story {
         let _ = writeln!(transcript, "  {story}");
     }
     let started = Instant::now();
-    let held = match Player::new(time, phone_program.cloned()).await {
+    let held = match Player::new(time, surroundings.clone()).await {
         Ok(mut player) => {
             let held = player.play(scenario, &mut transcript).await;
             player.world.end().await;
@@ -85,9 +82,9 @@ struct Player {
 type Result<T = (), E = String> = std::result::Result<T, E>;
 
 impl Player {
-    async fn new(time: Time, phone_program: Option<Program>) -> Result<Self> {
+    async fn new(time: Time, surroundings: Surroundings) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let setup = Setup { cheap_passwords: true, phone_program, ..Setup::default() };
+        let setup = Setup { cheap_passwords: true, surroundings, ..Setup::default() };
         let world = World::start(folder.path(), setup).await?;
         Ok(Self {
             world,

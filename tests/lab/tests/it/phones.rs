@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use lab::{
-    Program,
+    Surroundings,
     scenario::{Outcome, Time, parse, play},
 };
 
@@ -10,8 +10,8 @@ const LAB: &str = env!("CARGO_BIN_EXE_lab");
 async fn outcome(scenario: &str, program: &str) -> Outcome {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(scenario).with_extension("json");
     let scenario = parse(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let program: Program = program.parse().unwrap();
-    play(&scenario, Time::Virtual, Some(&program)).await
+    let surroundings = Surroundings { phone_program: Some(program.parse().unwrap()), ..Surroundings::default() };
+    play(&scenario, Time::Virtual, &surroundings).await
 }
 
 /// What happens with phones whose lines go through such a shell script on their way.

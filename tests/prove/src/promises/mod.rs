@@ -13,6 +13,7 @@
 //! | [`converge`] | no two apps disagree once the network is quiet, and nothing acknowledged is lost |
 //! | [`mirror`] | what is chosen on one phone is shown by all others, nearly as soon as a bare event could be |
 //! | [`battery`] | an idle phone is left alone |
+//! | [`herd`] | who loses a node comes back, and not all at once |
 //! | [`ring`] | silent while calls are forwarded, and else not |
 //! | [`size`] | small, on disk and in memory |
 
@@ -20,6 +21,7 @@ mod battery;
 mod canary;
 mod clock;
 mod converge;
+mod herd;
 mod kill;
 mod latency;
 mod logout;
@@ -49,6 +51,7 @@ pub(crate) enum Promise {
     Mirror,
     Battery,
     Ring,
+    Herd,
     Size,
 }
 
@@ -66,6 +69,7 @@ impl Promise {
         Self::Mirror,
         Self::Battery,
         Self::Ring,
+        Self::Herd,
         Self::Size,
     ];
 
@@ -83,6 +87,7 @@ impl Promise {
             Self::Mirror => "mirror",
             Self::Battery => "battery",
             Self::Ring => "ring",
+            Self::Herd => "herd",
             Self::Size => "size",
         }
     }
@@ -106,6 +111,7 @@ impl Promise {
             }
             Self::Mirror => "mirror latency, device to device: p99 <= 1.5 x a bare SSE round trip",
             Self::Battery => "background after 20 s: 0 requests, 0 timers; foreground: <= 4 heartbeats a minute",
+            Self::Herd => "10,000 clients lose a node: peak reconnect rate <= 2 x mean; all converge",
             Self::Ring => {
                 "100,000 races of forwarding and calls: 0 rings against the newest state that is known, 0 calls missed, each iOS push reported once"
             }
@@ -127,6 +133,7 @@ impl Promise {
             Self::Mirror => mirror::measure(rounds).await,
             Self::Battery => battery::measure(rounds).await,
             Self::Ring => ring::measure(rounds).await,
+            Self::Herd => herd::measure(rounds).await,
             Self::Size => size::measure(rounds).await,
         }
     }
