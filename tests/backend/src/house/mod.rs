@@ -19,6 +19,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use hookswitch_wire::{AccountId, SignedOutReason, Snapshot, UnixMillis, Version};
@@ -37,6 +38,7 @@ use crate::{
     identity::Keys,
     limiter::Limiter,
     logout::LogoutClient,
+    metrics::Metrics,
     operator::{Counters, OutboxEntry, RequestLog},
     push::Recorded,
     record::{Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
@@ -100,6 +102,7 @@ pub(crate) struct House {
     pub(crate) client: reqwest::Client,
     pub(crate) bus: Bus,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) metrics: Metrics,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) old_server: Arc<AtomicBool>,
@@ -158,6 +161,7 @@ impl House {
             client,
             bus: Bus::new(broadcast::Sender::new(1_024)),
             counters: Arc::default(),
+            metrics: Metrics::default(),
             refreshes: Arc::default(),
             faults: Arc::default(),
             old_server: Arc::default(),
@@ -237,13 +241,20 @@ impl House {
         &self,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        if self.store.is_shared() { off_the_workers(|| self.write_now(work)) } else { self.write_now(work) }
+        let began = Instant::now();
+        let result =
+            if self.store.is_shared() { off_the_workers(|| self.write_now(work)) } else { self.write_now(work) };
+        self.metrics.wrote(began.elapsed());
+        result
     }
 
     /// One statement that only reads.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let read = || work(&self.store.connect()?.read()?);
-        if self.store.is_shared() { off_the_workers(read) } else { read() }
+        let began = Instant::now();
+        let result = if self.store.is_shared() { off_the_workers(read) } else { read() };
+        self.metrics.read(began.elapsed());
+        result
     }
 
     fn write_now<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Unit<'_>) -> Result<T, E>) -> Result<T, E> {

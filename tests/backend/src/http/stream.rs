@@ -18,7 +18,10 @@ use hookswitch_wire::{
 use tokio::sync::watch;
 
 use super::{ApiError, Shared, caller::Caller};
-use crate::house::{HouseError, Published};
+use crate::{
+    house::{HouseError, Published},
+    metrics::OpenStream,
+};
 
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: i64 = 15_000;
@@ -34,6 +37,7 @@ struct Open {
     sent: Option<Version>,
     beat_at: UnixMillis,
     over: bool,
+    _counted: OpenStream,
 }
 
 pub(super) async fn stream(State(house): State<Shared>, caller: Caller) -> Result<Response, ApiError> {
@@ -46,6 +50,7 @@ pub(super) async fn stream(State(house): State<Shared>, caller: Caller) -> Resul
         sent: None,
         beat_at: house.now() + HEARTBEAT,
         over: false,
+        _counted: house.metrics.stream(),
         house,
     };
     let events = stream::unfold(open, |mut open| async move {
@@ -85,7 +90,8 @@ impl Open {
             let published = self.house.current(&self.account)?;
             let version = published.snapshot.version;
             if self.sent != Some(version) {
-                self.sent = Some(version);
+                let first = self.sent.replace(version).is_none();
+                self.house.metrics.state_sent((!first).then(|| published.made.elapsed()));
                 let data: &str = &published.json;
                 return Ok(Some(Event::default().event("state").id(version.to_string()).data(data)));
             }
