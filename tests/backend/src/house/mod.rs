@@ -105,6 +105,8 @@ pub(crate) struct House {
     pub(crate) old_server: Arc<AtomicBool>,
     /// Whether calls are forwarded to a number only once somebody has read a code there.
     pub(crate) verify_forwarding: Arc<AtomicBool>,
+    /// Each open stream of this node holds one more.
+    pub(crate) streams: Arc<()>,
     /// What is compared with when there is no such agent, so that the time tells nothing.
     pub(crate) no_password: String,
     store: Store,
@@ -161,6 +163,7 @@ impl House {
             refreshes: Arc::default(),
             faults: Arc::default(),
             old_server: Arc::default(),
+            streams: Arc::default(),
             no_password,
             store,
             passwords: Arc::new(Mutex::new(Limiter::new(10, 15 * 60_000))),
