@@ -7,11 +7,10 @@ plugins {
 val root = rootDir.parentFile
 
 /** The value of `key = "value"` in a TOML file, after a line that is `after`. */
-fun toml(file: String, after: String, key: String): String =
-    root.resolve(file).readLines()
-        .dropWhile { it.trim() != after }
-        .firstNotNullOfOrNull { Regex("""^$key = "(.*)"$""").find(it)?.groupValues?.get(1) }
-        ?: error("$file has no $key after $after")
+fun toml(file: String, after: String, key: String): String = root.resolve(file).readLines()
+    .dropWhile { it.trim() != after }
+    .firstNotNullOfOrNull { Regex("""^$key = "(.*)"$""").find(it)?.groupValues?.get(1) }
+    ?: error("$file has no $key after $after")
 
 group = "dev.hookswitch"
 version = toml("Cargo.toml", "[workspace.package]", "version")

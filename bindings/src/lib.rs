@@ -9,6 +9,7 @@
 //! | [`error`] | [`CoreError`]: what the app does next |
 //! | [`keys`], [`observer`], [`log`], [`clock`] | the foreign traits: key store, changes, log lines, and clocks for tests |
 //! | `runtime` | the threads |
+//! | `android` | on Android only: the certificate verifier's context |
 //!
 //! Threads: the library owns one tokio runtime of two threads, from the first core of the process to its last. Asynchronous
 //! methods may be awaited on any thread and abandoned at any time (Swift does not drop a Rust future when its task is
@@ -17,6 +18,8 @@
 //!
 //! A panic does not cross: UniFFI makes an exception of it.
 
+#[cfg(target_os = "android")]
+pub mod android;
 pub mod clock;
 pub mod config;
 pub mod core;

@@ -13,6 +13,9 @@ pub struct Config {
     pub address: SocketAddr,
     /// Where the built-in upstream issuer ("Google", "Acme SSO") listens.
     pub upstream_address: SocketAddr,
+    /// Where `GET /metrics` is, apart from everything that apps and browsers reach; `None`: nowhere. It asks for no
+    /// password: an address that only the operators' network reaches.
+    pub metrics: Option<SocketAddr>,
     /// The address under which people know this server, when a TLS proxy stands in front of it. `https://` makes cookies
     /// `Secure` with the `__Host-` prefix.
     pub public_url: Option<String>,
@@ -53,6 +56,7 @@ impl Default for Config {
         Self {
             address: loopback,
             upstream_address: loopback,
+            metrics: None,
             public_url: None,
             database: Database::Memory,
             bus: None,

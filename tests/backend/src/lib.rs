@@ -26,6 +26,7 @@
 //! | `carrier` | the telephone network: who would read or hear a code |
 //! | `faults` | what goes wrong on order: where, what, how often |
 //! | `refreshes` | what became of each refresh: a record to prove things by |
+//! | `metrics` | what operators watch: Prometheus text, on a listener of its own |
 //! | `operator` | what the lab and tests may do from outside |
 //! | `identity`, `secret` | passwords, codes, keys, tokens |
 //! | `clock` | the one clock, which can be moved |
@@ -52,6 +53,7 @@ mod http;
 mod identity;
 mod limiter;
 mod logout;
+mod metrics;
 mod model;
 mod operator;
 mod push;
@@ -98,6 +100,7 @@ use store::Store;
 pub struct Backend {
     house: Arc<House>,
     address: SocketAddr,
+    metrics_url: Option<String>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -134,13 +137,22 @@ impl Backend {
         let first = &self.house;
         let upstream_url = Some(first.upstream_url.clone());
         let (address, public_url) = (SocketAddr::from(([127, 0, 0, 1], 0)), Some(first.base_url.clone()));
-        let config = Config { address, public_url, upstream_url, ..first.config.clone() };
+        let metrics = first.config.metrics.map(|first| SocketAddr::new(first.ip(), 0));
+        let config = Config { address, metrics, public_url, upstream_url, ..first.config.clone() };
         Self::start_as(config, Some(first)).await
     }
 
     async fn start_as(config: Config, first: Option<&House>) -> Result<Self, StartError> {
         let listener = TcpListener::bind(config.address).await?;
         let upstream_listener = TcpListener::bind(config.upstream_address).await?;
+        let metrics_listener = match config.metrics {
+            Some(address) => Some(TcpListener::bind(address).await?),
+            None => None,
+        };
+        let metrics_url = match &metrics_listener {
+            Some(listener) => Some(format!("http://{}/metrics", listener.local_addr()?)),
+            None => None,
+        };
         let base_url = match &config.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{}", listener.local_addr()?),
@@ -197,7 +209,10 @@ impl Backend {
         if house.is_shared() {
             tasks.push(tokio::spawn(async move { house::run_others(&listener_to_others, news).await }));
         }
-        Ok(Self { house, address, tasks })
+        if let Some(listener) = metrics_listener {
+            tasks.push(serve(&house, listener, metrics::router(Arc::clone(&house))));
+        }
+        Ok(Self { house, address, metrics_url, tasks })
     }
 
     /// Where apps and browsers come, and the issuer: `http://127.0.0.1:PORT`.
@@ -213,6 +228,11 @@ impl Backend {
     /// Where the upstream issuer listens.
     pub fn upstream_url(&self) -> &str {
         &self.house.upstream_url
+    }
+
+    /// Where metrics are, if [`Config::metrics`] asked for them.
+    pub fn metrics_url(&self) -> Option<&str> {
+        self.metrics_url.as_deref()
     }
 
     /// The keys of the house.

@@ -26,6 +26,9 @@ struct Arguments {
     /// Where the built-in "Google" and "Acme SSO" listen.
     #[arg(long, default_value = "127.0.0.1:0")]
     upstream: SocketAddr,
+    /// Serve metrics at this address, at /metrics; without it, nowhere.
+    #[arg(long)]
+    metrics: Option<SocketAddr>,
     /// The address under which people know this server, behind a TLS proxy.
     #[arg(long)]
     public_url: Option<String>,
@@ -125,6 +128,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         clock,
         address: arguments.listen,
         upstream_address: arguments.upstream,
+        metrics: arguments.metrics,
         public_url: arguments.public_url,
         database: arguments.database.map_or(Database::Memory, database),
         bus: arguments.bus,

@@ -37,14 +37,14 @@ try await hookswitch.session.finishLogin(redirect: browser.signIn(at: address, a
 browser.quit()
 try await hookswitch.setPushToken("the push service's name for this phone")
 print("session: \(hookswitch.session.state)")
-// The server has heard of this phone once it lists it as one that can ring.
-for await presence in hookswitch.presence.states {
-    if let me = presence?.devices.first(where: { $0.id == hookswitch.deviceID }), me.cannotRing == nil { break }
-}
 
 // The agent takes a break, and comes back.
 try await hookswitch.presence.setAvailability(.unavailable(.onABreak))
 try await hookswitch.presence.setAvailability(.available)
+// The server has heard of this phone once it lists it as one that can ring.
+for await presence in hookswitch.presence.states {
+    if let me = presence?.devices.first(where: { $0.id == hookswitch.deviceID }), me.cannotRing == nil { break }
+}
 
 // Customers call. The first call rings; the second comes while calls are forwarded, from a server too old to know the rule.
 for number in [nil, "+33612345678"] {

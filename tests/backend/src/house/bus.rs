@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use hookswitch_wire::{AccountId, Snapshot, Version};
@@ -15,17 +16,19 @@ use crate::operator::RequestLog;
 pub(crate) struct Published {
     pub(crate) snapshot: Snapshot,
     pub(crate) json: Arc<str>,
+    /// For the mirror latency.
+    pub(crate) made: Instant,
 }
 
 impl Published {
     pub(crate) fn new(snapshot: Snapshot) -> serde_json::Result<Self> {
         let json = serde_json::to_string(&snapshot)?.into();
-        Ok(Self { snapshot, json })
+        Ok(Self { snapshot, json, made: Instant::now() })
     }
 
     /// From the JSON that was made of it.
     pub(crate) fn read(json: &str) -> serde_json::Result<Self> {
-        Ok(Self { snapshot: serde_json::from_str(json)?, json: json.into() })
+        Ok(Self { snapshot: serde_json::from_str(json)?, json: json.into(), made: Instant::now() })
     }
 }
 

@@ -88,6 +88,7 @@ impl House {
             Ok((Verdict::Rotate | Verdict::Keep | Verdict::Reuse, _)) => Outcome::Granted,
             Err(why) => Outcome::Refused(why),
         };
+        self.metrics.refresh(outcome);
         self.refreshes.decided(presented.as_ref(), &hash, outcome, self.now());
         judged.map(|(_, grant)| grant).map_err(GrantError::InvalidGrant)
     }

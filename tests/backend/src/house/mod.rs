@@ -19,6 +19,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 use hookswitch_wire::{AccountId, SignedOutReason, Snapshot, UnixMillis, Version};
@@ -37,6 +38,7 @@ use crate::{
     identity::Keys,
     limiter::Limiter,
     logout::LogoutClient,
+    metrics::Metrics,
     operator::{Counters, OutboxEntry, RequestLog},
     push::Recorded,
     record::{Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
@@ -100,13 +102,12 @@ pub(crate) struct House {
     pub(crate) client: reqwest::Client,
     pub(crate) bus: Bus,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) metrics: Metrics,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) old_server: Arc<AtomicBool>,
     /// Whether calls are forwarded to a number only once somebody has read a code there.
     pub(crate) verify_forwarding: Arc<AtomicBool>,
-    /// Each open stream of this node holds one more.
-    pub(crate) streams: Arc<()>,
     /// What is compared with when there is no such agent, so that the time tells nothing.
     pub(crate) no_password: String,
     store: Store,
@@ -160,10 +161,10 @@ impl House {
             client,
             bus: Bus::new(broadcast::Sender::new(1_024)),
             counters: Arc::default(),
+            metrics: Metrics::default(),
             refreshes: Arc::default(),
             faults: Arc::default(),
             old_server: Arc::default(),
-            streams: Arc::default(),
             no_password,
             store,
             passwords: Arc::new(Mutex::new(Limiter::new(10, 15 * 60_000))),
@@ -240,13 +241,20 @@ impl House {
         &self,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        if self.store.is_shared() { off_the_workers(|| self.write_now(work)) } else { self.write_now(work) }
+        let began = Instant::now();
+        let result =
+            if self.store.is_shared() { off_the_workers(|| self.write_now(work)) } else { self.write_now(work) };
+        self.metrics.wrote(began.elapsed());
+        result
     }
 
     /// One statement that only reads.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let read = || work(&self.store.connect()?.read()?);
-        if self.store.is_shared() { off_the_workers(read) } else { read() }
+        let began = Instant::now();
+        let result = if self.store.is_shared() { off_the_workers(read) } else { read() };
+        self.metrics.read(began.elapsed());
+        result
     }
 
     fn write_now<T, E: From<StoreError>>(&self, work: impl FnOnce(&mut Unit<'_>) -> Result<T, E>) -> Result<T, E> {

@@ -82,6 +82,7 @@ impl House {
     /// What a try came to.
     fn push_came_back(&self, push: &PushMessage, outcome: &Outcome) -> Result<(), HouseError> {
         let (seq, device) = (push.seq, &push.device);
+        self.metrics.push(outcome, push.deliver_by.saturating_sub(self.now()));
         match outcome {
             Outcome::Accepted => {}
             Outcome::TokenGone { .. } => tracing::info!(seq, %device, "a push token is stale"),

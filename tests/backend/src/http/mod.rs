@@ -20,12 +20,12 @@ mod token;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use axum::{
     Router,
-    extract::{ConnectInfo, DefaultBodyLimit, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -118,6 +118,8 @@ async fn every_answer(State(house): State<Shared>, mut request: Request, next: N
     let label = Label::default();
     request.extensions_mut().insert(label.clone());
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let began = Instant::now();
     house.counters.request();
     let mut response = next.run(request).await;
     let at = house.now();
@@ -135,6 +137,7 @@ async fn every_answer(State(house): State<Shared>, mut request: Request, next: N
     }
     let lost = response.extensions().get::<faults::Lost>().is_some();
     let status = if lost { 0 } else { response.status().as_u16() };
+    house.metrics.answered(&method, route.as_ref().map(MatchedPath::as_str), status, began.elapsed());
     house.log(RequestLog { at, method, path, status, who: label.take() });
     response
 }

@@ -18,7 +18,10 @@ use hookswitch_wire::{
 use tokio::sync::watch;
 
 use super::{ApiError, Shared, caller::Caller};
-use crate::house::{HouseError, Published};
+use crate::{
+    house::{HouseError, Published},
+    metrics::OpenStream,
+};
 
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: i64 = 15_000;
@@ -43,8 +46,7 @@ struct Open {
     /// A client was given a turn, and keeps it until it is given another.
     has_turn: bool,
     over: bool,
-    /// Counts.
-    _one: Arc<()>,
+    counted: OpenStream,
 }
 
 pub(super) async fn stream(State(house): State<Shared>, caller: Caller) -> Result<Response, ApiError> {
@@ -58,7 +60,7 @@ pub(super) async fn stream(State(house): State<Shared>, caller: Caller) -> Resul
         beat_at: house.now() + HEARTBEAT,
         has_turn: false,
         over: false,
-        _one: Arc::clone(&house.streams),
+        counted: house.metrics.stream(),
         house,
     };
     let events = stream::unfold(open, |mut open| async move {
@@ -98,10 +100,11 @@ impl Open {
             let published = self.house.current(&self.account)?;
             let version = published.snapshot.version;
             if self.sent != Some(version) {
-                let is_first = self.sent.replace(version).is_none();
+                let first = self.sent.replace(version).is_none();
+                self.house.metrics.state_sent((!first).then(|| published.made.elapsed()));
                 let data: &str = &published.json;
                 let event = Event::default().event("state").id(version.to_string()).data(data);
-                return Ok(Some(if is_first { self.with_turn(event) } else { event }));
+                return Ok(Some(if first { self.with_turn(event) } else { event }));
             }
             let now = self.house.now();
             if now >= self.beat_at {
@@ -117,15 +120,11 @@ impl Open {
             }
         }
     }
-}
 
-impl Open {
     /// Says when the client is to come back should the stream be lost: each of those on this node at another time, whether it
     /// is an app or a browser. Repeated with each heartbeat, since their number changes.
     fn with_turn(&mut self, event: Event) -> Event {
-        // One is held by the house.
-        let streams = u64::try_from(Arc::strong_count(&self.house.streams)).unwrap_or(u64::MAX).saturating_sub(1);
-        let window = window(streams);
+        let window = window(self.counted.streams());
         if window == 0 && !self.has_turn {
             return event;
         }

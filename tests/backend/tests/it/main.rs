@@ -21,6 +21,8 @@ mod login;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod nodes;
 #[cfg(test)]
 mod presence;

@@ -55,6 +55,10 @@ impl Running {
         Self { first, second: Some(second), _proxy: proxy }
     }
 
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Backend> {
+        std::iter::once(&self.first).chain(&self.second)
+    }
+
     pub(crate) async fn stop(self) {
         self.first.stop().await;
         if let Some(second) = self.second {

@@ -1,10 +1,6 @@
 package dev.hookswitch
 
 import dev.hookswitch.generated.Core
-import dev.hookswitch.generated.Forwarding as CoreForwarding
-import dev.hookswitch.generated.startLogging as startCoreLogging
-import java.io.Closeable
-import java.time.Instant
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.SharedFlow
@@ -12,6 +8,10 @@ import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asSharedFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.withContext
+import java.io.Closeable
+import java.time.Instant
+import dev.hookswitch.generated.Forwarding as CoreForwarding
+import dev.hookswitch.generated.startLogging as startCoreLogging
 
 /**
  * The core of one app on one phone: it signs in by the system browser, keeps the session, shows one and the same presence, and decides
@@ -49,14 +49,14 @@ public class Hookswitch private constructor(private val core: Core, private val 
     public val snapshots: StateFlow<Snapshot> = hub.snapshot.asStateFlow()
 
     /**
-     * What the core would show at this very moment; [snapshots] follows within a moment. After [close]: what was to show last.
+     * What the core would show at this very moment. [snapshots] follows within a moment; what a call of yours changed, before the call
+     * returns. After [close]: what was to show last.
      */
-    public fun snapshot(): Snapshot =
-        try {
-            calling { core.view() }.ours()
-        } catch (_: HookswitchException.Cancelled) {
-            hub.snapshot.value
-        }
+    public fun snapshot(): Snapshot = try {
+        calling { core.view() }.ours()
+    } catch (_: HookswitchException.Cancelled) {
+        hub.snapshot.value
+    }
 
     /** The app comes to the foreground. */
     public fun foreground(): Unit = tell { core.foreground() }
@@ -74,10 +74,10 @@ public class Hookswitch private constructor(private val core: Core, private val 
     public fun clockChanged(): Unit = tell { core.clockChanged() }
 
     /** Returns once all that is known is in the vault. */
-    public suspend fun saved(): Unit = calling { core.saved() }
+    public suspend fun saved(): Unit = asking { core.saved() }
 
     /** The push service gave this phone an address, or took it back. */
-    public suspend fun setPushToken(token: String?): Unit = calling { core.setPushToken(token) }
+    public suspend fun setPushToken(token: String?): Unit = asking { core.setPushToken(token) }
 
     /**
      * What the phone lets the app do when a call comes, and its own number, as far as they are known; to be said at each start, and when the
@@ -103,6 +103,13 @@ public class Hookswitch private constructor(private val core: Core, private val 
         core.shutdown()
     }
 
+    /** What was asked for is shown when the call returns, whatever came of it. */
+    private inline fun <T> asking(call: () -> T): T = try {
+        calling(call)
+    } finally {
+        hub.refresh()
+    }
+
     private inline fun tell(call: () -> Unit) {
         try {
             calling(call)
@@ -121,7 +128,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          *
          * ```kotlin
          * val address = hookswitch.session.beginLogin("dev.hookswitch.agent:/callback")
-         * openInBrowser(address)
+         * show("$address in a Custom Tab")
          * ```
          *
          * @param redirectUri One of the configuration's.
@@ -130,8 +137,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Offline when the issuer cannot be reached.
          */
         @JvmOverloads
-        public suspend fun beginLogin(redirectUri: String, hint: String? = null): String =
-            calling { core.beginLogin(hint, redirectUri) }
+        public suspend fun beginLogin(redirectUri: String, hint: String? = null): String = asking { core.beginLogin(hint, redirectUri) }
 
         /**
          * Completes a sign-in with the address that the browser came back to. Hand in every address that comes to the redirect URI, whoever
@@ -142,10 +148,10 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Offline when the issuer cannot be reached: the same redirect may be tried again.
          * @throws HookswitchException.Cancelled when the person declined, or a newer sign-in has begun.
          */
-        public suspend fun finishLogin(redirect: String): Unit = calling { core.finishLogin(redirect) }
+        public suspend fun finishLogin(redirect: String): Unit = asking { core.finishLogin(redirect) }
 
         /** Gives a sign-in up. Not to be called when the browser is merely minimised. */
-        public suspend fun cancelLogin(): Unit = calling { core.cancelLogin() }
+        public suspend fun cancelLogin(): Unit = asking { core.cancelLogin() }
 
         /**
          * A valid access token for a request of your own; refreshed before if need be, once for all who wait. Ask again for each request,
@@ -154,10 +160,10 @@ public class Hookswitch private constructor(private val core: Core, private val 
         public suspend fun accessToken(): String = calling { core.accessToken() }
 
         /** Signs out. Holds at once, offline too; the issuer is told as soon as it can be reached. */
-        public suspend fun signOut(): Unit = calling { core.signOut() }
+        public suspend fun signOut(): Unit = asking { core.signOut() }
 
         /** Signs the agent out on all devices, this one included. Needs the server: offline, nothing is changed anywhere. */
-        public suspend fun signOutEverywhere(): Unit = calling { core.signOutEverywhere() }
+        public suspend fun signOutEverywhere(): Unit = asking { core.signOutEverywhere() }
 
         /**
          * Signs the agent out in one place of [PresenceState.signedInAt]; this phone's own as by [signOut].
@@ -165,10 +171,10 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @param place Its [SignedInPlace.id].
          * @throws HookswitchException.Offline when the server cannot be reached. A session that has ended already is no error.
          */
-        public suspend fun end(place: String): Unit = calling { core.endSession(place) }
+        public suspend fun end(place: String): Unit = asking { core.endSession(place) }
 
         /** Resets token and cache without losing the sign-in, and says what it did, one line a step. */
-        public suspend fun repair(): List<String> = calling { core.repair() }
+        public suspend fun repair(): List<String> = asking { core.repair() }
     }
 
     /** The agent's availability and forwarding, the same on every device. */
@@ -185,8 +191,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Offline when it could not be applied within ten seconds.
          * @throws HookswitchException.Cancelled when a newer choice replaced it.
          */
-        public suspend fun setAvailability(availability: Availability): Unit =
-            calling { core.setAvailability(availability.core()) }
+        public suspend fun setAvailability(availability: Availability): Unit = asking { core.setAvailability(availability.core()) }
 
         /**
          * Forwards all calls to a number; `null` turns forwarding off. Returns when the server has confirmed it. While it is on, this phone
@@ -198,13 +203,13 @@ public class Hookswitch private constructor(private val core: Core, private val 
          */
         @JvmOverloads
         public suspend fun setForwarding(number: String?, until: Instant? = null): Unit =
-            calling { core.setForwarding(number?.let { CoreForwarding(it, until?.toEpochMilli()) }) }
+            asking { core.setForwarding(number?.let { CoreForwarding(it, until?.toEpochMilli()) }) }
 
         /** Has the server send a code to a number, to see that it is the agent's. */
-        public suspend fun sendCode(number: String, by: CodeDelivery): Unit = calling { core.sendCode(number, by.core()) }
+        public suspend fun sendCode(number: String, by: CodeDelivery): Unit = asking { core.sendCode(number, by.core()) }
 
         /** Tells the server the code that the agent has read. */
-        public suspend fun verify(number: String, code: String): Unit = calling { core.verifyNumber(number, code) }
+        public suspend fun verify(number: String, code: String): Unit = asking { core.verifyNumber(number, code) }
     }
 
     /** The calls on this phone. */
@@ -224,13 +229,13 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Forbidden when somebody else was quicker.
          * @throws HookswitchException.Offline when the server cannot be reached.
          */
-        public suspend fun answer(callId: String): Unit = calling { core.answer(callId) }
+        public suspend fun answer(callId: String): Unit = asking { core.answer(callId) }
 
         /** Declines; this phone is silent at once. */
-        public suspend fun decline(callId: String): Unit = calling { core.decline(callId) }
+        public suspend fun decline(callId: String): Unit = asking { core.decline(callId) }
 
         /** Hangs up. */
-        public suspend fun hangUp(callId: String): Unit = calling { core.hangUp(callId) }
+        public suspend fun hangUp(callId: String): Unit = asking { core.hangUp(callId) }
     }
 
     /** Whether this phone rings. */
@@ -241,7 +246,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          *
          * ```kotlin
          * when (hookswitch.ring.decide(message).action) {
-         *     CallAction.ADD_CALL -> addToTelecom(message)
+         *     CallAction.ADD_CALL -> show("the call, by Telecom")
          *     else -> {}
          * }
          * ```
@@ -251,8 +256,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Internal when the payload is not a call push.
          */
         @JvmOverloads
-        public fun decide(payload: String, mustReport: Boolean = true): RingDecision =
-            calling { core.decide(payload, mustReport) }.ours()
+        public fun decide(payload: String, mustReport: Boolean = true): RingDecision = calling { core.decide(payload, mustReport) }.ours()
 
         /** The last 200 decisions about calls and ends of rings, oldest first, for support. */
         public fun log(): List<RingLogEntry> = calling { core.ringLog() }.map { it.ours() }
@@ -267,11 +271,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Internal for an unusable configuration.
          * @throws HookswitchException.Storage when the vault cannot be opened.
          */
-        public suspend fun connect(
-            configuration: Configuration,
-            keys: KeyProvider,
-            clock: DeviceClock? = null,
-        ): Hookswitch {
+        public suspend fun connect(configuration: Configuration, keys: KeyProvider, clock: DeviceClock? = null): Hookswitch {
             var opened: Hookswitch? = null
             try {
                 return withContext(Dispatchers.IO) { connectBlocking(configuration, keys, clock).also { opened = it } }
@@ -285,16 +285,11 @@ public class Hookswitch private constructor(private val core: Core, private val 
         /** As [connect], for Java and for threads that may block. */
         @JvmStatic
         @JvmOverloads
-        public fun connectBlocking(
-            configuration: Configuration,
-            keys: KeyProvider,
-            clock: DeviceClock? = null,
-        ): Hookswitch {
+        public fun connectBlocking(configuration: Configuration, keys: KeyProvider, clock: DeviceClock? = null): Hookswitch {
             val hub = Hub()
             val core = calling { Core.open(configuration.core(), ForeignKeys(keys), hub, clock?.let { ForeignClock(it) }) }
-            val hookswitch = Hookswitch(core, hub)
-            hub.begin(hookswitch.snapshot())
-            return hookswitch
+            hub.begin(core)
+            return Hookswitch(core, hub)
         }
 
         /**

@@ -48,24 +48,22 @@ public sealed class HookswitchException(override val message: String, cause: Thr
 }
 
 /** Calls the core; what it throws becomes ours. */
-internal inline fun <T> calling(call: () -> T): T =
-    try {
-        call()
-    } catch (failure: CoreException) {
-        throw failure.ours()
-    } catch (panic: InternalException) {
-        throw HookswitchException.Internal("The core failed: ${panic.message}", panic)
-    } catch (text: CharacterCodingException) {
-        // Half a surrogate pair, which Kotlin's strings may hold and UTF-8 cannot.
-        throw HookswitchException.Internal("A text is not Unicode.", text)
-    }
+internal inline fun <T> calling(call: () -> T): T = try {
+    call()
+} catch (failure: CoreException) {
+    throw failure.ours()
+} catch (panic: InternalException) {
+    throw HookswitchException.Internal("The core failed: ${panic.message}", panic)
+} catch (text: CharacterCodingException) {
+    // Half a surrogate pair, which Kotlin's strings may hold and UTF-8 cannot.
+    throw HookswitchException.Internal("A text is not Unicode.", text)
+}
 
-internal fun CoreException.ours(): HookswitchException =
-    when (this) {
-        is CoreException.Reauthenticate -> HookswitchException.Reauthenticate(why, this)
-        is CoreException.Offline -> HookswitchException.Offline(why, this)
-        is CoreException.Forbidden -> HookswitchException.Forbidden(why, this)
-        is CoreException.Storage -> HookswitchException.Storage(why, this)
-        is CoreException.Cancelled -> HookswitchException.Cancelled(why, this)
-        is CoreException.Internal -> HookswitchException.Internal(why, this)
-    }
+internal fun CoreException.ours(): HookswitchException = when (this) {
+    is CoreException.Reauthenticate -> HookswitchException.Reauthenticate(why, this)
+    is CoreException.Offline -> HookswitchException.Offline(why, this)
+    is CoreException.Forbidden -> HookswitchException.Forbidden(why, this)
+    is CoreException.Storage -> HookswitchException.Storage(why, this)
+    is CoreException.Cancelled -> HookswitchException.Cancelled(why, this)
+    is CoreException.Internal -> HookswitchException.Internal(why, this)
+}

@@ -4,8 +4,8 @@ import dev.hookswitch.generated.Clock
 import dev.hookswitch.generated.Keys
 import dev.hookswitch.generated.KeysException
 import dev.hookswitch.generated.LogSinkException
-import dev.hookswitch.generated.LogSink as GeneratedLogSink
 import dev.hookswitch.generated.LogLevel as GeneratedLogLevel
+import dev.hookswitch.generated.LogSink as GeneratedLogSink
 import dev.hookswitch.generated.Moment as GeneratedMoment
 
 /**
@@ -28,10 +28,15 @@ public interface KeyProvider {
 }
 
 /** The key cannot be read before the first unlock. Nothing is lost. */
-public class KeyUnavailable : Exception("the key cannot be read before the first unlock")
+public class KeyUnavailable
+@JvmOverloads
+constructor(cause: Throwable? = null) :
+    Exception("the key cannot be read before the first unlock", cause)
 
 /** The key is gone for good: `KeyPermanentlyInvalidatedException`, or there is none. What was sealed is lost. */
-public class KeyInvalidated : Exception("the key is gone for good")
+public class KeyInvalidated
+@JvmOverloads
+constructor(cause: Throwable? = null) : Exception("the key is gone for good", cause)
 
 /** Clocks for tests: [Hookswitch.connect]. Must not block. */
 public fun interface DeviceClock {
@@ -58,16 +63,15 @@ internal class ForeignKeys(private val keys: KeyProvider) : Keys {
 
     override fun unwrap(wrapped: ByteArray) = translated { keys.unwrap(wrapped) }
 
-    private inline fun translated(call: () -> ByteArray): ByteArray =
-        try {
-            call()
-        } catch (_: KeyUnavailable) {
-            throw KeysException.Unavailable()
-        } catch (_: KeyInvalidated) {
-            throw KeysException.Invalidated()
-        } catch (failure: Exception) {
-            throw KeysException.Failed(failure.toString())
-        }
+    private inline fun translated(call: () -> ByteArray): ByteArray = try {
+        call()
+    } catch (_: KeyUnavailable) {
+        throw KeysException.Unavailable()
+    } catch (_: KeyInvalidated) {
+        throw KeysException.Invalidated()
+    } catch (failure: Exception) {
+        throw KeysException.Failed(failure.toString())
+    }
 }
 
 internal class ForeignClock(private val clock: DeviceClock) : Clock {

@@ -93,13 +93,7 @@ public sealed interface Choice {
  * @property by Where something newer was chosen, for display: "Desktop".
  * @property chosenAt When it was.
  */
-public data class SupersededChoice(
-    val choice: Choice,
-    val why: String,
-    val at: Instant,
-    val by: String?,
-    val chosenAt: Instant?,
-)
+public data class SupersededChoice(val choice: Choice, val why: String, val at: Instant, val by: String?, val chosenAt: Instant?)
 
 /** How a code gets to a number. */
 public enum class CodeDelivery {

@@ -3,6 +3,7 @@ package dev.hookswitch
 import dev.hookswitch.generated.CoreException
 import dev.hookswitch.generated.injectPanic
 import dev.hookswitch.lab.FileKeys
+import kotlinx.coroutines.flow.first
 import java.io.File
 import kotlin.test.Test
 import kotlin.test.assertContains
@@ -10,7 +11,6 @@ import kotlin.test.assertEquals
 import kotlin.test.assertFailsWith
 import kotlin.test.assertIs
 import kotlin.test.assertTrue
-import kotlinx.coroutines.flow.first
 
 class FailureTest {
     @Test

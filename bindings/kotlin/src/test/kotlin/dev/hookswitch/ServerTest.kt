@@ -1,6 +1,15 @@
 package dev.hookswitch
 
 import app.cash.turbine.test
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
+import kotlinx.coroutines.flow.filterNotNull
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.flow.map
+import kotlinx.coroutines.launch
+import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable
 import java.time.Duration
 import java.time.Instant
 import kotlin.test.Test
@@ -11,15 +20,6 @@ import kotlin.test.assertNotNull
 import kotlin.test.assertNull
 import kotlin.test.assertTrue
 import kotlin.time.Duration.Companion.seconds
-import kotlinx.coroutines.CancellationException
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.async
-import kotlinx.coroutines.awaitAll
-import kotlinx.coroutines.flow.filterNotNull
-import kotlinx.coroutines.flow.first
-import kotlinx.coroutines.flow.map
-import kotlinx.coroutines.launch
-import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable
 
 @EnabledIfEnvironmentVariable(named = "HOOKSWITCH_BACKEND", matches = ".+")
 class ServerTest {
@@ -86,7 +86,7 @@ class ServerTest {
     fun `forwarding silences this phone`() = withAlice { hookswitch ->
         hookswitch.setPushToken("token of ${hookswitch.deviceId}")
         hookswitch.presence.setForwarding("+33 6 12 34 56 78", until = Instant.now() + Duration.ofHours(1))
-        val presence = assertNotNull(hookswitch.snapshot().presence)
+        val presence = assertNotNull(hookswitch.presence.state.value)
         assertEquals("+33612345678", presence.forwarding?.number)
         val left = Duration.between(Instant.now(), assertNotNull(presence.forwarding?.until))
         assertTrue(left in Duration.ofSeconds(3_590)..Duration.ofSeconds(3_610), "$left")
@@ -98,7 +98,7 @@ class ServerTest {
         assertEquals(RingLogEntry.Decided(decision), hookswitch.ring.log().last())
         assertFailsWith<HookswitchException.Forbidden> { hookswitch.presence.setForwarding("not a number") }
         hookswitch.presence.setForwarding(null)
-        assertNull(hookswitch.snapshot().presence?.banner)
+        assertNull(hookswitch.presence.state.value?.banner)
     }
 
     @Test
@@ -112,10 +112,10 @@ class ServerTest {
             assertEquals(CallAction.ADD_CALL, decision.action)
             assertEquals(listOf(decision.callId), hookswitch.snapshot().calls.ringing.map { it.callId })
             hookswitch.calls.answer(decision.callId)
-            assertEquals(decision.callId, hookswitch.snapshot().calls.inCall?.callId)
+            assertEquals(decision.callId, hookswitch.calls.state.value.inCall?.callId)
             assertEquals(StoppedCall(decision.callId, StopReason.AnsweredHere), awaitItem())
             hookswitch.calls.hangUp(decision.callId)
-            assertNull(hookswitch.snapshot().calls.inCall)
+            assertNull(hookswitch.calls.state.value.inCall)
         }
     }
 
@@ -145,7 +145,7 @@ class ServerTest {
         assertEquals(listOf(16, 16, 16), listOf("token", "shown", "signed in").map { outcomes[it] }, "$outcomes")
         assertEquals(16, (outcomes["applied"] ?: 0) + (outcomes["replaced"] ?: 0), "$outcomes")
         assertTrue((outcomes["applied"] ?: 0) >= 1, "$outcomes")
-        assertEquals(emptyList(), hookswitch.snapshot().presence?.pending)
+        assertEquals(emptyList(), hookswitch.presence.state.value?.pending)
     }
 
     @Test
@@ -157,7 +157,7 @@ class ServerTest {
         hookswitch.presence.state.first { it?.pending?.isNotEmpty() == true }
         tap.cancel()
         assertFailsWith<CancellationException> { tap.await() }
-        assertEquals<List<Choice>?>(listOf(Choice.OfAvailability(training)), hookswitch.snapshot().presence?.pending)
+        assertEquals<List<Choice>?>(listOf(Choice.OfAvailability(training)), hookswitch.presence.state.value?.pending)
         // Nobody waits for it any more, and it happens all the same.
         hookswitch.network(up = true)
         val after = hookswitch.presence.state.filterNotNull().first { it.pending.isEmpty() }

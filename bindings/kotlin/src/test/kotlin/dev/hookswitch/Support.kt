@@ -3,13 +3,13 @@ package dev.hookswitch
 import dev.hookswitch.lab.DemoBrowser
 import dev.hookswitch.lab.FileKeys
 import dev.hookswitch.lab.Operator
-import java.io.File
-import java.nio.file.Files
-import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeout
+import java.io.File
+import java.nio.file.Files
+import kotlin.time.Duration.Companion.seconds
 
 /** The reference backend that `bindings/kotlin/check` starts; `null`: none, as when an IDE runs the tests. */
 val backend: String? = System.getenv("HOOKSWITCH_BACKEND")
@@ -50,8 +50,7 @@ fun configuration(folder: File, server: String = NOBODY) = Configuration(
     folder = folder,
 )
 
-suspend fun connect(folder: File, server: String = NOBODY): Hookswitch =
-    Hookswitch.connect(configuration(folder, server), FileKeys(folder))
+suspend fun connect(folder: File, server: String = NOBODY): Hookswitch = Hookswitch.connect(configuration(folder, server), FileKeys(folder))
 
 /** A core on which Alice is signed in. */
 suspend fun signedIn(folder: File): Hookswitch {
@@ -65,14 +64,12 @@ suspend fun signedIn(folder: File): Hookswitch {
 /** What a process uses, as the kernel says. */
 object Usage {
     /** The threads of cores; the log's thread is the process's for good. */
-    fun threads(): List<String> =
-        File("/proc/self/task").listFiles().orEmpty()
-            .mapNotNull { runCatching { File(it, "comm").readText().trim() }.getOrNull() }
-            .filter { it == "hookswitch" || it.startsWith("hookswitch-") && it != "hookswitch-log" }
+    fun threads(): List<String> = File("/proc/self/task").listFiles().orEmpty()
+        .mapNotNull { runCatching { File(it, "comm").readText().trim() }.getOrNull() }
+        .filter { it == "hookswitch" || it.startsWith("hookswitch-") && it != "hookswitch-log" }
 
     /** Resident memory in KiB. */
-    fun resident(): Long =
-        Regex("""VmRSS:\s*(\d+)""").find(File("/proc/self/status").readText())?.groupValues?.get(1)?.toLong() ?: 0
+    fun resident(): Long = Regex("""VmRSS:\s*(\d+)""").find(File("/proc/self/status").readText())?.groupValues?.get(1)?.toLong() ?: 0
 
     fun openFiles(): Int = File("/proc/self/fd").list().orEmpty().size
 }

@@ -6,6 +6,9 @@ import android.security.keystore.KeyGenParameterSpec
 import android.security.keystore.KeyPermanentlyInvalidatedException
 import android.security.keystore.KeyProperties
 import android.security.keystore.StrongBoxUnavailableException
+import dev.hookswitch.KeyInvalidated
+import dev.hookswitch.KeyProvider
+import dev.hookswitch.KeyUnavailable
 import java.security.GeneralSecurityException
 import java.security.KeyStore
 import java.security.ProviderException
@@ -15,41 +18,24 @@ import javax.crypto.KeyGenerator
 import javax.crypto.SecretKey
 import javax.crypto.spec.GCMParameterSpec
 
-/** Why the Keystore gives no key. The difference matters: one passes, one is for good. */
-sealed class KeystoreFault(message: String, cause: Throwable?) : Exception(message, cause) {
-    /** Not before the first unlock. Nothing is lost. */
-    class Unavailable(cause: Throwable) : KeystoreFault("the key cannot be read before the first unlock", cause)
-
-    /** Never again: the key is gone. The agent signs in anew. */
-    class Invalidated(cause: Throwable?) : KeystoreFault("the key is gone for good", cause)
-
-    /** It fails in another way; it may work next time. */
-    class Failed(cause: Throwable) : KeystoreFault("the Keystore fails: $cause", cause)
-}
-
 /**
  * The vault's key in the Android Keystore: it never leaves the device's secure hardware, and needs no user authentication, since
- * calls come while the phone is locked. Called on the vault's own thread; may block.
+ * calls come while the phone is locked.
  */
-class KeystoreKeys(
-    private val context: Context,
-    private val alias: String = "dev.hookswitch.vault",
-) {
+class KeystoreKeys(private val context: Context, private val alias: String = "dev.hookswitch.vault") : KeyProvider {
     private val store: KeyStore by lazy { KeyStore.getInstance(PROVIDER).apply { load(null) } }
 
     /** Wraps a data key so that only this device can unwrap it: the nonce, then what AES-GCM gives. */
-    @Throws(KeystoreFault::class)
-    fun wrap(key: ByteArray): ByteArray = faults {
+    override fun wrap(key: ByteArray): ByteArray = faults {
         val cipher = Cipher.getInstance(TRANSFORMATION)
         cipher.init(Cipher.ENCRYPT_MODE, existing() ?: make())
         cipher.iv + cipher.doFinal(key)
     }
 
     /** The data key that was wrapped. */
-    @Throws(KeystoreFault::class)
-    fun unwrap(wrapped: ByteArray): ByteArray = faults {
-        if (wrapped.size <= NONCE_BYTES) throw KeystoreFault.Invalidated(null)
-        val key = existing() ?: throw KeystoreFault.Invalidated(null)
+    override fun unwrap(wrapped: ByteArray): ByteArray = faults {
+        if (wrapped.size <= NONCE_BYTES) throw KeyInvalidated()
+        val key = existing() ?: throw KeyInvalidated()
         val cipher = Cipher.getInstance(TRANSFORMATION)
         cipher.init(Cipher.DECRYPT_MODE, key, GCMParameterSpec(TAG_BITS, wrapped, 0, NONCE_BYTES))
         cipher.doFinal(wrapped, NONCE_BYTES, wrapped.size - NONCE_BYTES)
@@ -57,12 +43,11 @@ class KeystoreKeys(
 
     private fun existing(): SecretKey? = store.getKey(alias, null) as SecretKey?
 
-    private fun make(): SecretKey =
-        try {
-            generate(strongBox = true)
-        } catch (_: StrongBoxUnavailableException) {
-            generate(strongBox = false)
-        }
+    private fun make(): SecretKey = try {
+        generate(strongBox = true)
+    } catch (_: StrongBoxUnavailableException) {
+        generate(strongBox = false)
+    }
 
     private fun generate(strongBox: Boolean): SecretKey {
         val spec = KeyGenParameterSpec.Builder(alias, KeyProperties.PURPOSE_ENCRYPT or KeyProperties.PURPOSE_DECRYPT)
@@ -77,17 +62,14 @@ class KeystoreKeys(
         }
     }
 
-    private fun <T> faults(work: () -> T): T =
-        try {
-            work()
-        } catch (fault: KeystoreFault) {
-            throw fault
-        } catch (error: GeneralSecurityException) {
-            throw fault(error, isUnlocked())
-        } catch (error: ProviderException) {
-            // What the Keystore throws when its daemon does not answer; and before the first unlock.
-            throw fault(error, isUnlocked())
-        }
+    private fun <T> faults(work: () -> T): T = try {
+        work()
+    } catch (error: GeneralSecurityException) {
+        throw fault(error, isUnlocked())
+    } catch (error: ProviderException) {
+        // What the Keystore throws when its daemon does not answer; and before the first unlock.
+        throw fault(error, isUnlocked())
+    }
 
     private fun isUnlocked(): Boolean = context.getSystemService(UserManager::class.java)?.isUserUnlocked ?: true
 
@@ -97,13 +79,13 @@ class KeystoreKeys(
         private const val NONCE_BYTES = 12
         private const val TAG_BITS = 128
 
-        /** When in doubt, [KeystoreFault.Failed]: [KeystoreFault.Invalidated] gives the session up. */
-        fun fault(error: Exception, unlocked: Boolean): KeystoreFault = when {
-            !unlocked -> KeystoreFault.Unavailable(error)
-            error is KeyPermanentlyInvalidatedException -> KeystoreFault.Invalidated(error)
+        /** When in doubt, what was thrown: [KeyInvalidated] gives the session up. */
+        fun fault(error: Exception, unlocked: Boolean): Exception = when {
+            !unlocked -> KeyUnavailable(error)
+            error is KeyPermanentlyInvalidatedException -> KeyInvalidated(error)
             // The key is there and is another one: that of an installation before this one.
-            error is AEADBadTagException -> KeystoreFault.Invalidated(error)
-            else -> KeystoreFault.Failed(error)
+            error is AEADBadTagException -> KeyInvalidated(error)
+            else -> error
         }
     }
 }

@@ -2,45 +2,33 @@ package dev.hookswitch.android
 
 import android.app.Activity
 import android.app.Application
+import android.app.NotificationManager
 import android.content.BroadcastReceiver
 import android.content.Context
 import android.content.Intent
 import android.content.IntentFilter
 import android.net.ConnectivityManager
 import android.net.Network
+import android.os.Build
 import android.os.Bundle
-
-/** What the core is told of the app and the phone. None of it has to be exact or unique. */
-interface PlatformListener {
-    /** The app is in front. */
-    fun foreground()
-
-    /** It no longer is. */
-    fun background()
-
-    /** There is a network, or there is none. */
-    fun network(up: Boolean)
-
-    /** The first unlock after a restart. */
-    fun unlocked()
-}
+import dev.hookswitch.Hookswitch
 
 /**
- * Tells what happens to the app and the phone. Make one in `Application.onCreate`, with the core, and keep it; framework only, no
+ * Tells the core what happens to the app and the phone. Make one in `Application.onCreate`, with the core, and keep it; framework only, no
  * androidx.
  */
-class PlatformEvents(private val application: Application, private val listener: PlatformListener) : AutoCloseable {
+class PlatformEvents(private val application: Application, private val hookswitch: Hookswitch) : AutoCloseable {
     private val connectivity = application.getSystemService(ConnectivityManager::class.java)
-    private val visible = Visible(listener)
+    private val visible = Visible()
 
     private val networks = object : ConnectivityManager.NetworkCallback() {
-        override fun onAvailable(network: Network) = listener.network(up = true)
+        override fun onAvailable(network: Network) = hookswitch.network(up = true)
 
-        override fun onLost(network: Network) = listener.network(up = false)
+        override fun onLost(network: Network) = hookswitch.network(up = false)
     }
 
     private val unlock = object : BroadcastReceiver() {
-        override fun onReceive(context: Context, intent: Intent) = listener.unlocked()
+        override fun onReceive(context: Context, intent: Intent) = hookswitch.unlocked()
     }
 
     init {
@@ -57,15 +45,15 @@ class PlatformEvents(private val application: Application, private val listener:
     }
 
     /** The app is in front while one of its activities is started. One that is only turned does not leave. */
-    internal class Visible(private val listener: PlatformListener) : Application.ActivityLifecycleCallbacks {
+    private inner class Visible : Application.ActivityLifecycleCallbacks {
         private var started = 0
 
         override fun onActivityStarted(activity: Activity) {
-            if (started++ == 0) listener.foreground()
+            if (started++ == 0) hookswitch.foreground()
         }
 
         override fun onActivityStopped(activity: Activity) {
-            if (--started == 0 && !activity.isChangingConfigurations) listener.background()
+            if (--started == 0 && !activity.isChangingConfigurations) hookswitch.background()
         }
 
         override fun onActivityCreated(activity: Activity, state: Bundle?) = Unit
@@ -78,4 +66,22 @@ class PlatformEvents(private val application: Application, private val listener:
 
         override fun onActivityDestroyed(activity: Activity) = Unit
     }
+}
+
+/**
+ * Tells the core what the phone lets the app do when a call comes, for the agent's other devices to show. At each start, and when the app
+ * comes back to the foreground: the agent may have been in the settings.
+ *
+ * @param channel The notification channel of incoming calls.
+ * @param lineNumber The phone's own number, as far as it is known.
+ */
+suspend fun Hookswitch.tellDeviceFacts(context: Context, channel: String, lineNumber: String? = null) {
+    val notifications = context.getSystemService(NotificationManager::class.java) ?: return
+    val importance = notifications.getNotificationChannel(channel)?.importance ?: NotificationManager.IMPORTANCE_NONE
+    setDeviceFacts(
+        callNotifications = notifications.areNotificationsEnabled() && importance >= NotificationManager.IMPORTANCE_HIGH,
+        // Before Android 14 every app may that says so in its manifest.
+        fullScreenIntent = Build.VERSION.SDK_INT < 34 || notifications.canUseFullScreenIntent(),
+        lineNumber = lineNumber,
+    )
 }

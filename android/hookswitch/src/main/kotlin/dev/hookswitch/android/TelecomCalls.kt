@@ -11,29 +11,24 @@ import android.telecom.DisconnectCause
 import android.telecom.PhoneAccount
 import android.telecom.PhoneAccountHandle
 import android.telecom.TelecomManager
-
-/** What the agent does on the call screen. */
-interface CallActions {
-    /** Answers; [done] says whether the call is this phone's. */
-    fun answer(callId: String, done: (won: Boolean) -> Unit)
-
-    /** Declines; this phone is silent at once. */
-    fun decline(callId: String)
-
-    /** Hangs up. */
-    fun hangUp(callId: String)
-}
+import dev.hookswitch.Hookswitch
+import dev.hookswitch.HookswitchException
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.launch
 
 /**
  * Calls in Telecom, as a self-managed app: the app shows its own call screen and notification, Telecom keeps the calls of all apps
  * apart. The app registers [HookswitchConnectionService] in its manifest, and makes one of these in `Application.onCreate`.
  *
- * @param showIncoming shows the ringing call: a full-screen notification
+ * @param label The name of the phone account: the app's.
+ * @param scope The process's, on the main thread.
+ * @param showIncoming Shows the ringing call: a full-screen notification.
  */
 class TelecomCalls(
     context: Context,
     label: String,
-    internal val actions: CallActions,
+    internal val hookswitch: Hookswitch,
+    internal val scope: CoroutineScope,
     internal val showIncoming: (callId: String, from: String?, name: String?) -> Unit,
 ) : CallScreen {
     private val telecom = context.getSystemService(TelecomManager::class.java)
@@ -48,11 +43,11 @@ class TelecomCalls(
         current = this
     }
 
-    override fun add(call: IncomingCall) {
+    override fun add(callId: String, from: String?, name: String?) {
         val extras = Bundle().apply {
-            putString(CALL_ID, call.callId)
-            putString(NAME, call.name)
-            call.from?.let {
+            putString(CALL_ID, callId)
+            putString(NAME, name)
+            from?.let {
                 putParcelable(TelecomManager.EXTRA_INCOMING_CALL_ADDRESS, Uri.fromParts(PhoneAccount.SCHEME_TEL, it, null))
             }
         }
@@ -76,6 +71,17 @@ class TelecomCalls(
         )
     }
 
+    /** What the agent did here holds on this phone whatever comes of it; the core tells the server as soon as it can. */
+    internal fun tell(what: suspend Hookswitch.Calls.() -> Unit) {
+        scope.launch {
+            try {
+                hookswitch.calls.what()
+            } catch (_: HookswitchException) {
+                // The call has ended on this phone all the same.
+            }
+        }
+    }
+
     internal companion object {
         const val CALL_ID = "dev.hookswitch.call_id"
         const val NAME = "dev.hookswitch.name"
@@ -97,24 +103,31 @@ class HookswitchConnection internal constructor(
 
     override fun onShowIncomingCallUi() = calls.showIncoming(callId, from, name)
 
-    override fun onAnswer() = calls.actions.answer(callId) { won ->
-        if (won) {
-            answered = true
-            setActive()
-        } else {
-            calls.end(callId, EndReason.ANSWERED_ELSEWHERE)
+    override fun onAnswer() {
+        calls.scope.launch {
+            try {
+                calls.hookswitch.calls.answer(callId)
+                answered = true
+                setActive()
+            } catch (_: HookswitchException.Forbidden) {
+                // Somebody else was quicker.
+                calls.end(callId, EndReason.ANSWERED_ELSEWHERE)
+            } catch (_: HookswitchException) {
+                calls.connections.remove(callId)
+                end(DisconnectCause.ERROR)
+            }
         }
     }
 
     override fun onReject() {
         calls.connections.remove(callId)
-        calls.actions.decline(callId)
+        calls.tell { decline(callId) }
         end(DisconnectCause.REJECTED)
     }
 
     override fun onDisconnect() {
         calls.connections.remove(callId)
-        if (answered) calls.actions.hangUp(callId) else calls.actions.decline(callId)
+        calls.tell { if (answered) hangUp(callId) else decline(callId) }
         end(DisconnectCause.LOCAL)
     }
 
@@ -144,6 +157,6 @@ class HookswitchConnectionService : ConnectionService() {
     override fun onCreateIncomingConnectionFailed(account: PhoneAccountHandle?, request: ConnectionRequest) {
         // Telecom refuses, for an emergency call or too many calls: nobody sees it ring.
         val callId = request.extras?.getString(TelecomCalls.CALL_ID) ?: return
-        TelecomCalls.current?.actions?.decline(callId)
+        TelecomCalls.current?.tell { decline(callId) }
     }
 }

@@ -1,5 +1,16 @@
 package dev.hookswitch.android
 
+import dev.hookswitch.CallAction
+import dev.hookswitch.RingDecision
+import dev.hookswitch.Silence
+import dev.hookswitch.StopReason
+import dev.hookswitch.StoppedCall
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.flow.MutableSharedFlow
+import java.time.Instant
+import kotlin.test.AfterTest
 import kotlin.test.Test
 import kotlin.test.assertEquals
 import kotlin.test.assertFalse
@@ -8,29 +19,42 @@ import kotlin.test.assertTrue
 class PushesTest {
     private val lines = mutableListOf<String>()
     private val screen = object : CallScreen {
-        override fun add(call: IncomingCall) {
-            lines += "add ${call.callId} from ${call.from}"
+        override fun add(callId: String, from: String?, name: String?) {
+            lines += "add $callId from $from"
         }
 
         override fun end(callId: String, reason: EndReason) {
             lines += "end $callId $reason"
         }
     }
-    private var decision: IncomingCall? = IncomingCall("a", "+14155550134", null)
+    private var silence: Silence? = null
     private val payloads = mutableListOf<String>()
-    private val pushes = Pushes(screen) { payload -> decision.also { payloads += payload } }
+    private val stops = MutableSharedFlow<StoppedCall>(extraBufferCapacity = 16)
+    private val scope = CoroutineScope(Dispatchers.Unconfined)
+    private val pushes = Pushes(::decide, stops, screen, scope)
     private val push = mapOf("call" to """{"kind":"incoming"}""")
 
+    private fun decide(payload: String): RingDecision {
+        payloads += payload
+        val action = if (silence == null) CallAction.ADD_CALL else CallAction.NOTHING
+        return RingDecision("a", action, silence, "+14155550134", null, Instant.EPOCH, Instant.EPOCH, "because")
+    }
+
+    @AfterTest
+    fun end() = scope.cancel()
+
     @Test
-    fun `a call is added once, however often it is pushed`() {
-        repeat(3) { assertTrue(pushes.received(push)) }
+    fun `a call that rings is added`() {
+        assertTrue(pushes.received(push))
         assertEquals(listOf("add a from +14155550134"), lines)
     }
 
     @Test
-    fun `a silent call shows nothing`() {
-        decision = null
-        assertTrue(pushes.received(push))
+    fun `a silent call shows nothing, whatever the reason`() {
+        for (reason in Silence.entries) {
+            silence = reason
+            assertTrue(pushes.received(push))
+        }
         assertEquals(emptyList(), lines)
     }
 
@@ -49,11 +73,12 @@ class PushesTest {
     }
 
     @Test
-    fun `a call ends once, and only if it was shown`() {
-        pushes.ended("a", EndReason.REMOTE)
-        pushes.received(push)
-        pushes.ended("a", EndReason.ANSWERED_ELSEWHERE)
-        pushes.ended("a", EndReason.REMOTE)
-        assertEquals(listOf("add a from +14155550134", "end a ANSWERED_ELSEWHERE"), lines)
+    fun `a call that must stop leaves the screen, and one that the agent took does not`() {
+        stops.tryEmit(StoppedCall("a", StopReason.AnsweredHere))
+        stops.tryEmit(StoppedCall("b", StopReason.DeclinedHere))
+        stops.tryEmit(StoppedCall("c", StopReason.Silenced(Silence.ANSWERED_ELSEWHERE)))
+        stops.tryEmit(StoppedCall("d", StopReason.Silenced(Silence.FORWARDING_ACTIVE)))
+        stops.tryEmit(StoppedCall("e", StopReason.Silenced(Silence.EXPIRED)))
+        assertEquals(listOf("end c ANSWERED_ELSEWHERE", "end d REMOTE", "end e MISSED"), lines)
     }
 }

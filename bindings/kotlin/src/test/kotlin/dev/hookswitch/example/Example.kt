@@ -5,10 +5,10 @@ package dev.hookswitch.example
 
 import dev.hookswitch.*
 import dev.hookswitch.lab.*
-import java.io.File
-import kotlin.io.path.createTempDirectory
 import kotlinx.coroutines.*
 import kotlinx.coroutines.flow.*
+import java.io.File
+import kotlin.io.path.createTempDirectory
 
 fun main(arguments: Array<String>): Unit = runBlocking {
     val (backend, keyFile) = arguments
@@ -17,8 +17,13 @@ fun main(arguments: Array<String>): Unit = runBlocking {
 
     // One core a process. On a phone the keys are in the Android Keystore: `KeystoreKeys`.
     val configuration = Configuration(
-        issuer = backend, server = backend, clientId = "hookswitch-mobile", redirectUris = listOf("dev.hookswitch.agent:/callback"),
-        deviceName = "The example's Pixel", appVersion = "1.0", folder = folder,
+        issuer = backend,
+        server = backend,
+        clientId = "hookswitch-mobile",
+        redirectUris = listOf("dev.hookswitch.agent:/callback"),
+        deviceName = "The example's Pixel",
+        appVersion = "1.0",
+        folder = folder,
     )
     Hookswitch.connect(configuration, FileKeys(folder)).use { hookswitch ->
         hookswitch.foreground()
@@ -36,12 +41,12 @@ fun main(arguments: Array<String>): Unit = runBlocking {
         hookswitch.session.finishLogin(DemoBrowser().signIn(address, "alice@acme.example"))
         hookswitch.setPushToken("the push service's name for this phone")
         println("session: ${hookswitch.session.state.value}")
-        // The server has heard of this phone once it lists it as one that can ring.
-        hookswitch.presence.state.first { it?.devices.orEmpty().any { at -> at.id == hookswitch.deviceId && at.cannotRing == null } }
 
         // The agent takes a break, and comes back.
         hookswitch.presence.setAvailability(Availability.Unavailable(UnavailableReason.ON_A_BREAK))
         hookswitch.presence.setAvailability(Availability.Available)
+        // The server has heard of this phone once it lists it as one that can ring.
+        hookswitch.presence.state.first { it?.devices.orEmpty().any { at -> at.id == hookswitch.deviceId && at.cannotRing == null } }
 
         // Customers call. The first call rings; the second comes while calls are forwarded, from a server too old to know the rule.
         for (number in listOf(null, "+33612345678")) {

@@ -14,11 +14,7 @@ class DemoBrowser {
     private val cookies = mutableMapOf<String, String>()
 
     /** Opens an address, fills in the sign-in page, and gives the app's address that the browser ends at. */
-    fun signIn(
-        address: String,
-        email: String = "alice@acme.example",
-        password: String = "correct horse battery staple",
-    ): String {
+    fun signIn(address: String, email: String = "alice@acme.example", password: String = "correct horse battery staple"): String {
         val (place, html) = load(HttpRequest.newBuilder(URI(address))) ?: return ended
         val fields =
             Regex("<input type=\"hidden\" name=\"([^\"]*)\" value=\"([^\"]*)\"").findAll(html).map {

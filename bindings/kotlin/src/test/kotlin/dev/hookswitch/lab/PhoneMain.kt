@@ -6,6 +6,7 @@ package dev.hookswitch.lab
 import com.google.gson.JsonElement
 import com.google.gson.JsonObject
 import com.google.gson.JsonParser
+import com.sun.jna.Native
 import dev.hookswitch.CodeDelivery
 import dev.hookswitch.Configuration
 import dev.hookswitch.DeviceClock
@@ -13,17 +14,17 @@ import dev.hookswitch.Hookswitch
 import dev.hookswitch.HookswitchException
 import dev.hookswitch.Platform
 import dev.hookswitch.Snapshot
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.SupervisorJob
+import kotlinx.coroutines.launch
 import java.io.File
 import java.io.FileDescriptor
 import java.io.FileOutputStream
 import java.io.PrintStream
 import java.time.Instant
 import kotlin.system.exitProcess
-import kotlinx.coroutines.CoroutineScope
-import kotlinx.coroutines.CoroutineStart
-import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.SupervisorJob
-import kotlinx.coroutines.launch
 
 fun main() {
     // UTF-8, whatever the locale.
@@ -156,6 +157,8 @@ private class LabClock : DeviceClock {
 
     @Synchronized
     override fun now(): DeviceClock.Moment {
+        // Asked for within another call from Rust, after which JNA would detach the thread too early.
+        Native.detach(false)
         val passed = (System.nanoTime() - since) / 1_000_000
         return DeviceClock.Moment(shown.wall + passed, shown.mono + passed)
     }

@@ -12,16 +12,15 @@ import dev.hookswitch.*
 fun json(vararg fields: Pair<String, Any?>): JsonObject =
     JsonObject().apply { fields.forEach { (name, value) -> add(name, element(value)) } }
 
-fun element(value: Any?): JsonElement =
-    when (value) {
-        null -> JsonNull.INSTANCE
-        is JsonElement -> value
-        is String -> JsonPrimitive(value)
-        is Number -> JsonPrimitive(value)
-        is Boolean -> JsonPrimitive(value)
-        is List<*> -> JsonArray().apply { value.forEach { add(element(it)) } }
-        else -> error("no JSON: $value")
-    }
+fun element(value: Any?): JsonElement = when (value) {
+    null -> JsonNull.INSTANCE
+    is JsonElement -> value
+    is String -> JsonPrimitive(value)
+    is Number -> JsonPrimitive(value)
+    is Boolean -> JsonPrimitive(value)
+    is List<*> -> JsonArray().apply { value.forEach { add(element(it)) } }
+    else -> error("no JSON: $value")
+}
 
 /** `ON_A_BREAK` is `on_a_break` there. */
 private val Enum<*>.word: String
