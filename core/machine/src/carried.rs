@@ -73,7 +73,10 @@ impl Event {
             | Self::NetworkDown
             | Self::Unlocked
             | Self::Push { .. }
-            | Self::Stream { news: StreamNews::Event { .. } | StreamNews::Malformed { .. }, .. }
+            | Self::Stream {
+                news: StreamNews::Event { .. } | StreamNews::Retry { .. } | StreamNews::Malformed { .. },
+                ..
+            }
             | Self::Timer { .. } => vec![],
         }
     }

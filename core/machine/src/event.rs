@@ -195,6 +195,12 @@ pub enum StreamNews {
         /// Which.
         event: StreamEvent,
     },
+    /// Should this stream be lost, the server wants to be left alone for so long (the framing's `retry`): it spreads those
+    /// who lose a node with all others.
+    Retry {
+        /// In milliseconds.
+        millis: u64,
+    },
     /// Something that is not an event of this stream: the stream is not what it should be.
     Malformed {
         /// The complaint, without the data.

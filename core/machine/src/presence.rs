@@ -67,6 +67,12 @@ pub(crate) struct PresenceSync {
     /// Until then there is no stream: the state is asked for.
     #[serde(default)]
     pub(crate) poll_until: Option<Mono>,
+    /// How long the server wants to be left alone by this stream's phone should the stream be lost, in milliseconds.
+    #[serde(default)]
+    pub(crate) retry: Option<u64>,
+    /// What is or was waited for last is the turn that the server gave, after the loss of a stream. Nothing has failed since.
+    #[serde(default)]
+    pub(crate) in_turn: bool,
 }
 
 impl PresenceSync {
@@ -76,6 +82,11 @@ impl PresenceSync {
         self.confirmed = None;
         self.superseded = None;
         self.backoff.reset();
+    }
+
+    /// Whether attempts to reach the server fail.
+    pub(crate) const fn fails(&self) -> bool {
+        self.backoff.has_failed() && !self.in_turn
     }
 
     pub(crate) fn version(&self) -> Option<Version> {
@@ -236,7 +247,9 @@ impl Step<'_> {
 
     /// Sends the taps that wait, as soon as there is a state to base them on.
     pub(crate) fn send_taps(&mut self) {
-        let reachable = self.state.network_up && self.state.presence.backoff.is_over(self.now.mono);
+        // A stream waits for its turn, an agent does not: whoever taps now is one, and not a herd.
+        let presence = &self.state.presence;
+        let reachable = self.state.network_up && (presence.in_turn || presence.backoff.is_over(self.now.mono));
         let Some(newest) = self.state.presence.version().filter(|_| reachable) else { return };
         for kind in [TapKind::Availability, TapKind::Forwarding] {
             if self.is_too_late(&Purpose::Tap { tap: kind }) {
@@ -484,6 +497,7 @@ impl Step<'_> {
                     let after = self.state.presence.version();
                     let stream = self.fresh_id();
                     self.state.presence.link = Link::Opening { stream, access };
+                    self.state.presence.retry = None;
                     self.effects.push(Effect::OpenStream { id: stream, access, after });
                     let at = self.after(FIRST_WORD);
                     self.set_timer(Timer::Heartbeat, at);
@@ -531,6 +545,7 @@ impl Step<'_> {
                     StreamEvent::SignedOut(signed_out) => self.signed_out_remotely(signed_out.reason.into()),
                 }
             }
+            StreamNews::Retry { millis } => self.state.presence.retry = Some(millis.min(NETWORK.most)),
             StreamNews::Malformed { .. } => {
                 self.link_failed(&Outcome::Unintelligible { status: 200, cause: "malformed event".into() });
             }
@@ -542,6 +557,10 @@ impl Step<'_> {
                     self.close_stream();
                 }
                 self.token_is_stale(access);
+            }
+            StreamNews::Closed { outcome: Outcome::Unreachable { .. } } if self.state.presence.retry.is_some() => {
+                self.reopen_after(self.state.presence.retry);
+                self.state.presence.in_turn = true;
             }
             StreamNews::Closed { outcome } => self.link_failed(&outcome),
         }
@@ -618,8 +637,13 @@ impl Step<'_> {
 
     /// The server was not reached: wait, then try again.
     pub(crate) fn link_failed(&mut self, outcome: &Outcome) {
+        self.reopen_after(outcome.retry_after());
+    }
+
+    /// Waits a while, after what the server asked for, and then opens a stream again.
+    fn reopen_after(&mut self, retry_after: Option<u64>) {
         self.close_stream();
-        let retry_after = outcome.retry_after();
+        self.state.presence.in_turn = false;
         let at = self.state.presence.backoff.fail(NETWORK, self.now.mono, &mut self.state.random, retry_after);
         if self.is_active() && self.state.network_up {
             self.set_timer(Timer::Reconnect, at);

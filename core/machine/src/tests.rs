@@ -151,6 +151,7 @@ fn any_news() -> impl Strategy<Value = StreamNews> {
     prop_oneof![
         6 => any_state().prop_map(|state| StreamNews::Event { event: StreamEvent::State(state) }),
         1 => Just(StreamNews::Event { event: StreamEvent::SignedOut(signed_out) }),
+        1 => (0_u64..100_000).prop_map(|millis| StreamNews::Retry { millis }),
         1 => Just(StreamNews::Malformed { complaint: "what?".into() }),
         2 => any_outcome().prop_map(|outcome| StreamNews::Closed { outcome }),
     ]

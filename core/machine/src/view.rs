@@ -208,7 +208,7 @@ impl State {
     fn is_cut_off(&self, session: &SignedIn, now: Timestamp) -> bool {
         let no_token = session.backoff.has_failed() && !session.has_fresh_token(now);
         let live = matches!(self.presence.link, Link::Live { .. } | Link::Polling { heard: true, .. });
-        no_token || (!live && (session.backoff.has_failed() || self.presence.backoff.has_failed()))
+        no_token || (!live && (session.backoff.has_failed() || self.presence.fails()))
     }
 
     fn link_view(&self) -> LinkView {
@@ -219,13 +219,9 @@ impl State {
             (Link::Live { .. } | Link::Polling { heard: true, .. }, _) => LinkView::Live,
             (_, Lifecycle::Background) => LinkView::Background,
             _ if !self.network_up => LinkView::Offline,
-            (Link::Opening { .. } | Link::Polling { .. } | Link::WantsToken, _)
-                if !self.presence.backoff.has_failed() =>
-            {
-                LinkView::Connecting
+            (Link::Opening { .. } | Link::Polling { .. } | Link::WantsToken | Link::Down, _) => {
+                if self.presence.fails() { LinkView::Offline } else { LinkView::Connecting }
             }
-            (Link::Down, _) if !self.presence.backoff.has_failed() => LinkView::Connecting,
-            (Link::Opening { .. } | Link::Polling { .. } | Link::WantsToken | Link::Down, _) => LinkView::Offline,
         }
     }
 

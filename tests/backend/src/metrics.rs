@@ -180,6 +180,13 @@ impl Metrics {
 /// Counts a stream as open as long as it lives.
 pub(crate) struct OpenStream(Gauge);
 
+impl OpenStream {
+    /// How many there are on this node.
+    pub(crate) fn streams(&self) -> u64 {
+        u64::try_from(self.0.get()).unwrap_or_default()
+    }
+}
+
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.dec();

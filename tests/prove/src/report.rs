@@ -36,6 +36,15 @@ impl Size {
     }
 }
 
+/// What a measurement comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Held,
+    FellShort,
+    /// This machine lacks what it takes.
+    NotMeasured,
+}
+
 /// What was measured of a promise.
 pub(crate) struct Report {
     promise: Promise,
@@ -43,22 +52,33 @@ pub(crate) struct Report {
     figure: String,
     /// What fell short, a line each.
     short: Vec<String>,
-    pub(crate) held: bool,
+    pub(crate) verdict: Verdict,
 }
 
 impl Report {
     /// The promise holds when nothing fell short.
     pub(crate) fn new(promise: Promise, size: Size, figure: String, short: Vec<String>) -> Self {
-        Self { promise, seed: size.seed, figure, held: short.is_empty(), short }
+        let verdict = if short.is_empty() { Verdict::Held } else { Verdict::FellShort };
+        Self { promise, seed: size.seed, figure, verdict, short }
     }
 
     pub(crate) fn broken(promise: Promise, seed: u64, trouble: &str) -> Self {
-        Self { promise, seed, figure: "not measured".into(), short: vec![trouble.to_owned()], held: false }
+        let verdict = Verdict::FellShort;
+        Self { promise, seed, figure: "not measured".into(), short: vec![trouble.to_owned()], verdict }
+    }
+
+    /// Neither held nor broken.
+    pub(crate) fn not_measured(promise: Promise, seed: u64, lack: &str) -> Self {
+        Self { promise, seed, figure: lack.to_owned(), short: Vec::new(), verdict: Verdict::NotMeasured }
     }
 
     /// For the log: figure and what fell short.
     pub(crate) fn sentence(&self) -> String {
-        let mut text = format!("{}: {}", if self.held { "held" } else { "FELL SHORT" }, self.figure);
+        let mut text = match self.verdict {
+            Verdict::Held => format!("held: {}", self.figure),
+            Verdict::FellShort => format!("FELL SHORT: {}", self.figure),
+            Verdict::NotMeasured => format!("NOT MEASURED: {}", self.figure),
+        };
         for line in self.short.iter().take(10) {
             let _ = write!(text, "\n    {line}");
         }
@@ -69,7 +89,12 @@ impl Report {
     }
 
     pub(crate) fn json(&self) -> String {
-        let Self { promise, seed, figure, short, held } = self;
+        let Self { promise, seed, figure, short, verdict } = self;
+        let held = match verdict {
+            Verdict::Held => Some(true),
+            Verdict::FellShort => Some(false),
+            Verdict::NotMeasured => None,
+        };
         json!({ "promise": promise.name(), "goal": promise.goal(), "figure": figure, "seed": seed, "held": held, "short": short })
             .to_string()
     }
@@ -78,8 +103,12 @@ impl Report {
 /// The table as the README shows it.
 pub(crate) fn table(reports: &[Report]) -> String {
     let mut text = "| promise | goal | measured | seed | held |\n|---|---|---|---|---|\n".to_owned();
-    for Report { promise, seed, figure, held, .. } in reports {
-        let held = if *held { "yes" } else { "**no**" };
+    for Report { promise, seed, figure, verdict, .. } in reports {
+        let held = match verdict {
+            Verdict::Held => "yes",
+            Verdict::FellShort => "**no**",
+            Verdict::NotMeasured => "not measured",
+        };
         let _ = writeln!(text, "| `{}` | {} | {figure} | {seed} | {held} |", promise.name(), promise.goal());
     }
     text

@@ -75,14 +75,29 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// PostgreSQL refuses to be run by root.
-async fn not_as_root(mut command: Command, folder: &Path) -> Result<Command, Trouble> {
+const NOBODY_ELSE: &str = "PostgreSQL is not run by root, and there is no user postgres";
+const NO_POSTGRES: &str = "PostgreSQL is needed";
+
+/// What this machine lacks for [`postgres`].
+pub(crate) fn lack() -> Option<&'static str> {
+    if program("initdb").is_none() || program("postgres").is_none() {
+        return Some(NO_POSTGRES);
+    }
+    (getuid().is_root() && its_user().is_none()).then_some(NOBODY_ELSE)
+}
+
+/// The user and the group that Debian made for PostgreSQL.
+fn its_user() -> Option<(u32, u32)> {
+    let id = |which| {
+        let output = std::process::Command::new("id").args([which, "postgres"]).output().ok()?;
+        String::from_utf8_lossy(&output.stdout).trim().parse().ok()
+    };
+    Some((id("-u")?, id("-g")?))
+}
+
+fn not_as_root(mut command: Command, folder: &Path) -> Result<Command, Trouble> {
     if getuid().is_root() {
-        let mut ids = [0; 2];
-        for (id, which) in ids.iter_mut().zip(["-u", "-g"]) {
-            let output = Command::new("id").args([which, "postgres"]).output().await.map_err(text)?;
-            *id = String::from_utf8_lossy(&output.stdout).trim().parse().map_err(|_| "there is no user postgres")?;
-        }
-        let [user, group] = ids;
+        let (user, group) = its_user().ok_or(NOBODY_ELSE)?;
         chown(folder, Some(user), Some(group)).map_err(text)?;
         command.uid(user).gid(group);
     }
@@ -93,16 +108,16 @@ async fn not_as_root(mut command: Command, folder: &Path) -> Result<Command, Tro
 /// PostgreSQL, and its address for the backend.
 pub(crate) async fn postgres() -> Result<(Service, String), Trouble> {
     let (Some(initdb), Some(postgres)) = (program("initdb"), program("postgres")) else {
-        return Err("PostgreSQL is needed".into());
+        return Err(NO_POSTGRES.into());
     };
     let (folder, address) = (tempfile::Builder::new().prefix("prove-").tempdir().map_err(text)?, free()?);
     let data = folder.path().join("data");
-    let mut command = not_as_root(Command::new(initdb), folder.path()).await?;
+    let mut command = not_as_root(Command::new(initdb), folder.path())?;
     command.args(["--auth=trust", "--username=hookswitch", "--locale=C", "--encoding=UTF8", "-D"]).arg(&data);
     if !command.status().await.map_err(text)?.success() {
         return Err("PostgreSQL makes no database".into());
     }
-    let mut command = not_as_root(Command::new(postgres), folder.path()).await?;
+    let mut command = not_as_root(Command::new(postgres), folder.path())?;
     command.arg("-D").arg(data).args(["-h", "127.0.0.1", "-k", "", "-p", &address.port().to_string()]);
     Ok((Service::of(command, address, Some(folder))?, format!("postgres://hookswitch@{address}/postgres")))
 }

@@ -103,7 +103,7 @@ pub(crate) fn parse_stream(bytes: &[u8]) -> Parsed {
         StreamNews::Closed { outcome: Outcome::Unreachable { cause } } if cause != "the stream ended" => {
             Some(cause.clone())
         }
-        StreamNews::Event { .. } | StreamNews::Closed { .. } => None,
+        StreamNews::Event { .. } | StreamNews::Retry { .. } | StreamNews::Closed { .. } => None,
     });
     complaint.map_or_else(|| Ok(format!("{whole:?}")), Err)
 }

@@ -9,6 +9,8 @@
 pub(crate) enum Frame {
     /// `event` and `data`.
     Event { name: String, data: String },
+    /// `retry`, in milliseconds; as soon as its line is whole.
+    Retry(u64),
     /// Bytes that are not UTF-8.
     NotText,
 }
@@ -105,7 +107,12 @@ impl Frames {
                 }
                 self.data.push_str(value);
             }
-            // Comments, `id` (each of our events has its version in it), `retry` (the heart decides), and what is to come.
+            "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
+                if let Ok(millis) = value.parse() {
+                    tell(Frame::Retry(millis));
+                }
+            }
+            // Comments, `id` (each of our events has its version in it), and what is to come.
             _ => {}
         }
     }
@@ -158,6 +165,8 @@ mod tests {
             ("data: a\r\n\ndata: b\n\r\n", vec![event("", "a"), event("", "b")]),
             ("\u{feff}data: a\n\n\u{feff}data: b\n\n", vec![event("", "a")]),
             ("Data: a\n\ndata : b\n\n data: c\n\n", vec![]),
+            ("retry: 30\ndata: a\nretry:5\n\n", vec![Frame::Retry(30), Frame::Retry(5), event("", "a")]),
+            ("retry\nretry: +3\nretry: soon\nretry: 99999999999999999999\n\n", vec![]),
             ("data: nobody ends it\n", vec![]),
         ] {
             assert_eq!(frames([text.as_bytes()]), (expected, false), "{text:?}");
@@ -190,6 +199,7 @@ mod tests {
             Just(b"event: state".to_vec()),
             Just("data: {\"é\": \"\u{1f4de}\"}".as_bytes().to_vec()),
             Just(b":".to_vec()),
+            Just(b"retry: 3000".to_vec()),
             Just("\u{feff}".as_bytes().to_vec()),
             Just(Vec::new()),
             Just(Vec::new()),

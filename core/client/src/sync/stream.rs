@@ -73,6 +73,7 @@ fn news(frame: Frame) -> Option<StreamNews> {
             Err(StreamEventError::UnknownEvent(_)) => return None,
             Err(error @ StreamEventError::Malformed { .. }) => error.to_string(),
         },
+        Frame::Retry(millis) => return Some(StreamNews::Retry { millis }),
         Frame::NotText => "not UTF-8".to_owned(),
     };
     Some(StreamNews::Malformed { complaint })

@@ -523,6 +523,63 @@ fn a_server_that_asks_for_time_gets_it() {
     assert!(phone.history.iter().any(|effect| matches!(effect, Effect::OpenStream { .. })));
 }
 
+// ---- all lose a node at once -----------------------------------------------------------------------------------
+
+/// Its node had asked for ten seconds.
+fn lost_its_node() -> Phone {
+    let mut phone = Phone::signed_in();
+    phone.news(StreamNews::Retry { millis: 2_000 });
+    phone.hears(state(2));
+    phone.news(StreamNews::Retry { millis: 10_000 });
+    phone.stream_closes(unreachable());
+    phone
+}
+
+#[test]
+fn who_loses_a_node_comes_back_in_the_turn_that_it_gave_and_nothing_has_failed_meanwhile() {
+    let mut phone = lost_its_node();
+    phone.advance(9_999);
+    assert_eq!(phone.stream, None);
+    assert_eq!((phone.view().link, phone.status()), (LinkView::Connecting, Status::Fresh));
+    phone.advance(501);
+    assert!(phone.stream.is_some());
+    assert_eq!((phone.view().link, phone.status()), (LinkView::Connecting, Status::Fresh));
+    // The other node does not know it, so it is no turn any more.
+    phone.stream_closes(unreachable());
+    assert_eq!((phone.view().link, phone.status()), (LinkView::Offline, Status::Offline));
+    assert!(phone.timers[&Timer::Reconnect] - phone.now.mono < 1_000);
+}
+
+#[test]
+fn an_agent_who_taps_does_not_wait_for_the_turn_of_the_stream() {
+    let mut phone = lost_its_node();
+    let id = phone.taps(BREAK);
+    phone.answer(tap, is_state(state(3)));
+    assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+    phone.taps(BREAK);
+    phone.answer(tap, unreachable());
+    assert_eq!(phone.view().link, LinkView::Offline, "now something has failed");
+    assert!(phone.timers[&Timer::Reconnect] - phone.now.mono < 1_000, "and its own wait begins");
+}
+
+#[test]
+fn a_network_that_comes_up_and_an_app_that_comes_to_the_front_wait_for_no_turn() {
+    for event in [Event::NetworkUp, Event::Foreground] {
+        let mut phone = lost_its_node();
+        phone.event(event);
+        assert!(phone.stream.is_some());
+    }
+}
+
+#[test]
+fn no_turn_is_later_than_the_longest_wait() {
+    let mut phone = Phone::signed_in();
+    phone.news(StreamNews::Retry { millis: u64::MAX });
+    phone.stream_closes(unreachable());
+    phone.advance(30_500);
+    assert!(phone.stream.is_some());
+}
+
 // ---- a proxy that holds streams back ---------------------------------------------------------------------------
 
 fn poll(request: &Request) -> bool {

@@ -1,6 +1,6 @@
 //! `GET /v1/me/stream`: the whole state, each time it changes.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -25,6 +25,13 @@ use crate::{
 
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: i64 = 15_000;
+/// Should this node be lost with all its streams, so many are to come to the others in a second. Fewer than they can take:
+/// they have clients of their own.
+const BACK_A_SECOND: u64 = 1_000;
+/// Apps wait up to so many milliseconds anyway. Those of a small node need no turns.
+const FIRST_WAIT: u64 = 500;
+/// Nobody has to wait longer, in milliseconds; a node has fewer streams than come back in this time.
+const LONGEST: u64 = 30_000;
 
 /// One open stream.
 struct Open {
@@ -36,8 +43,10 @@ struct Open {
     /// What was sent last.
     sent: Option<Version>,
     beat_at: UnixMillis,
+    /// A client was given a turn, and keeps it until it is given another.
+    has_turn: bool,
     over: bool,
-    _counted: OpenStream,
+    counted: OpenStream,
 }
 
 pub(super) async fn stream(State(house): State<Shared>, caller: Caller) -> Result<Response, ApiError> {
@@ -49,8 +58,9 @@ pub(super) async fn stream(State(house): State<Shared>, caller: Caller) -> Resul
         stopping: house.bus.stopping(),
         sent: None,
         beat_at: house.now() + HEARTBEAT,
+        has_turn: false,
         over: false,
-        _counted: house.metrics.stream(),
+        counted: house.metrics.stream(),
         house,
     };
     let events = stream::unfold(open, |mut open| async move {
@@ -93,13 +103,15 @@ impl Open {
                 let first = self.sent.replace(version).is_none();
                 self.house.metrics.state_sent((!first).then(|| published.made.elapsed()));
                 let data: &str = &published.json;
-                return Ok(Some(Event::default().event("state").id(version.to_string()).data(data)));
+                let event = Event::default().event("state").id(version.to_string()).data(data);
+                return Ok(Some(if first { self.with_turn(event) } else { event }));
             }
             let now = self.house.now();
             if now >= self.beat_at {
                 // However far the clock jumped, one beat is enough.
                 self.beat_at = now + HEARTBEAT;
-                return Ok(event(&StreamEvent::Heartbeat(Heartbeat { at: now })));
+                let beat = event(&StreamEvent::Heartbeat(Heartbeat { at: now }));
+                return Ok(beat.map(|beat| self.with_turn(beat)));
             }
             tokio::select! {
                 _ = self.news.changed() => {}
@@ -108,9 +120,39 @@ impl Open {
             }
         }
     }
+
+    /// Says when the client is to come back should the stream be lost: each of those on this node at another time, whether it
+    /// is an app or a browser. Repeated with each heartbeat, since their number changes.
+    fn with_turn(&mut self, event: Event) -> Event {
+        let window = window(self.counted.streams());
+        if window == 0 && !self.has_turn {
+            return event;
+        }
+        self.has_turn = window > 0;
+        // Without luck: in the middle.
+        let luck = getrandom::u64().unwrap_or(window / 2).checked_rem(window).unwrap_or_default();
+        event.retry(Duration::from_millis(FIRST_WAIT.saturating_add(luck)))
+    }
+}
+
+/// For how many milliseconds those streams come back, after the first wait; 0: all of them may come when they like.
+fn window(streams: u64) -> u64 {
+    (streams.saturating_mul(1_000) / BACK_A_SECOND).saturating_sub(FIRST_WAIT).min(LONGEST - FIRST_WAIT)
 }
 
 fn event(event: &StreamEvent) -> Option<Event> {
     let data = event.data().ok()?;
     Some(Event::default().event(event.name()).data(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_streams_of_a_node_come_back_at_the_rate_that_others_can_take() {
+        for (streams, millis) in [(0, 0), (1, 0), (500, 0), (501, 1), (10_000, 9_500), (1_000_000, 29_500)] {
+            assert_eq!(window(streams), millis, "{streams}");
+        }
+    }
 }

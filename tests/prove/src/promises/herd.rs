@@ -1,14 +1,14 @@
 //! `herd`: a node dies, and all whose streams it held come to the other one.
 //!
 //! Real nodes, each a process, on one PostgreSQL, and woken by NATS where it is installed. All streams are on one node, which
-//! is killed. A client here is the least that behaves as an app does: a connection, and the heart's own rule of when to try
-//! again. What is counted is what a network would see: attempts to connect.
+//! is killed once all have heard a heartbeat: until then, not every stream was told how many there are. A client here is the
+//! least that behaves as an app does: a connection, and the heart's own rule of when to try again. What is counted is what a network would see: attempts to connect.
 
 use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -87,6 +87,8 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
         progress.at(herd.live());
     }
     herd.until(|herd| herd.live() == streams, "streams do not open").await?;
+    herd.full.store(true, Ordering::Relaxed);
+    herd.until(|herd| herd.beats.load(Ordering::Relaxed) == streams, "not all hear a heartbeat").await?;
     let full = dies.memory();
 
     let cpu = stays.cpu();
@@ -178,6 +180,10 @@ struct Herd {
     /// What each shows; `None`: it has no stream.
     shown: Vec<Mutex<Option<Version>>>,
     live: AtomicUsize,
+    /// All streams are open.
+    full: AtomicBool,
+    /// Those that have heard a heartbeat since then.
+    beats: AtomicUsize,
     /// Those that lost a stream.
     turned: AtomicUsize,
     /// Milliseconds after the death.
@@ -190,6 +196,8 @@ impl Herd {
             nodes,
             shown: (0..streams).map(|_| Mutex::default()).collect(),
             live: AtomicUsize::new(0),
+            full: AtomicBool::new(false),
+            beats: AtomicUsize::new(0),
             turned: AtomicUsize::new(0),
             attempts: Mutex::default(),
         }
@@ -245,27 +253,39 @@ async fn client(herd: Arc<Herd>, number: usize, token: Arc<str>, seed: u64, died
         // Whoever spreads connections knows which node lives.
         let [dies, stays] = herd.nodes;
         let node = if death.is_some() { stays } else { dies };
-        let _ = watch_stream(&herd, number, node, &token).await;
+        let mut retry = None;
+        let _ = watch_stream(&herd, number, node, &token, &mut retry).await;
         if herd.shown.get(number).is_some_and(|shown| shown.lock().is_ok_and(|shown| shown.is_some())) {
             // It had lived for long when the node died.
             herd.set(number, None);
             herd.turned.fetch_add(1, Ordering::Relaxed);
             backoff.reset();
         }
-        let wait = backoff.fail(NETWORK, 0, &mut random, None);
+        let wait = backoff.fail(NETWORK, 0, &mut random, retry);
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }
 }
 
-/// Returns when the stream ends.
-async fn watch_stream(herd: &Herd, number: usize, node: SocketAddr, token: &str) -> std::io::Result<()> {
+/// Returns when the stream ends; `retry` is then what the node asked for, in milliseconds.
+async fn watch_stream(
+    herd: &Herd,
+    number: usize,
+    node: SocketAddr,
+    token: &str,
+    retry: &mut Option<u64>,
+) -> std::io::Result<()> {
     let mut connection = BufReader::with_capacity(2_048, TcpStream::connect(node).await?);
     let request = format!("GET /v1/me/stream HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n");
     connection.get_mut().write_all(request.as_bytes()).await?;
-    let mut line = String::new();
+    let (mut line, mut counted) = (String::new(), false);
     while connection.read_line(&mut line).await? > 0 {
         if let Some(Ok(version)) = line.strip_prefix("id: ").map(|id| id.trim().parse::<Version>()) {
             herd.set(number, Some(version));
+        } else if let Some(Ok(millis)) = line.strip_prefix("retry: ").map(|millis| millis.trim().parse()) {
+            *retry = Some(millis);
+        } else if line.trim() == "event: heartbeat" && herd.full.load(Ordering::Relaxed) && !counted {
+            counted = true;
+            herd.beats.fetch_add(1, Ordering::Relaxed);
         }
         line.clear();
     }

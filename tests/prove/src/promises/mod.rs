@@ -34,7 +34,10 @@ mod suspend;
 
 use clap::ValueEnum;
 
-use crate::report::{Report, Size as Rounds, Trouble};
+use crate::{
+    report::{Report, Size as Rounds, Trouble},
+    services,
+};
 
 /// A promise that can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,6 +119,26 @@ impl Promise {
                 "100,000 races of forwarding and calls: 0 rings against the newest state that is known, 0 calls missed, each iOS push reported once"
             }
             Self::Size => "the library as it ships: within its budget; an idle core: <= 1 MiB",
+        }
+    }
+
+    /// What this machine lacks to measure it.
+    pub(crate) fn lacks(self) -> Option<&'static str> {
+        match self {
+            Self::Herd => services::lack(),
+            Self::Kill
+            | Self::Once
+            | Self::Suspend
+            | Self::Network
+            | Self::Clock
+            | Self::Canary
+            | Self::Logout
+            | Self::Latency
+            | Self::Converge
+            | Self::Mirror
+            | Self::Battery
+            | Self::Ring
+            | Self::Size => None,
         }
     }
 

@@ -94,9 +94,11 @@ async fn each_event_is_told_in_order_whatever_ends_its_lines() {
     for end in ["\n", "\r\n", "\r"] {
         for mark in ["", "\u{feff}"] {
             let (news, outcome) = says(200, STREAM, format!("{mark}{}", body(end))).heard().await;
-            let [StreamNews::Event { event: StreamEvent::State(state) }, second, third, fourth] = &news[..] else {
+            let [first, StreamNews::Event { event: StreamEvent::State(state) }, second, third, fourth] = &news[..]
+            else {
                 panic!("{end:?} {mark:?}: {news:?}")
             };
+            assert_eq!(first, &StreamNews::Retry { millis: 3_000 });
             assert_eq!(state.agent.name, "Alice \u{1f4de} Ménard");
             assert_eq!((second, third), (&heartbeat(2), &heartbeat(3)));
             let StreamNews::Event { event: StreamEvent::SignedOut(signed_out) } = fourth else { panic!("{fourth:?}") };
@@ -152,7 +154,7 @@ async fn a_page_or_a_state_in_place_of_a_stream_is_none() {
         assert!(matches!(outcome, Outcome::Unintelligible { .. }), "{status} {media_type}: {outcome:?}");
     }
     let (news, _) = says(200, "Text/Event-Stream; charset=UTF-8", body("\n")).heard().await;
-    assert_eq!(news.len(), 4, "a media type may be written otherwise");
+    assert_eq!(news.len(), 5, "a media type may be written otherwise");
 }
 
 #[tokio::test]
