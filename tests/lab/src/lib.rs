@@ -11,6 +11,7 @@
 //! | `app` | the app on a phone: the real core in this process, or in one of its own |
 //! | `cable`, `clock` | a phone's network and time, to be tampered with |
 //! | `timeline` | what happened |
+//! | [`top`] | the lab on a terminal |
 
 mod app;
 pub mod browser;
@@ -21,6 +22,7 @@ mod phone;
 pub mod scenario;
 pub mod server;
 mod timeline;
+pub mod top;
 mod world;
 
 pub use app::{child::Program, serve::serve as serve_phone};

@@ -1,4 +1,4 @@
-//! `lab`: the whole story on one page. `lab run FILE…`: scenarios, headless.
+//! `lab`: the whole story on one page. `lab top ADDRESS`: on a terminal. `lab run FILE…`: scenarios, headless.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -9,6 +9,7 @@ use lab::{
     scenario::{self, Time},
     server::Server,
 };
+use url::Url;
 
 /// Backend, two phones with the real core, and browser surfaces, on one page.
 #[derive(Parser)]
@@ -56,6 +57,12 @@ enum Command {
         #[arg(long)]
         phone_program: Option<Program>,
     },
+    /// Shows a lab that is open on this terminal, live: sessions, streams, states and how long they take, ring decisions.
+    /// `q` ends it; the lab goes on. Where there is no terminal, prints one picture.
+    Top {
+        /// The lab's address, as it was printed when it was opened: http://127.0.0.1:PORT.
+        at: Url,
+    },
     /// Such a process, over the core's Rust interface.
     #[command(hide = true)]
     Phone,
@@ -82,6 +89,10 @@ fn main() -> ExitCode {
                     Surroundings { shared: database.map(|database| Shared { database, bus }), phone_program };
                 run(&files, time, verbose, &surroundings).await
             }
+            Some(Command::Top { at }) => match lab::top::top(at).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(trouble) => complain(&trouble),
+            },
             Some(Command::Phone) => match lab::serve_phone().await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(trouble) => complain(&trouble),
