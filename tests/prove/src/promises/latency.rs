@@ -10,7 +10,8 @@
 //! last arguments. It signs in, makes calls until its code is warm, and then, in each round, times one call each of: nothing
 //! (no argument, no result: the way there and back), the token that is there, what to show, and the decision on a push. It has
 //! to open a library that is optimised: `tests/run` builds one, with `inject-panic`, which the generated sources look for.
-//! Phone, backend and `prove` share the machine.
+//! Phone, backend and `prove` share the machine. The JVM compiles and collects beside the calls: where it finds no core free,
+//! the calls wait for one as well, and the 99th percentile is longer by that.
 //!
 //! The full size is judged by its 99th percentile. The quick one runs beside other work, on machines that nobody chose: it
 //! is judged by its median.
