@@ -68,4 +68,6 @@ for await shown in hookswitch.snapshots where shown.link == .live && shown.prese
 _ = try await time(hookswitch, push, rounds: 1_000)
 let times = try await time(hookswitch, push, rounds: rounds)
 print(String(decoding: try JSONSerialization.data(withJSONObject: times), as: UTF8.self))
+// Nothing is written any more when the folder goes.
+await hookswitch.saved()
 hookswitch.close()
