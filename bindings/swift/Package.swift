@@ -32,6 +32,7 @@ let package = Package(
         .target(name: "HookswitchTesting", dependencies: ["Hookswitch"]),
         .executableTarget(name: "Example", dependencies: ["Hookswitch", "HookswitchTesting"]),
         .executableTarget(name: "PhoneMain", dependencies: ["Hookswitch", "HookswitchTesting"]),
+        .executableTarget(name: "LatencyMain", dependencies: ["Hookswitch", "HookswitchTesting"]),
         .testTarget(
             name: "HookswitchTests",
             dependencies: ["Hookswitch", "HookswitchGenerated", "HookswitchTesting"],

@@ -11,6 +11,7 @@
 //! | [`shared_clock`] | one time for the backend and all processes, which can be moved |
 //! | [`local`] | a phone in this process, for what needs no kill |
 //! | [`wake`] | a process that a push starts, and that tells its times |
+//! | [`through`] | programs in other languages that time their calls |
 //! | [`services`] | PostgreSQL, NATS and nodes of the backend, each a process |
 //! | [`simulation`] | many phones and a server in virtual time, for what needs no process at all |
 //!
@@ -26,6 +27,7 @@ mod services;
 mod shared_clock;
 mod simulation;
 mod stage;
+mod through;
 mod wake;
 
 use std::process::ExitCode;
@@ -33,6 +35,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use promises::Promise;
 use report::{Report, Size, Verdict};
+use through::Through;
 
 /// As in the shipped library: memory is wiped when it is freed, so that no buffer of HTTP or JSON outlives its secrets.
 #[global_allocator]
@@ -56,6 +59,10 @@ struct Arguments {
     /// Does what an earlier run did.
     #[arg(long)]
     seed: Option<u64>,
+
+    /// `latency` also times calls through this program of another language; may be repeated.
+    #[arg(long, value_name = "LANGUAGE=COMMAND")]
+    through: Vec<Through>,
 
     /// Prints JSON, a line for each promise, instead of a table.
     #[arg(long)]
@@ -102,6 +109,9 @@ async fn prove(arguments: Arguments) -> ExitCode {
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     let named = !arguments.promises.is_empty();
     let wanted = if named { arguments.promises } else { Promise::ALL.to_vec() };
+    if !arguments.through.is_empty() && !wanted.contains(&Promise::Latency) {
+        return complain("--through is for latency, which is not asked for");
+    }
     let mut reports: Vec<Report> = Vec::new();
     for promise in wanted {
         if let Some(lack) = promise.lacks().filter(|_| !named) {
@@ -112,7 +122,7 @@ async fn prove(arguments: Arguments) -> ExitCode {
         }
         let size = Size { full: arguments.full, seed };
         eprintln!("{}: measuring, seed {seed}", promise.name());
-        let report = match tokio::time::timeout(size.deadline(), promise.measure(size)).await {
+        let report = match tokio::time::timeout(size.deadline(), promise.measure(size, &arguments.through)).await {
             Ok(Ok(report)) => report,
             Ok(Err(trouble)) => Report::broken(promise, seed, &trouble),
             Err(_) => Report::broken(promise, seed, &format!("it hangs: no end after {:?}", size.deadline())),

@@ -4,6 +4,15 @@
 //! each with a push that was made before the forwarding: only what the vault remembers can keep it silent. Measured from
 //! before the process is started; the caches of the disk are warm, as they are on a phone that had a call today.
 //!
+//! An app asks for the access token before each request of its own, so that one which is there must cost next to nothing,
+//! also from another language. `prove latency --through "Kotlin=COMMAND ARGUMENTS..."`, which may be repeated, runs such a
+//! program (`LatencyMain` of `bindings/kotlin` and `bindings/swift`) with the address of a backend and a number of rounds as
+//! last arguments. It signs in, makes calls until its code is warm, and then, in each round, times one call each of: nothing
+//! (no argument, no result: the way there and back), the token that is there, what to show, and the decision on a push. It has
+//! to open a library that is optimised: `tests/run` builds one, with `inject-panic`, which the generated sources look for.
+//! Phone, backend and `prove` share the machine. The JVM compiles and collects beside the calls: where it finds no core free,
+//! the calls wait for one as well, and the 99th percentile is longer by that.
+//!
 //! The full size is judged by its 99th percentile. The quick one runs beside other work, on machines that nobody chose: it
 //! is judged by its median.
 
@@ -14,6 +23,7 @@ use hookswitch::{
     },
     wire::{CallId, CallPush, PushKind},
 };
+use hookswitch_backend::AgentSeed;
 use tokio::process::Command;
 
 use super::Promise;
@@ -22,13 +32,16 @@ use crate::{
     local::Local,
     process::text,
     report::{Progress, Report, Size, Trouble, percentiles},
+    through::Through,
     wake::{Woken, now},
 };
 
 /// In milliseconds, from the start of the process to the decision.
 const DECIDED_WITHIN: f64 = 20.0;
+/// In microseconds, from the call to the token that is there, in the other language.
+const TOKEN_WITHIN: f64 = 50.0;
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size, through: &[Through]) -> Result<Report, Trouble> {
     let rounds = size.pick(50, 1_000);
     let house = House::open().await?;
     let folder = house.folder("phone");
@@ -61,11 +74,24 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
     if judged > DECIDED_WITHIN {
         short.push(format!("the {by} is {judged:.1} ms"));
     }
-    let figure = format!(
+    let mut figure = format!(
         "{rounds} processes: decided after {:.1} ms (p99 {:.1}): process {:.1}, network client {:.1}, vault {:.1}, \
          decision {:.3}",
         all.0, all.1, process.0, ports.0, vault.0, decision.0
     );
+    if !through.is_empty() {
+        for seed in AgentSeed::demo() {
+            house.operator.add_agent(seed).await.map_err(text)?;
+        }
+    }
+    for program in through {
+        let times = program.time(house.base(), size.pick(2_000, 10_000)).await?;
+        figure = format!("{figure}; {}", times.sentence());
+        let judged = if size.full { times.token.1 } else { times.token.0 };
+        if judged > TOKEN_WITHIN {
+            short.push(format!("the {by} of the token through {} is {judged:.1} µs", program.language()));
+        }
+    }
     Ok(Report::new(Promise::Latency, size, figure, short))
 }
 
