@@ -296,7 +296,8 @@ pub struct Presence {
 impl From<PresenceView> for Presence {
     fn from(view: PresenceView) -> Self {
         let PresenceView { confirmed, pending, superseded, banner } = view;
-        let wire::Snapshot { version, presence, devices, sessions, notices, at, agent: _, calls: _ } = *confirmed;
+        let wire::Snapshot { version, presence, devices, sessions, notices, at, agent: _, calls: _, trace: _ } =
+            *confirmed;
         let wire::Forwarding { number, until, rev: _, own_device: _ } = presence.forwarding;
         Self {
             version: version.to_string(),

@@ -135,6 +135,7 @@ pub(crate) fn state(rev: u64) -> Box<Snapshot> {
         sessions: vec![],
         notices: vec![],
         at: EPOCH,
+        trace: None,
     })
 }
 

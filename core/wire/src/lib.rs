@@ -10,6 +10,7 @@
 //! | [`stream`] | the events of `GET /v1/me/stream` |
 //! | [`command`] | the bodies of the requests that change something |
 //! | [`oauth`] | server metadata and token answers (RFC 8414, RFC 6749) |
+//! | [`trace`] | which request led to which state (W3C Trace Context) |
 //! | [`problem`] | errors of the API (RFC 9457) |
 //!
 //! The rules of the protocol (headers, status codes, what is retried) are in `CONTRACT.md` beside this crate.
@@ -25,6 +26,7 @@ pub mod problem;
 pub mod push;
 pub mod snapshot;
 pub mod stream;
+pub mod trace;
 pub mod version;
 
 pub use command::{
@@ -43,6 +45,7 @@ pub use snapshot::{
     Agent, Call, CallState, CannotRing, Device, Notice, Platform, Role, SignIn, SignInKind, Snapshot, Surface,
 };
 pub use stream::{SignedOutReason, StreamEvent, StreamEventError};
+pub use trace::{HEADER_TRACEPARENT, TraceId};
 pub use version::Version;
 
 /// Milliseconds since 1970-01-01T00:00:00Z by the server's clock.

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, CallId, Capabilities, DeviceId, PhoneNumber, Presence, SessionId, UnixMillis, Version};
+use crate::{
+    AccountId, CallId, Capabilities, DeviceId, PhoneNumber, Presence, SessionId, TraceId, UnixMillis, Version,
+    trace::lenient,
+};
 
 /// The whole state of an agent, as the server knows it. Always whole, never a delta: whoever misses one and gets the
 /// next has missed nothing.
@@ -26,6 +29,9 @@ pub struct Snapshot {
     pub notices: Vec<Notice>,
     /// When the server made this snapshot.
     pub at: UnixMillis,
+    /// The request that made the state so; `None` when time did, or the server does not say. For logs only.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub trace: Option<TraceId>,
 }
 
 /// The agent.

@@ -572,6 +572,7 @@ impl Aggregate {
                 .collect(),
             notices: if self.shared { vec![Notice::SharedLogin] } else { Vec::new() },
             at: now,
+            trace: None,
         }
     }
 }

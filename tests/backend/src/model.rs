@@ -119,7 +119,8 @@ impl PresenceModel {
         command: Option<Command>,
     ) -> Result<Vec<(DeviceId, CallPush)>, Refusal> {
         let signed_in = SignIn { id: "model".into(), kind: SignInKind::Mobile, device: None, signed_in_at: 0 };
-        let around = Circumstances { epoch: self.epoch, now, sessions: vec![signed_in], old_server: self.old_server };
+        let (sessions, trace) = (vec![signed_in], None);
+        let around = Circumstances { epoch: self.epoch, now, sessions, old_server: self.old_server, trace };
         let mut record = self.record.clone();
         let pushes = record.change(
             around,

@@ -4,7 +4,7 @@
 //! sent before or does not know the current state. The house does both on rows of its database, [`crate::PresenceModel`]
 //! on values in memory.
 
-use hookswitch_wire::{CallPush, SignIn, Snapshot, UnixMillis, Version};
+use hookswitch_wire::{CallPush, SignIn, Snapshot, TraceId, UnixMillis, Version};
 
 use crate::{
     aggregate::{Aggregate, Command, Context, Push, Refusal},
@@ -28,6 +28,8 @@ pub(crate) struct Circumstances {
     /// The agent's sessions that live, oldest first.
     pub(crate) sessions: Vec<SignIn>,
     pub(crate) old_server: bool,
+    /// Of the request that is carried out.
+    pub(crate) trace: Option<TraceId>,
 }
 
 /// What raises `rev`.
@@ -50,7 +52,7 @@ impl Record {
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
         is_shared: impl FnOnce(&Aggregate) -> bool,
     ) -> Result<Vec<Push>, Refusal> {
-        let Circumstances { epoch, now, sessions, old_server } = around;
+        let Circumstances { epoch, now, sessions, old_server, trace } = around;
         let next_rev = self.rev.saturating_add(1);
         let context = Context { now, next_rev, old_server };
         self.aggregate.signed_in = !sessions.is_empty();
@@ -61,12 +63,12 @@ impl Record {
 
         let shown = &self.snapshot;
         let same_time = self.aggregate.snapshot(shown.version, now);
-        // `at` says when a snapshot was made, so it is no difference.
-        let unchanged =
-            shown.version == Version::new(epoch, self.rev) && *shown == Snapshot { at: shown.at, ..same_time };
+        // `at` and `trace` say when and by what a snapshot was made, so they are no difference.
+        let unchanged = shown.version == Version::new(epoch, self.rev)
+            && *shown == Snapshot { at: shown.at, trace: shown.trace, ..same_time };
         if !unchanged || kind == Change::Chosen {
             self.rev = next_rev;
-            self.snapshot = self.aggregate.snapshot(Version::new(epoch, next_rev), now);
+            self.snapshot = Snapshot { trace, ..self.aggregate.snapshot(Version::new(epoch, next_rev), now) };
         }
         Ok(pushes)
     }

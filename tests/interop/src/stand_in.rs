@@ -104,6 +104,7 @@ impl Desk {
             sessions: Vec::new(),
             notices: Vec::new(),
             at: i64::try_from(at).unwrap_or(i64::MAX),
+            trace: None,
         })
     }
 }

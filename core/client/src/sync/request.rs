@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use hookswitch_machine::ApiCall;
 use hookswitch_wire::{
-    AnswerCall, DeviceId, HEADER_IDEMPOTENCY_KEY, RegisterDevice, SendCode, SetAvailability, SetForwarding,
-    VerifyNumber, Version,
+    AnswerCall, DeviceId, HEADER_IDEMPOTENCY_KEY, HEADER_TRACEPARENT, RegisterDevice, SendCode, SetAvailability,
+    SetForwarding, TraceId, VerifyNumber, Version,
 };
 use http::{Method, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -108,8 +108,13 @@ pub(crate) fn draft(
 }
 
 impl Draft {
-    /// The request, authorised.
+    /// The request, authorised. It has a trace of its own, which the log names, here and wherever it leads.
     pub(crate) fn authorised(self, server: &Url, access: &SecretString) -> Result<HttpRequest, http::Error> {
+        let trace = new_trace();
+        let id = trace.map(|(id, _)| id);
+        // The path's first words: those after it name calls and devices.
+        let what = self.path.iter().skip(2).take(1).map(String::as_str).collect::<String>();
+        tracing::debug!(target: "hookswitch::http", method = %self.method, what, trace = ?id, "asks the server");
         let segments: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let mut address = endpoint(server, &segments);
         if !self.query.is_empty() {
@@ -123,6 +128,9 @@ impl Draft {
         if let Some(key) = self.key {
             request = request.header(HEADER_IDEMPOTENCY_KEY, key);
         }
+        if let Some(parent) = trace.and_then(|(trace, span)| trace.traceparent(span)) {
+            request = request.header(HEADER_TRACEPARENT, parent);
+        }
         if let Some(base) = self.base {
             request = request.header(header::IF_MATCH, base.etag());
         }
@@ -131,6 +139,13 @@ impl Draft {
             None => request.body(Bytes::new()),
         }
     }
+}
+
+/// A trace, and the request's name in it; `None` when the platform has no random numbers, which the start would have met.
+fn new_trace() -> Option<(TraceId, [u8; 8])> {
+    let (mut trace, mut span) = ([0; 16], [0; 8]);
+    getrandom::fill(&mut trace).and_then(|()| getrandom::fill(&mut span)).ok()?;
+    Some((TraceId::new(trace)?, span))
 }
 
 /// The request that opens the presence stream.

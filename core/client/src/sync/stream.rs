@@ -63,7 +63,13 @@ async fn read_until_closed(http: &dyn Http, request: HttpRequest, tell: &mut imp
 fn news(frame: Frame) -> Option<StreamNews> {
     let complaint = match frame {
         Frame::Event { name, data } => match StreamEvent::parse(&name, &data) {
-            Ok(event) => return Some(StreamNews::Event { event }),
+            Ok(event) => {
+                if let StreamEvent::State(state) = &event {
+                    let trace = state.trace;
+                    tracing::debug!(target: "hookswitch::stream", version = %state.version, ?trace, "a state came");
+                }
+                return Some(StreamNews::Event { event });
+            }
             Err(StreamEventError::UnknownEvent(_)) => return None,
             Err(error @ StreamEventError::Malformed { .. }) => error.to_string(),
         },

@@ -22,7 +22,7 @@ use std::{
     time::Instant,
 };
 
-use hookswitch_wire::{AccountId, SignedOutReason, Snapshot, UnixMillis, Version};
+use hookswitch_wire::{AccountId, SignedOutReason, Snapshot, TraceId, UnixMillis, Version};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::{Notify, broadcast},
@@ -385,6 +385,11 @@ impl Desk for AgentsDesk<'_, '_, '_> {
     }
 }
 
+tokio::task_local! {
+    /// The trace of the request that is being answered.
+    pub(crate) static TRACE: Option<TraceId>;
+}
+
 /// One transaction and what is to be announced after it.
 pub(crate) struct Unit<'h> {
     pub(crate) tx: Tx<'h>,
@@ -445,6 +450,7 @@ impl Unit<'_> {
             now: self.now,
             sessions: sessions.iter().map(SessionRow::sign_in).collect(),
             old_server: self.house.old_server.load(Ordering::Relaxed),
+            trace: TRACE.try_with(|trace| *trace).ok().flatten(),
         };
         let pushes = record.change(around, kind, change, |aggregate| is_shared(&seen(aggregate), self.now))?;
         if record.aggregate.shared && !before.aggregate.shared {

@@ -32,8 +32,11 @@ use axum::{
     routing::{delete, get, post, put},
 };
 
+use hookswitch_wire::{HEADER_TRACEPARENT, TraceId};
+use tracing::Instrument;
+
 use crate::{
-    house::{House, HouseError},
+    house::{House, HouseError, TRACE},
     operator::RequestLog,
     store::StoreError,
 };
@@ -119,9 +122,12 @@ async fn every_answer(State(house): State<Shared>, mut request: Request, next: N
     request.extensions_mut().insert(label.clone());
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let header = request.headers().get(HEADER_TRACEPARENT).and_then(|value| value.to_str().ok());
+    let trace = header.and_then(TraceId::of_traceparent);
     let began = Instant::now();
     house.counters.request();
-    let mut response = next.run(request).await;
+    let span = tracing::info_span!("request", %method, route = route.as_ref().map(MatchedPath::as_str), ?trace);
+    let mut response = TRACE.scope(trace, next.run(request).instrument(span.clone())).await;
     let at = house.now();
     let date = UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default());
     let headers = response.headers_mut();
@@ -137,6 +143,7 @@ async fn every_answer(State(house): State<Shared>, mut request: Request, next: N
     }
     let lost = response.extensions().get::<faults::Lost>().is_some();
     let status = if lost { 0 } else { response.status().as_u16() };
+    tracing::debug!(parent: &span, status, "answered");
     house.metrics.answered(&method, route.as_ref().map(MatchedPath::as_str), status, began.elapsed());
     house.log(RequestLog { at, method, path, status, who: label.take() });
     response
