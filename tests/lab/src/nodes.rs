@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use futures_util::future::{OptionFuture, join};
 use hookswitch_backend::{Backend, Config, Database};
 use tokio::{
     io::copy_bidirectional,
@@ -21,7 +22,7 @@ pub struct Shared {
 /// The backend, wherever a connection to it ends.
 pub(crate) struct Nodes {
     pub(crate) first: Backend,
-    _second: Option<Backend>,
+    second: Option<Backend>,
     /// Ends with this.
     _proxy: JoinSet<()>,
 }
@@ -31,7 +32,7 @@ impl Nodes {
     pub(crate) async fn start(config: Config, shared: Option<Shared>) -> Result<Self, String> {
         let start = async |config| Backend::start(config).await.map_err(|error| error.to_string());
         let Some(Shared { database, bus }) = shared else {
-            return Ok(Self { first: start(config).await?, _second: None, _proxy: JoinSet::new() });
+            return Ok(Self { first: start(config).await?, second: None, _proxy: JoinSet::new() });
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -40,7 +41,12 @@ impl Nodes {
         let second = first.start_beside().await.map_err(|error| error.to_string())?;
         let mut proxy = JoinSet::new();
         proxy.spawn(in_turns(listener, [first.address(), second.address()]));
-        Ok(Self { first, _second: Some(second), _proxy: proxy })
+        Ok(Self { first, second: Some(second), _proxy: proxy })
+    }
+
+    /// Returns when nothing asks the database any more.
+    pub(crate) async fn stop(self) {
+        join(self.first.stop(), OptionFuture::from(self.second.map(Backend::stop))).await;
     }
 }
 

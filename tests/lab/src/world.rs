@@ -1,6 +1,9 @@
 //! The world of the lab: the backend, two phones, a browser and a desktop app; and everything that may happen to them.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures_util::future::{join_all, try_join_all};
 use hookswitch::{http::Network, machine::Failure, ports::Http, wire::Platform};
@@ -50,7 +53,8 @@ pub(crate) struct World {
     pub(crate) desktop: Browser,
     pub(crate) timeline: Arc<Timeline>,
     pub(crate) agents: Vec<AgentSeed>,
-    _nodes: Nodes,
+    /// `None` at the end.
+    nodes: Mutex<Option<Nodes>>,
 }
 
 impl World {
@@ -94,7 +98,7 @@ impl World {
             upstream: backend.upstream_url().to_owned(),
             timeline,
             agents,
-            _nodes: nodes,
+            nodes: Mutex::new(Some(nodes)),
         });
         tokio::spawn(deliver_pushes(Arc::downgrade(&world), world.operator.pushes()));
         tokio::spawn(note_requests(Arc::clone(&world.timeline), world.operator.requests()));
@@ -139,9 +143,13 @@ impl World {
         told.map(drop)
     }
 
-    /// Ends everything that runs outside of this process.
+    /// Ends everything that runs outside of this process, and what may be waiting for something there.
     pub(crate) async fn end(&self) {
         join_all(self.phones.iter().map(|phone| phone.kill())).await;
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(nodes) = nodes {
+            nodes.stop().await;
+        }
     }
 
     /// Expires the access token of a phone, at the server only: the phone finds out by a 401.
