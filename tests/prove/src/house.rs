@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hookswitch::{machine::view::SessionView, wire::Role};
-use hookswitch_backend::{AgentSeed, Backend, Clock, Config, FamilyReport, Operator, PasswordCost};
+use hookswitch_backend::{AgentSeed, Backend, Clock, Config, Database, FamilyReport, Operator, PasswordCost};
 use lab::browser::{Browser, Credentials, Method, Page};
 
 use crate::{
     child::Do,
     process::{Process, Unanswered, text},
     report::Trouble,
+    services,
     shared_clock::SharedClock,
 };
 
@@ -22,6 +23,8 @@ const EMAIL: &str = "agent@acme.example";
 
 pub(crate) struct House {
     backend: Backend,
+    /// On the same database, if it is one for several.
+    second: Option<Backend>,
     pub(crate) operator: Operator,
     pub(crate) clock: Clock,
     shared: SharedClock,
@@ -34,9 +37,26 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn open() -> Result<Self, Trouble> {
+        Self::with(Backend::start).await
+    }
+
+    /// On PostgreSQL, and the bus if there is one, as two nodes: [`Self::nodes`].
+    pub(crate) async fn of_two_nodes(database: &str, bus: Option<&str>) -> Result<Self, Trouble> {
+        let mut house = Self::with(|config| {
+            let (database, bus) = (Database::Postgres(database.to_owned().into()), bus.map(str::to_owned));
+            services::backend(Config { database, bus, ..config })
+        })
+        .await?;
+        house.second = Some(house.backend.start_beside().await.map_err(text)?);
+        Ok(house)
+    }
+
+    async fn with<E: std::fmt::Display>(
+        start: impl AsyncFnOnce(Config) -> Result<Backend, E>,
+    ) -> Result<Self, Trouble> {
         let folder = tempfile::Builder::new().prefix("prove-").tempdir().map_err(text)?;
         let clock = Clock::system();
-        let backend = Backend::start(Config {
+        let backend = start(Config {
             clock: clock.clone(),
             password_cost: PasswordCost { memory_kib: 64, passes: 1 },
             access_token_life: Duration::from_millis(TOKEN_LIFE),
@@ -53,11 +73,16 @@ impl House {
         operator.add_agent(seed).await.map_err(text)?;
         let browser = Browser::new(backend.base_url(), backend.upstream_url())?;
         let shared = SharedClock::open(&folder.path().join("clock")).map_err(text)?;
-        Ok(Self { backend, operator, clock, shared, browser, credentials, folder, wiretap: None })
+        Ok(Self { backend, second: None, operator, clock, shared, browser, credentials, folder, wiretap: None })
     }
 
     pub(crate) fn base(&self) -> &str {
         self.backend.base_url()
+    }
+
+    /// Where the nodes listen.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = SocketAddr> + Clone {
+        std::iter::once(&self.backend).chain(&self.second).map(Backend::address)
     }
 
     pub(crate) fn clock_file(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! A phone in this process, with a wall clock that can be set and a cable that can be pulled.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -56,6 +57,8 @@ impl Clock for WrongClock {
 /// A network that can be there or not, near or far. What is under way goes on.
 pub(crate) struct Cable {
     network: Network,
+    /// Wherever a request is to go, it goes here.
+    leads_to: Option<SocketAddr>,
     pulled: AtomicBool,
     /// One way, in milliseconds.
     far: AtomicU64,
@@ -64,9 +67,14 @@ pub(crate) struct Cable {
 }
 
 impl Cable {
-    pub(crate) fn open() -> Result<Self, Trouble> {
-        let network = Network::new().map_err(text)?;
-        Ok(Self { network, pulled: AtomicBool::new(false), far: AtomicU64::new(0), buffers: AtomicBool::new(false) })
+    pub(crate) fn open(leads_to: Option<SocketAddr>) -> Result<Self, Trouble> {
+        Ok(Self {
+            network: Network::new().map_err(text)?,
+            leads_to,
+            pulled: AtomicBool::new(false),
+            far: AtomicU64::new(0),
+            buffers: AtomicBool::new(false),
+        })
     }
 
     /// From now on requests, and the pieces of their answers, take this long.
@@ -87,9 +95,14 @@ impl Cable {
 
 #[async_trait]
 impl Http for Cable {
-    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
+    async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpFault> {
         if self.pulled.load(Ordering::Relaxed) {
             return Err(HttpFault("no route to host".into()));
+        }
+        if let Some(node) = self.leads_to {
+            let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+            *request.uri_mut() =
+                format!("http://{node}{path}").parse().map_err(|error| HttpFault(format!("{error}")))?;
         }
         let is_stream = request.uri().path() == "/v1/me/stream";
         let far = self.far.load(Ordering::Relaxed);
@@ -130,9 +143,14 @@ impl Drop for Local {
 impl Local {
     /// A phone on `folder`; whoever was signed in there is.
     pub(crate) async fn open(house: &House, folder: &Path) -> Result<Self, Trouble> {
+        Self::at(house, folder, None).await
+    }
+
+    /// The same, and all that it asks goes to one of the nodes.
+    pub(crate) async fn at(house: &House, folder: &Path, node: Option<SocketAddr>) -> Result<Self, Trouble> {
         let right = SharedClock::open(&house.clock_file()).map_err(text)?;
         let clock = Arc::new(WrongClock { right, skew: AtomicI64::new(0) });
-        let cable = Arc::new(Cable::open()?);
+        let cable = Arc::new(Cable::open(node)?);
         let config = config(house.base(), folder, "app", Platform::Android);
         let ports = Ports {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,

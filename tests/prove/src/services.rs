@@ -140,10 +140,10 @@ pub(crate) async fn nats() -> Result<Option<(Service, String)>, Trouble> {
 }
 
 /// The backend on a database that has just been started.
-pub(crate) async fn backend(config: impl Fn() -> Config) -> Result<Backend, Trouble> {
+pub(crate) async fn backend(config: Config) -> Result<Backend, Trouble> {
     let starts = async {
         loop {
-            match Backend::start(config()).await {
+            match Backend::start(config.clone()).await {
                 Ok(backend) => return backend,
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }

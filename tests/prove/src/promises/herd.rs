@@ -60,7 +60,7 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
     let nats = services::nats().await?;
     let bus = nats.as_ref().map(|(_, url)| url.as_str());
     // Signs agents in and calls them; holds no stream.
-    let judge = services::backend(|| Config {
+    let judge = services::backend(Config {
         database: Database::Postgres(database.clone().into()),
         bus: bus.map(str::to_owned),
         password_cost: PasswordCost { memory_kib: 64, passes: 1 },

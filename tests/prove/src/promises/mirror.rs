@@ -8,6 +8,9 @@
 //! is held against the goal. Near: on loopback, where a bare event takes a tenth of a millisecond, and a choice that is
 //! authorised, committed to a database and read into five state machines takes a multiple of that; the figure is shown,
 //! because it is all ours.
+//!
+//! Far, the phones are on two nodes in turns: a choice is committed to PostgreSQL and told by NATS (or found by looking, where
+//! there is none). Near, and where there is no PostgreSQL, on one.
 
 use std::{
     convert::Infallible,
@@ -39,6 +42,7 @@ use crate::{
     local::{Cable, Local},
     process::text,
     report::{Progress, Report, Size, Trouble, percentiles},
+    services,
 };
 
 /// One chooses, the others show it.
@@ -57,19 +61,29 @@ type Heard<T> = mpsc::UnboundedReceiver<(T, Instant)>;
 pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
     let rounds = size.pick(100, 1_500);
     let mut progress = Progress::new(Promise::Mirror, 2 * rounds);
-    let mut phones = Phones::open().await?;
+    let mut phones = Phones::open(House::open().await?).await?;
     let mut bare = Bare::open(Duration::ZERO).await?;
     let near = Compared::over(rounds, &mut phones, &mut bare, |round| progress.at(round)).await?;
+    let (mut services, mut nodes) = (None, "one node".to_owned());
+    if services::lack().is_none() {
+        let ((postgres, database), nats) = (services::postgres().await?, services::nats().await?);
+        let bus = nats.as_ref().map(|(_, url)| url.as_str());
+        phones = Phones::open(House::of_two_nodes(&database, bus).await?).await?;
+        nodes = format!("two nodes on PostgreSQL{}", if bus.is_some() { " and NATS" } else { "" });
+        services = Some((postgres, nats));
+    }
     phones.stretch(FAR).await?;
     let mut bare = Bare::open(FAR).await?;
     let far = Compared::over(rounds, &mut phones, &mut bare, |round| progress.at(rounds + round)).await?;
+    drop(phones);
+    drop(services);
     // The quick size runs beside other work, which a 99th percentile is made of.
     let ((ours, theirs), by) = if size.full { (far.p99, "p99") } else { (far.p50, "p50") };
     let times = ours / theirs;
     let short =
         if times > GOAL { vec![format!("{by} is {times:.2} times that of the bare round trip")] } else { vec![] };
     let figure = format!(
-        "{rounds} choices, {} other phones, one node: {} ms each way: {far}; on loopback: {near}",
+        "{rounds} choices, {} other phones; {nodes}, {} ms each way: {far}; one node, on loopback: {near}",
         PHONES - 1,
         FAR.as_millis()
     );
@@ -149,12 +163,11 @@ struct Phones {
 }
 
 impl Phones {
-    async fn open() -> Result<Self, Trouble> {
-        let house = House::open().await?;
+    async fn open(house: House) -> Result<Self, Trouble> {
         let (mut phones, mut watchers) = (Vec::new(), JoinSet::new());
         let (says, shown) = mpsc::unbounded_channel();
-        for index in 0..PHONES {
-            let phone = Local::open(&house, &house.folder(&format!("phone-{index}"))).await?;
+        for (index, node) in (0..PHONES).zip(house.nodes().cycle()) {
+            let phone = Local::at(&house, &house.folder(&format!("phone-{index}")), Some(node)).await?;
             phone.sign_in(&house).await?;
             phone.core.foreground();
             let mut views = phone.core.watch();
@@ -231,7 +244,7 @@ impl Bare {
         });
         let (says, heard) = mpsc::unbounded_channel();
         for _ in 1..PHONES {
-            let cable = Cable::open()?;
+            let cable = Cable::open(None)?;
             cable.stretch(one_way);
             let request = HttpRequest::new(bytes::Bytes::new());
             let answer = cable.send(to(request, &format!("{address}/hear"))?).await.map_err(text)?;
@@ -246,7 +259,7 @@ impl Bare {
                 }
             });
         }
-        let cable = Cable::open()?;
+        let cable = Cable::open(None)?;
         cable.stretch(one_way);
         Ok(Self { cable, address, rounds: 0, heard, _tasks: tasks })
     }
