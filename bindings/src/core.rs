@@ -1,8 +1,11 @@
 //! The exported object.
 
 use std::{
+    future::Future,
     ops::Deref,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use hookswitch::{
@@ -154,6 +157,20 @@ impl Core {
     pub async fn access_token(&self) -> Result<String, CoreError> {
         use secrecy::ExposeSecret;
         Ok(self.core()?.access_token().await?.expose_secret().to_owned())
+    }
+
+    /// The same without a wait: `None` when the token must be renewed first, which this begins and [`Self::access_token`] waits
+    /// for. On the JVM a future costs more than the answer.
+    ///
+    /// # Errors
+    /// As [`Self::access_token`].
+    pub fn fresh_access_token(&self) -> Result<Option<String>, CoreError> {
+        use secrecy::ExposeSecret;
+        let core = self.core()?;
+        match pin!(core.access_token()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(token) => Ok(Some(token?.expose_secret().to_owned())),
+            Poll::Pending => Ok(None),
+        }
     }
 
     /// Signs out, at once and offline too.

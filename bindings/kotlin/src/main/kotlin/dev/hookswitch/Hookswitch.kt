@@ -157,7 +157,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * A valid access token for a request of your own; refreshed before if need be, once for all who wait. Ask again for each request,
          * and do not keep it.
          */
-        public suspend fun accessToken(): String = calling { core.accessToken() }
+        public suspend fun accessToken(): String = calling { core.freshAccessToken() ?: core.accessToken() }
 
         /** Signs out. Holds at once, offline too; the issuer is told as soon as it can be reached. */
         public suspend fun signOut(): Unit = asking { core.signOut() }
