@@ -40,7 +40,8 @@ pub(crate) struct Heart {
     effects: mpsc::UnboundedSender<Effect>,
     view: watch::Sender<View>,
     stops: broadcast::Sender<StopRinging>,
-    saved: watch::Sender<bool>,
+    /// Marked after each step.
+    stepped: watch::Sender<()>,
     next_command: AtomicU64,
 }
 
@@ -65,10 +66,10 @@ impl Heart {
         let (effects, queue) = mpsc::unbounded_channel();
         let view = watch::Sender::new(state.view(clock.now()));
         let stops = broadcast::Sender::new(64);
-        let saved = watch::Sender::new(true);
+        let stepped = watch::Sender::new(());
         let transcript = Transcript::new(&state);
         let beating = Mutex::new(Beating { state, waiting: HashMap::new(), needed: HashMap::new(), transcript });
-        (Self { beating, clock, secrets, effects, view, stops, saved, next_command: AtomicU64::new(1) }, queue)
+        (Self { beating, clock, secrets, effects, view, stops, stepped, next_command: AtomicU64::new(1) }, queue)
     }
 
     /// Makes a step. Gives the decisions that it made on pushes: at most one.
@@ -167,10 +168,7 @@ impl Heart {
             }
             changed
         });
-        self.saved.send_if_modified(|before| {
-            let saved = self.lock().state.is_saved();
-            std::mem::replace(before, saved) != saved
-        });
+        self.stepped.send_replace(());
     }
 
     /// Asks for something and waits for the reply. Dropping the future abandons the wait and nothing else.
@@ -199,8 +197,14 @@ impl Heart {
 
     /// Returns once all that must outlive the process is in the vault.
     pub(crate) async fn saved(&self) {
-        // The sender lives as long as `self`: this never errs.
-        let _ = self.saved.subscribe().wait_for(|saved| *saved).await;
+        // Watched before the look: a step in between is not missed. The look is at the state, since what watchers were told
+        // may be a step behind it.
+        let mut stepped = self.stepped.subscribe();
+        while !self.is_saved() && stepped.changed().await.is_ok() {}
+    }
+
+    fn is_saved(&self) -> bool {
+        self.lock().state.is_saved()
     }
 
     pub(crate) fn ring_log(&self) -> Vec<RingEntry> {

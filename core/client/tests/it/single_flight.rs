@@ -141,7 +141,7 @@ async fn one_who_is_woken_may_ask_the_next_thing_there_and_then() {
     post.grants(2);
     assert!(saved.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     soon(core.saved()).await;
-    assert_eq!(*asks.answered.lock().unwrap(), [true, true], "woken by the token and by what was saved");
+    assert_eq!(*asks.answered.lock().unwrap(), [true, true], "woken by the token and by a step");
 }
 
 #[tokio::test]

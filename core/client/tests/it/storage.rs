@@ -1,9 +1,19 @@
 //! Storage that fails costs no session, and the app is told.
 
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::{Context, Wake, Waker},
+};
+
 use futures_util::FutureExt;
-use hookswitch::machine::{
-    Failure,
-    view::{SessionView, Status},
+use hookswitch::{
+    Hookswitch,
+    machine::{
+        Failure,
+        view::{SessionView, Status},
+    },
 };
 use secrecy::ExposeSecret;
 
@@ -67,4 +77,34 @@ async fn a_sign_in_that_cannot_be_saved_lasts_while_the_app_does() {
     assert_eq!(status(&core), Some(Status::Fresh));
     drop(core);
     assert_eq!(token(&phone.start().await).await.unwrap(), "access-2");
+}
+
+/// Asks whether all is saved at the very moment at which a change is shown.
+struct AsksWhenShown {
+    core: Arc<Hookswitch>,
+    saved: Mutex<Vec<bool>>,
+}
+
+impl Wake for AsksWhenShown {
+    fn wake(self: Arc<Self>) {
+        self.saved.lock().unwrap().push(self.core.saved().now_or_never().is_some());
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_shown_a_change_finds_it_unsaved_until_the_vault_has_it() {
+    let mut phone = Phone::new();
+    let core = Arc::new(phone.start().await);
+    phone.sign_in(&core).await;
+    soon(core.saved()).await;
+    let asks = Arc::new(AsksWhenShown { core: Arc::clone(&core), saved: Mutex::default() });
+    let waker = Waker::from(Arc::clone(&asks));
+    let mut views = core.watch();
+    views.mark_unchanged();
+    let mut shown = pin!(views.changed());
+    assert!(shown.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let asked = begun(core.sign_out());
+    assert_eq!(*asks.saved.lock().unwrap(), [false], "the sign-out is shown, and not in the vault yet");
+    soon(core.saved()).await;
+    soon(asked).await.unwrap();
 }
