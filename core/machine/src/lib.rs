@@ -210,8 +210,7 @@ impl Step<'_> {
             return;
         }
         // A rotation whose answer was lost is tried again in the background as well, when its time has come.
-        let hurries = session.unsettled.is_some() && session.backoff.has_failed();
-        let wanted = active || (hurries && !self.state.timers.contains_key(&Timer::Refresh));
+        let wanted = active || (session.unsettled.is_some() && !self.state.timers.contains_key(&Timer::Refresh));
         let due = now.mono >= session.refresh_at;
         if session.somebody_waits() || (wanted && network_up && due && session.backoff.is_over(now.mono)) {
             self.refresh_if_possible();

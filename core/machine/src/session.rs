@@ -17,7 +17,7 @@ use crate::{
     effect::{ApiCall, Generation, Reply, Request, SignOutOf, Transaction},
     error::Failure,
     event::{Claims, CommandId, Contents, Grant, Loaded, Outcome, Redirect, SecretRef, StoredSession},
-    issuer_profile::Refusal,
+    issuer_profile::{IssuerProfile, Refusal},
     presence::PresenceSync,
     ring::{Silence, Stopped},
     state::{Purpose, SentCall, Step, Timer},
@@ -332,6 +332,19 @@ impl SignedIn {
     /// Whether the sign-in itself could not be stored. (Its later generations are not asked for before it was.)
     const fn is_unknown_to_vault(&self) -> bool {
         self.unsaved && self.tokens.generation == 1
+    }
+
+    /// How soon the issuer should see the refresh token again, in milliseconds, while there is still a point in haste: nobody
+    /// knows whether it was replaced.
+    pub(crate) fn hurry(&self, profile: IssuerProfile, now: Mono) -> Option<u64> {
+        let since = self.unsettled?;
+        profile.hurry().filter(|hurry| now.saturating_sub(since) < *hurry)
+    }
+
+    /// Whether another process holds the lease of a refresh that may have replaced the refresh token. Should it have died,
+    /// this process is the only one that can still settle that in time.
+    pub(crate) fn waits_to_settle(&self) -> bool {
+        self.unsettled.is_some() && self.refresh == Refresh::LeaseHeld
     }
 
     /// Whether anything waits for the next token.
@@ -1148,11 +1161,9 @@ impl Step<'_> {
         let at = session.backoff.fail(NETWORK, now, &mut self.state.random, retry_after);
         // While the issuer would still take it for a retry, the next attempt comes soon, in the background too: what is
         // lost otherwise is the session.
-        let soon = match (session.unsettled, self.state.setup.profile.hurry()) {
-            (Some(since), Some(hurry)) if now.saturating_sub(since) < hurry && retry_after.is_none() => Some(hurry / 4),
-            (Some(_) | None, Some(_) | None) => None,
-        };
-        let at = soon.map_or(at, |soon| at.min(now.saturating_add(soon)));
+        let hurry = session.hurry(self.state.setup.profile, now).filter(|_| retry_after.is_none());
+        let soon = hurry.map(|hurry| now.saturating_add(hurry / 4));
+        let at = soon.map_or(at, |soon| at.min(soon));
         if soon.is_some() {
             session.backoff.retry_at(at);
             session.refresh_at = now;

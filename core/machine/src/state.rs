@@ -320,8 +320,8 @@ impl State {
 
     /// Whether all that must outlive the process is in the vault.
     pub fn is_saved(&self) -> bool {
-        let refused = match &self.session {
-            Session::SignedIn(session) => session.unsaved,
+        let open = match &self.session {
+            Session::SignedIn(session) => session.unsaved || session.waits_to_settle(),
             Session::SigningOut { .. } => true,
             Session::Loading
             | Session::Locked
@@ -329,7 +329,7 @@ impl State {
             | Session::SigningIn { .. }
             | Session::ReauthRequired { .. } => false,
         };
-        !refused && !self.unremembered && !self.in_flight.values().any(|running| running.purpose.saves())
+        !open && !self.unremembered && !self.in_flight.values().any(|running| running.purpose.saves())
     }
 
     /// The names of the secrets that the state refers to. The shell keeps these, those that effects under way need

@@ -723,6 +723,23 @@ fn a_refresh_that_a_kill_interrupted_is_done_again_at_the_start_even_in_the_back
 }
 
 #[test]
+fn a_refresh_that_a_kill_interrupted_waits_for_the_lease_of_the_dead_even_in_the_background() {
+    let mut contents = Phone::contents_of_alice();
+    contents.session = contents.session.map(|session| StoredSession { unsettled: true, ..session });
+    let mut phone = Phone::new(contents);
+    phone.leases.extend(vec![Outcome::LeaseHeld { for_millis: 45_000 }; 3]);
+    let mut phone = phone.started();
+    for _ in 0..3 {
+        assert_eq!(phone.sent(refresh), 0);
+        assert!(!phone.state.is_saved(), "the app is kept awake until it is settled");
+        phone.advance(250);
+    }
+    phone.answer(refresh, granted(2));
+    assert!(phone.state.is_saved());
+    assert_eq!(phone.timers.keys().collect::<Vec<_>>(), Vec::<&Timer>::new());
+}
+
+#[test]
 fn an_interrupted_refresh_that_finds_no_network_is_done_again_with_the_first_sign_of_life() {
     let mut contents = Phone::contents_of_alice();
     contents.session = contents.session.map(|session| StoredSession { unsettled: true, ..session });
