@@ -2,7 +2,7 @@
 
 use hookswitch::{
     machine::{
-        Superseded as CoreSuperseded, Wish,
+        CoreChoice, SupersededChoice as CoreSuperseded,
         view::{Banner as CoreBanner, LinkView, PresenceView},
     },
     wire,
@@ -124,11 +124,11 @@ pub enum Choice {
     },
 }
 
-impl From<Wish> for Choice {
-    fn from(wish: Wish) -> Self {
+impl From<CoreChoice> for Choice {
+    fn from(wish: CoreChoice) -> Self {
         match wish {
-            Wish::Availability { availability } => Self::Availability { availability: availability.into() },
-            Wish::Forwarding { to } => Self::Forwarding {
+            CoreChoice::Availability { availability } => Self::Availability { availability: availability.into() },
+            CoreChoice::Forwarding { to } => Self::Forwarding {
                 to: to.map(|to| Forwarding { number: to.number.as_str().to_owned(), until: to.until }),
             },
         }

@@ -1,8 +1,8 @@
 //! Ring decisions and calls, as an app carries them out.
 
-use hookswitch::machine::{Decision, PlatformAction, RingEntry, Silence, Stopped, Verdict, view::CallView};
+use hookswitch::machine::{CoreAction, CoreStop, Decision, RingEntry, Silence, Verdict, view::CallView};
 
-/// What the call UI must do, before the push handler returns. See [`PlatformAction`].
+/// What the call UI must do, before the push handler returns. See [`CoreAction`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
 pub enum CallAction {
     /// iOS: report the call to CallKit; it rings.
@@ -72,12 +72,12 @@ pub enum StopReason {
     },
 }
 
-impl From<Stopped> for StopReason {
-    fn from(why: Stopped) -> Self {
+impl From<CoreStop> for StopReason {
+    fn from(why: CoreStop) -> Self {
         match why {
-            Stopped::AnsweredHere => Self::AnsweredHere,
+            CoreStop::AnsweredHere => Self::AnsweredHere,
             Stopped::DeclinedHere => Self::DeclinedHere,
-            Stopped::Because { reason } => Self::Silenced { reason: reason.into() },
+            CoreStop::Because { reason } => Self::Silenced { reason: reason.into() },
         }
     }
 }
@@ -110,10 +110,10 @@ impl From<Decision> for RingDecision {
         Self {
             call_id: push.call_id.to_string(),
             action: match action {
-                PlatformAction::ReportIncomingCall => CallAction::ReportIncomingCall,
-                PlatformAction::ReportThenEnd => CallAction::ReportThenEnd,
-                PlatformAction::AddCall => CallAction::AddCall,
-                PlatformAction::Nothing => CallAction::Nothing,
+                CoreAction::ReportIncomingCall => CallAction::ReportIncomingCall,
+                CoreAction::ReportThenEnd => CallAction::ReportThenEnd,
+                CoreAction::AddCall => CallAction::AddCall,
+                CoreAction::Nothing => CallAction::Nothing,
             },
             silence: match verdict {
                 Verdict::Ring { .. } => None,
@@ -137,7 +137,7 @@ pub enum RingLogEntry {
         decision: RingDecision,
     },
     /// A ring ended.
-    Stopped {
+    CoreStop {
         /// Which call.
         call_id: String,
         /// Why.

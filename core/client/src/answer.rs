@@ -100,7 +100,7 @@ fn retry_after(head: &Parts) -> Option<u64> {
         Ok(seconds) => seconds,
         Err(_) => {
             let at = millis(httpdate::parse_http_date(value).ok()?);
-            u64::try_from(at.saturating_sub(server_time(head)?)).ok()? / 1_000
+            u64::try_from(at.since(server_time(head)?)).ok()? / 1_000
         }
     };
     Some(seconds.min(MOST) * 1_000)
@@ -113,7 +113,8 @@ fn server_time(head: &Parts) -> Option<UnixMillis> {
 }
 
 fn millis(time: std::time::SystemTime) -> UnixMillis {
-    time.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Judges an answer of the API.

@@ -13,8 +13,8 @@ use std::{
 };
 
 use hookswitch_machine::{
-    Command, CommandId, Decision, Effect, EffectId, Entry, Event, Failure, Recorder, Reply, RingEntry, SecretRef,
-    Setup, State, Stopped, StreamNews, Timestamp, View, step,
+    AppState, Command, CommandId, Decision, Effect, EffectId, Entry, Event, Failure, Recorder, Reply, RingRecord,
+    SecretRef, Setup, State, StopReason, StreamNews, Timestamp, step,
 };
 use hookswitch_wire::CallId;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -23,11 +23,11 @@ use crate::{ports::Clock, secrets::Secrets};
 
 /// What the call UI must do apart from deciding on a push.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StopRinging {
+pub struct StoppedCall {
     /// Which call.
     pub call_id: CallId,
     /// Why.
-    pub why: Stopped,
+    pub why: StopReason,
 }
 
 /// Lines of a transcript that are kept.
@@ -38,8 +38,8 @@ pub(crate) struct Heart {
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
     effects: mpsc::UnboundedSender<Effect>,
-    view: watch::Sender<View>,
-    stops: broadcast::Sender<StopRinging>,
+    view: watch::Sender<AppState>,
+    stops: broadcast::Sender<StoppedCall>,
     /// Marked after each step.
     stepped: watch::Sender<()>,
     next_command: AtomicU64,
@@ -130,7 +130,7 @@ impl Heart {
                 }
                 Effect::Decided { decision: made } => decision = Some((**made).clone()),
                 Effect::StopRinging { call_id, why } => {
-                    stopped.push(StopRinging { call_id: call_id.clone(), why: *why });
+                    stopped.push(StoppedCall { call_id: call_id.clone(), why: *why });
                 }
                 Effect::Send { .. }
                 | Effect::Store { .. }
@@ -181,17 +181,17 @@ impl Heart {
     }
 
     /// What to show now.
-    pub(crate) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> AppState {
         // Not the watched one: "fresh" depends on the time, too.
         let now = self.clock.now();
         self.lock().state.view(now)
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<View> {
+    pub(crate) fn watch(&self) -> watch::Receiver<AppState> {
         self.view.subscribe()
     }
 
-    pub(crate) fn stops(&self) -> broadcast::Receiver<StopRinging> {
+    pub(crate) fn stops(&self) -> broadcast::Receiver<StoppedCall> {
         self.stops.subscribe()
     }
 
@@ -207,7 +207,7 @@ impl Heart {
         self.lock().state.is_saved()
     }
 
-    pub(crate) fn ring_log(&self) -> Vec<RingEntry> {
+    pub(crate) fn ring_log(&self) -> Vec<RingRecord> {
         self.lock().state.ring_log().entries().cloned().collect()
     }
 

@@ -32,9 +32,9 @@ mod sync;
 use std::sync::Arc;
 
 pub use config::{Config, DeviceDescription};
-pub use heart::StopRinging;
+pub use heart::StoppedCall;
 pub use hookswitch_machine as machine;
-use hookswitch_machine::{Command, Decision, DeviceFacts, Event, Failure, Reply, RingEntry, Setup, View};
+use hookswitch_machine::{AppState, Command, Decision, DeviceFacts, Event, Failure, Reply, RingRecord, Setup};
 pub use hookswitch_wire as wire;
 use hookswitch_wire::{Availability, CallId, CallPush, CodeBy, DeviceId, ForwardTo, PhoneNumber, SessionId};
 use ports::{Clock, KeyProvider, Ports, SystemClock};
@@ -111,7 +111,7 @@ impl Hookswitch {
         let driver = tokio::spawn(driver.run()).abort_handle();
         let core = Self { heart, tools, driver };
         // The vault answers in milliseconds; a decision on the push that started the process needs what it holds.
-        let _ = restored.wait_for(|view| view.session != machine::view::SessionView::Loading).await;
+        let _ = restored.wait_for(|view| view.session != machine::view::SessionState::Loading).await;
         Ok(core)
     }
 
@@ -121,17 +121,17 @@ impl Hookswitch {
     }
 
     /// What to show now.
-    pub fn view(&self) -> View {
+    pub fn view(&self) -> AppState {
         self.heart.view()
     }
 
     /// What to show, and each change of it, coalesced to the latest.
-    pub fn watch(&self) -> watch::Receiver<View> {
+    pub fn watch(&self) -> watch::Receiver<AppState> {
         self.heart.watch()
     }
 
     /// Calls that ring and must stop. (That a call must ring is said by [`Self::decide`].)
-    pub fn stops(&self) -> broadcast::Receiver<StopRinging> {
+    pub fn stops(&self) -> broadcast::Receiver<StoppedCall> {
         self.heart.stops()
     }
 
@@ -325,7 +325,7 @@ impl Hookswitch {
     }
 
     /// The last 200 decisions, oldest first, with their inputs.
-    pub fn ring_log(&self) -> Vec<RingEntry> {
+    pub fn ring_log(&self) -> Vec<RingRecord> {
         self.heart.ring_log()
     }
 
@@ -393,7 +393,7 @@ fn wrong_reply() -> Failure {
 }
 
 fn ring_anyway(push: CallPush, must_report: bool, platform: wire::Platform, clock: &dyn Clock) -> Decision {
-    use machine::ring::{CallKnowledge, Facts, Identity, PlatformAction, Registration, Verdict};
+    use machine::ring::{CallAction, CallKnowledge, Facts, Identity, Registration, Verdict};
     let verdict = Verdict::Ring { until: push.expires_at, verify: true };
     Decision {
         facts: Facts {
@@ -405,7 +405,7 @@ fn ring_anyway(push: CallPush, must_report: bool, platform: wire::Platform, cloc
             server_now: None,
         },
         verdict,
-        action: PlatformAction::of(verdict, platform, must_report),
+        action: CallAction::of(verdict, platform, must_report),
         at: clock.now().wall,
         push,
     }

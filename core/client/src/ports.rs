@@ -1,5 +1,6 @@
 //! What the core needs from outside: time, keys and HTTP. Each is a small trait with the real thing beside it.
 
+use hookswitch_wire::UnixMillis;
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
@@ -46,7 +47,10 @@ impl Clock for SystemClock {
             let time = rustix::time::clock_gettime(id);
             time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
         };
-        Timestamp { wall: millis(rustix::time::ClockId::Realtime), mono: u64::try_from(millis(MONOTONIC)).unwrap_or(0) }
+        Timestamp {
+            wall: UnixMillis(millis(rustix::time::ClockId::Realtime)),
+            mono: u64::try_from(millis(MONOTONIC)).unwrap_or(0),
+        }
     }
 
     async fn sleep_until(&self, at: Mono) {

@@ -12,10 +12,11 @@
     reason = "a test"
 )]
 
+use hookswitch_wire::UnixMillis;
 use std::collections::BTreeMap;
 
 use hookswitch::machine::{
-    Command, CommandId, Contents, Effect, Event, Grant, Identified, IssuerProfile, Loaded, Outcome, Reply, Request,
+    AgentProfile, Command, CommandId, Contents, Effect, Event, Grant, IssuerProfile, Loaded, Outcome, Reply, Request,
     SecretRef, Setup, SignInId, State, StoredSession, Timestamp, TokenSet, Transaction, step,
 };
 use hookswitch::wire::{Platform, ServerMetadata};
@@ -25,12 +26,12 @@ use shuttle::{
 };
 
 /// The tokens in the vault have run out.
-const NOW: Timestamp = Timestamp { wall: 1_000_000, mono: 1_000_000 };
+const NOW: Timestamp = Timestamp { wall: UnixMillis(1_000_000), mono: 1_000_000 };
 const SIGN_IN: SignInId = SignInId(1);
 
 fn tokens(generation: u64) -> TokenSet {
     // The first generation is used up, the next one is good for an hour.
-    let expires_at = if generation == 1 { 0 } else { NOW.wall + 3_600_000 };
+    let expires_at = if generation == 1 { UnixMillis(0) } else { NOW.wall + 3_600_000 };
     TokenSet {
         sign_in: SIGN_IN,
         generation,
@@ -91,7 +92,7 @@ impl Process {
         let mut state = State::new(setup);
         let effects = step(&mut state, Event::Started { seed: 1 }, NOW);
         let [Effect::Store { id, transaction: Transaction::Load }] = effects[..] else { panic!("{effects:?}") };
-        let agent = Identified { account: "alice".into(), email: None, name: None };
+        let agent = AgentProfile { account: "alice".into(), email: None, name: None };
         let session = Some(StoredSession { agent, tokens: tokens(1), snapshot: None, unsettled: false });
         let contents = Contents { session, metadata: Some(metadata()), server_offset: Some(0), ..Contents::default() };
         let loaded = Box::new(Loaded::Contents(contents));
@@ -151,10 +152,10 @@ impl Process {
         let mut shared = self.shared.lock().unwrap();
         match transaction {
             Transaction::BeginRefresh { generation, .. } if shared.newest > *generation => {
-                Outcome::Superseded { tokens: tokens(shared.newest) }
+                Outcome::NewerTokens { tokens: tokens(shared.newest) }
             }
             Transaction::BeginRefresh { .. } => match shared.lease {
-                Some(holder) if holder != self.me => Outcome::LeaseHeld { for_millis: 45_000 },
+                Some(holder) if holder != self.me => Outcome::RefreshLeaseHeld { for_millis: 45_000 },
                 Some(_) | None => {
                     shared.lease = Some(self.me);
                     Outcome::Done
@@ -162,7 +163,7 @@ impl Process {
             },
             Transaction::FinishRefresh { tokens: new } => {
                 if shared.newest >= new.generation {
-                    return Outcome::Superseded { tokens: tokens(shared.newest) };
+                    return Outcome::NewerTokens { tokens: tokens(shared.newest) };
                 }
                 shared.newest = new.generation;
                 shared.lease = None;

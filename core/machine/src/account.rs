@@ -6,6 +6,7 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
+use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{CodeBy, PhoneNumber, SessionId};
 
 use crate::{
@@ -63,7 +64,7 @@ mod tests {
     use hookswitch_wire::{SignIn, SignInKind};
 
     use super::*;
-    use crate::{event::Command, phone::*, view::SessionView, *};
+    use crate::{event::Command, phone::*, view::SessionState, *};
 
     fn about_the_account(request: &Request) -> bool {
         matches!(
@@ -124,13 +125,17 @@ mod tests {
     #[test]
     fn ending_this_phones_own_session_is_a_sign_out_and_needs_no_server() {
         let mut phone = Phone::signed_in();
-        let here =
-            SignIn { id: "here".into(), kind: SignInKind::Mobile, device: Some("phone-1".into()), signed_in_at: 1 };
+        let here = SignIn {
+            id: "here".into(),
+            kind: SignInKind::Mobile,
+            device: Some("phone-1".into()),
+            signed_in_at: UnixMillis(1),
+        };
         phone.hears(state_with(2, |state| state.sessions = vec![here]));
         phone.event(Event::NetworkDown);
         let id = phone.command(Command::EndSession { session: "here".into() });
         assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
-        assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+        assert!(matches!(phone.view().session, SessionState::SignedOut { .. }));
         assert_eq!(phone.sent(about_the_account), 0);
     }
 
@@ -140,7 +145,7 @@ mod tests {
             id: id.into(),
             kind: SignInKind::Mobile,
             device: Some(device.into()),
-            signed_in_at: 1,
+            signed_in_at: UnixMillis(1),
         };
         let mut phone = Phone::signed_in();
         phone.hears(state_with(2, |state| {

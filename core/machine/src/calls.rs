@@ -17,7 +17,7 @@ use crate::{
     error::Failure,
     event::{CommandId, Knowledge, Outcome},
     ring::{
-        CallKnowledge, Decision, Facts, Identity, PlatformAction, RingEntry, RingLog, Routing, Silence, Stopped,
+        CallAction, CallKnowledge, Decision, Facts, Identity, RingLog, RingRecord, Routing, Silence, StopReason,
         TOMBSTONE_LIFE, Verdict, decide,
     },
     session::{BeforeLogin, Session},
@@ -138,7 +138,7 @@ impl State {
             Phase::Ringing | Phase::Answering | Phase::InCall => (id.clone(), CallKnowledge::Open, server_now),
             Phase::Over { how, until } => {
                 let left = i64::try_from(until.saturating_sub(now.mono)).unwrap_or(i64::MAX);
-                (id.clone(), how, server_now.saturating_add(left))
+                (id.clone(), how, server_now + left)
             }
         });
         Knowledge {
@@ -181,7 +181,7 @@ impl Step<'_> {
                 Some(Phase::Answering | Phase::InCall | Phase::Over { .. }) => {}
                 None => {
                     let phase = Phase::Over { how: *how, until };
-                    self.state.calls.heard.insert(id.clone(), HeardCall { phase, push: None, since: 0 });
+                    self.state.calls.heard.insert(id.clone(), HeardCall { phase, push: None, since: UnixMillis(0) });
                 }
             }
         }
@@ -218,19 +218,20 @@ impl Step<'_> {
     pub(crate) fn push(&mut self, push: CallPush, must_report: bool) {
         let facts = self.state.facts(&push, self.now);
         let verdict = decide(&facts, &push);
-        let action = PlatformAction::of(verdict, self.state.setup.platform, must_report);
+        let action = CallAction::of(verdict, self.state.setup.platform, must_report);
         let at = self.state.clock.guess(self.now);
         let decision = Box::new(Decision { push, facts, verdict, action, at });
-        self.state.calls.log.push(RingEntry::Decided(decision.clone()));
+        self.state.calls.log.push(RingRecord::Decided(decision.clone()));
         self.effects.push(Effect::Decided { decision: decision.clone() });
         self.bury_old_calls();
 
         let push = decision.push;
         match verdict {
             Verdict::Ring { until, verify } => {
-                let left = decision.facts.server_now.map_or(LONGEST_RING, |now| {
-                    u64::try_from(until.saturating_sub(now)).unwrap_or(0).min(LONGEST_RING)
-                });
+                let left = decision
+                    .facts
+                    .server_now
+                    .map_or(LONGEST_RING, |now| u64::try_from(until.since(now)).unwrap_or(0).min(LONGEST_RING));
                 let ring_until = self.after(left);
                 let call_id = push.call_id.clone();
                 self.set_timer(Timer::RingUntil { call_id: call_id.clone() }, ring_until);
@@ -263,10 +264,10 @@ impl Step<'_> {
 
     /// The call is over for this phone; if it rings it stops.
     fn call_over(&mut self, call_id: &CallId, how: CallKnowledge, reason: Silence) {
-        self.end_call(call_id, how, Stopped::Because { reason });
+        self.end_call(call_id, how, StopReason::Silenced { reason });
     }
 
-    fn end_call(&mut self, call_id: &CallId, how: CallKnowledge, why: Stopped) {
+    fn end_call(&mut self, call_id: &CallId, how: CallKnowledge, why: StopReason) {
         let until = self.after(TOMBSTONE_LIFE);
         let since = self.state.clock.guess(self.now);
         let phase = Phase::Over { how, until };
@@ -277,17 +278,17 @@ impl Step<'_> {
             Phase::Ringing | Phase::Answering => self.stop_ringing(call_id, why),
             Phase::InCall | Phase::Over { .. } => {}
         }
-        self.cancel_timer(Timer::Lease { call_id: call_id.clone() });
+        self.cancel_timer(Timer::RenewCallLease { call_id: call_id.clone() });
     }
 
-    fn stop_ringing(&mut self, call_id: &CallId, why: Stopped) {
+    fn stop_ringing(&mut self, call_id: &CallId, why: StopReason) {
         self.cancel_timer(Timer::RingUntil { call_id: call_id.clone() });
         let at = self.state.clock.guess(self.now);
-        self.state.calls.log.push(RingEntry::Stopped { call_id: call_id.clone(), why, at });
+        self.state.calls.log.push(RingRecord::Stopped { call_id: call_id.clone(), why, at });
         self.effects.push(Effect::StopRinging { call_id: call_id.clone(), why });
     }
 
-    pub(crate) fn stop_all_calls(&mut self, why: Stopped) {
+    pub(crate) fn stop_all_calls(&mut self, why: StopReason) {
         for id in self.state.calls.heard.keys().cloned().collect::<Vec<_>>() {
             if self.state.calls.heard.get(&id).is_some_and(|call| call.phase.is_busy()) {
                 self.end_call(&id, CallKnowledge::Ended, why);
@@ -350,14 +351,14 @@ impl Step<'_> {
         match call.phase {
             Phase::Ringing => {
                 call.phase = Phase::InCall;
-                self.stop_ringing(call_id, Stopped::AnsweredHere);
+                self.stop_ringing(call_id, StopReason::AnsweredHere);
             }
             Phase::Answering => call.phase = Phase::InCall,
             // Hung up while the answer was on its way: over is over.
             Phase::InCall | Phase::Over { .. } => return,
         }
         let at = self.after(LEASE_RENEWAL);
-        self.set_timer(Timer::Lease { call_id: call_id.clone() }, at);
+        self.set_timer(Timer::RenewCallLease { call_id: call_id.clone() }, at);
     }
 
     fn bury_old_calls(&mut self) {
@@ -374,7 +375,7 @@ impl Step<'_> {
         match self.state.calls.heard.get_mut(&call_id) {
             Some(call) if call.phase == Phase::Ringing => {
                 call.phase = Phase::Answering;
-                self.stop_ringing(&call_id, Stopped::AnsweredHere);
+                self.stop_ringing(&call_id, StopReason::AnsweredHere);
                 let key = self.idempotency_key();
                 self.call_api(ApiCall::Answer { key, call_id: call_id.clone() }, Purpose::Answer { to, call_id });
             }
@@ -413,7 +414,7 @@ impl Step<'_> {
     pub(crate) fn decline(&mut self, to: CommandId, call_id: CallId) {
         match self.state.calls.heard.get(&call_id).map(|call| call.phase) {
             Some(Phase::Ringing) => {
-                self.end_call(&call_id, CallKnowledge::Ended, Stopped::DeclinedHere);
+                self.end_call(&call_id, CallKnowledge::Ended, StopReason::DeclinedHere);
                 let key = self.idempotency_key();
                 self.call_api(ApiCall::Decline { key, call_id }, Purpose::Decline { to });
             }
@@ -448,16 +449,19 @@ impl Step<'_> {
         }
     }
 
-    pub(crate) fn renew_lease(&mut self, call_id: CallId) {
+    pub(crate) fn renew_call_lease(&mut self, call_id: CallId) {
         if self.state.calls.heard.get(&call_id).is_some_and(|call| call.phase == Phase::InCall) {
             let at = self.after(LEASE_RENEWAL);
-            self.set_timer(Timer::Lease { call_id: call_id.clone() }, at);
+            self.set_timer(Timer::RenewCallLease { call_id: call_id.clone() }, at);
             let key = self.idempotency_key();
-            self.call_api(ApiCall::RenewLease { key, call_id: call_id.clone() }, Purpose::Lease { call_id });
+            self.call_api(
+                ApiCall::RenewCallLease { key, call_id: call_id.clone() },
+                Purpose::RenewCallLease { call_id },
+            );
         }
     }
 
-    pub(crate) fn lease_renewed(&mut self, call_id: &CallId, outcome: Outcome) {
+    pub(crate) fn call_lease_renewed(&mut self, call_id: &CallId, outcome: Outcome) {
         match outcome {
             Outcome::State { snapshot } => self.apply_snapshot(snapshot),
             // The server knows no such call any more: nobody stays "in call" for ever.

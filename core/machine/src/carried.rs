@@ -35,7 +35,7 @@ impl ApiCall {
             | Self::Decline { .. }
             | Self::HangUp { .. }
             | Self::SignOutEverywhere { .. }
-            | Self::RenewLease { .. } => None,
+            | Self::RenewCallLease { .. } => None,
         }
     }
 }
@@ -97,7 +97,7 @@ impl Outcome {
                 }
                 Loaded::KeyUnavailable { .. } | Loaded::KeyInvalidated => vec![],
             },
-            Self::Superseded { tokens } | Self::Reread { tokens: Some(tokens) } => tokens.carried().to_vec(),
+            Self::NewerTokens { tokens } | Self::Reread { tokens: Some(tokens) } => tokens.carried().to_vec(),
             Self::Done
             | Self::Unreachable { .. }
             | Self::Unintelligible { .. }
@@ -107,7 +107,7 @@ impl Outcome {
             | Self::State { .. }
             | Self::Metadata { .. }
             | Self::OAuthError { .. }
-            | Self::LeaseHeld { .. }
+            | Self::RefreshLeaseHeld { .. }
             | Self::Reread { tokens: None }
             | Self::StorageFailed { .. } => vec![],
         }

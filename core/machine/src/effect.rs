@@ -9,8 +9,8 @@ use crate::{
     device::DeviceFacts,
     error::Failure,
     event::{CommandId, Knowledge, SecretRef},
-    ring::{Decision, Stopped},
-    session::{Identified, PendingLogin, SignInId, SignedOutWhy, TokenSet},
+    ring::{Decision, StopReason},
+    session::{AgentProfile, PendingLogin, SignInId, SignedOutWhy, TokenSet},
     state::Timer,
     time::Mono,
 };
@@ -90,7 +90,7 @@ pub enum Effect {
         /// Which.
         call_id: CallId,
         /// Why.
-        why: Stopped,
+        why: StopReason,
     },
 }
 
@@ -227,7 +227,7 @@ pub enum ApiCall {
         key: String,
     },
     /// `POST /v1/me/calls/{id}/lease`
-    RenewLease {
+    RenewCallLease {
         /// Idempotency key.
         key: String,
         /// Which call.
@@ -253,7 +253,7 @@ pub enum Transaction {
     /// Sign in: keep the tokens and forget the pending login, both or neither.
     SignIn {
         /// Who.
-        agent: Identified,
+        agent: AgentProfile,
         /// The tokens of generation 1.
         tokens: TokenSet,
     },
@@ -276,7 +276,7 @@ pub enum Transaction {
     /// Sign out: forget session, snapshot and routing. Answers: what the vault holds then.
     SignOut {
         /// Which session.
-        of: SignOutOf,
+        of: SignOutScope,
     },
     /// A revocation is done.
     Revoked {
@@ -302,10 +302,10 @@ pub enum Transaction {
 /// Which session is signed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "sign_out", rename_all = "snake_case")]
-pub enum SignOutOf {
+pub enum SignOutScope {
     /// Whoever is signed in on this phone, since the agent asked for it. The refresh token goes into the queue of
     /// revocations.
-    Whoever,
+    CurrentSession,
     /// A session that the server has ended: there is nothing to revoke, and a newer sign-in stays.
     Ended {
         /// Which.
@@ -315,11 +315,11 @@ pub enum SignOutOf {
     },
 }
 
-impl SignOutOf {
+impl SignOutScope {
     /// What to tell the agent.
     pub(crate) const fn why(self) -> SignedOutWhy {
         match self {
-            Self::Whoever => SignedOutWhy::Asked,
+            Self::CurrentSession => SignedOutWhy::Asked,
             Self::Ended { why, .. } => why,
         }
     }

@@ -279,12 +279,12 @@ pub enum Outcome {
         loaded: Box<Loaded>,
     },
     /// Another process has a newer generation of tokens.
-    Superseded {
+    NewerTokens {
         /// The newest.
         tokens: TokenSet,
     },
     /// Another process refreshes now.
-    LeaseHeld {
+    RefreshLeaseHeld {
         /// Milliseconds until its lease ends.
         for_millis: u64,
     },
@@ -385,7 +385,7 @@ pub struct Contents {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSession {
     /// Who; the account and what is shown of it.
-    pub agent: crate::session::Identified,
+    pub agent: crate::session::AgentProfile,
     /// The tokens.
     pub tokens: TokenSet,
     /// The newest snapshot that was seen, for display while offline.
@@ -418,7 +418,7 @@ impl Knowledge {
 }
 
 /// What is known of the agent from a snapshot or an ID token.
-impl From<&Agent> for crate::session::Identified {
+impl From<&Agent> for crate::session::AgentProfile {
     fn from(agent: &Agent) -> Self {
         Self { account: agent.account.clone(), email: Some(agent.email.clone()), name: Some(agent.name.clone()) }
     }

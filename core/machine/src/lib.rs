@@ -45,23 +45,24 @@ pub mod transcript;
 pub mod view;
 
 pub use device::DeviceFacts;
-pub use effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, SignOutOf, Transaction};
+pub use effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, SignOutScope, Transaction};
 pub use error::Failure;
 pub use event::{
     Claims, Command, CommandId, Contents, Event, Grant, Knowledge, Loaded, Outcome, Redirect, SecretRef, StoredSession,
     StreamNews,
 };
 pub use issuer_profile::IssuerProfile;
-pub use presence::{Superseded, TapKind, Wish};
-pub use ring::{CallKnowledge, Decision, Facts, PlatformAction, RingEntry, RingLog, Silence, Stopped, Verdict, decide};
-pub use session::{Identified, PendingLogin, ReauthReason, SignInId, SignedOutWhy, TokenSet};
+pub use presence::{Choice, ChoiceKind, SupersededChoice};
+pub use ring::{CallAction, CallKnowledge, Decision, Facts, RingLog, RingRecord, Silence, StopReason, Verdict, decide};
+pub use session::{AgentProfile, PendingLogin, ReauthReason, SignInId, SignedOutWhy, TokenSet};
 pub use state::{Lifecycle, Setup, State, Timer};
 pub use time::{Mono, ServerClock, Timestamp};
 pub use transcript::{Entry, Recorder};
-pub use view::View;
+pub use view::AppState;
 
 use backoff::{NETWORK, Random};
 use device::Registered;
+use hookswitch_wire::UnixMillis;
 use session::{Refresh, Session};
 use state::{InFlight, Purpose, Step};
 
@@ -105,8 +106,8 @@ impl Step<'_> {
             Command::SignOut => self.sign_out(id),
             Command::SignOutEverywhere => self.sign_out_everywhere(id),
             Command::Repair => self.repair(id),
-            Command::SetAvailability { availability } => self.tap(id, Wish::Availability { availability }),
-            Command::SetForwarding { to } => self.tap(id, Wish::Forwarding { to }),
+            Command::SetAvailability { availability } => self.tap(id, Choice::Availability { availability }),
+            Command::SetForwarding { to } => self.tap(id, Choice::Forwarding { to }),
             Command::SendCode { number, by } => self.send_code(id, number, by),
             Command::VerifyNumber { number, code } => self.verify_number(id, number, code),
             Command::EndSession { session } => self.end_session(id, session),
@@ -124,7 +125,7 @@ impl Step<'_> {
         }
     }
 
-    fn completed(&mut self, effect: EffectId, server_time: Option<i64>, outcome: Outcome) {
+    fn completed(&mut self, effect: EffectId, server_time: Option<UnixMillis>, outcome: Outcome) {
         let running = self.state.in_flight.remove(&effect);
         // What answers in place of the server (a captive portal) has a clock of its own.
         if let Some(server_time) = server_time.filter(|_| !matches!(outcome, Outcome::Unintelligible { .. })) {
@@ -147,7 +148,7 @@ impl Step<'_> {
             Purpose::SavePending => self.pending_saved(&outcome),
             Purpose::Exchange => self.exchanged(outcome),
             Purpose::SignIn => self.signed_in(&outcome),
-            Purpose::LeaseRefresh => self.lease_taken(outcome),
+            Purpose::TakeRefreshLease => self.refresh_lease_answered(outcome),
             Purpose::Refresh => self.refreshed(outcome),
             Purpose::SaveTokens { generation } => self.tokens_saved(generation, outcome),
             Purpose::Reread => self.reread(outcome),
@@ -161,7 +162,7 @@ impl Step<'_> {
             Purpose::Tap { tap } => self.tap_answered(tap, outcome),
             Purpose::Answer { to, call_id } => self.answered(to, &call_id, outcome),
             Purpose::Decline { to } | Purpose::HangUp { to, .. } => self.told_the_server(to, outcome),
-            Purpose::Lease { call_id } => self.lease_renewed(&call_id, outcome),
+            Purpose::RenewCallLease { call_id } => self.call_lease_renewed(&call_id, outcome),
             // What the vault could not remember is remembered with the next change.
             Purpose::Remember
             | Purpose::SavePushToken
@@ -187,7 +188,7 @@ impl Step<'_> {
             Timer::TapExpiry { tap } => self.tap_expired(tap),
             Timer::BackgroundGrace => self.background_grace_over(),
             Timer::RingUntil { call_id } => self.ring_is_over(&call_id),
-            Timer::Lease { call_id } => self.renew_lease(call_id),
+            Timer::RenewCallLease { call_id } => self.renew_call_lease(call_id),
         }
     }
 
@@ -266,8 +267,8 @@ impl Step<'_> {
             | Outcome::Metadata { .. }
             | Outcome::Granted { .. }
             | Outcome::Loaded { .. }
-            | Outcome::Superseded { .. }
-            | Outcome::LeaseHeld { .. }
+            | Outcome::NewerTokens { .. }
+            | Outcome::RefreshLeaseHeld { .. }
             | Outcome::Reread { .. }
             | Outcome::StorageFailed { .. } => self.revoke_later(),
         }

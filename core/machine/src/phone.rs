@@ -16,11 +16,11 @@ use hookswitch_wire::{
 use crate::{
     effect::*,
     event::*,
-    session::{Identified, PendingLogin, Session, TokenSet},
+    session::{AgentProfile, PendingLogin, Session, TokenSet},
     state::{Setup, State, Timer},
     step,
     time::Timestamp,
-    view::{LinkView, SessionView, Status, View},
+    view::{AppState, Link, SessionHealth, SessionState},
     *,
 };
 
@@ -28,7 +28,7 @@ pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const REDIRECT: &str = "https://app.hookswitch.dev/callback";
 pub(crate) const HOUR: u64 = 3_600_000;
 /// The wall clock and the server's clock at the start.
-pub(crate) const EPOCH: i64 = 1_700_000_000_000;
+pub(crate) const EPOCH: UnixMillis = UnixMillis(1_700_000_000_000);
 
 pub(crate) const STATE: SecretRef = SecretRef(101);
 pub(crate) const NONCE: SecretRef = SecretRef(102);
@@ -59,8 +59,8 @@ pub(crate) fn metadata() -> ServerMetadata {
     }
 }
 
-pub(crate) fn alice() -> Identified {
-    Identified { account: "alice".into(), email: Some("alice@example.com".into()), name: Some("Alice Martin".into()) }
+pub(crate) fn alice() -> AgentProfile {
+    AgentProfile { account: "alice".into(), email: Some("alice@example.com".into()), name: Some("Alice Martin".into()) }
 }
 
 /// The tokens of a generation: access token 1000 + n, refresh token 2000 + n.
@@ -82,7 +82,7 @@ pub(crate) fn claims() -> Claims {
         aud: vec!["hookswitch-mobile".into()],
         sub: "alice".into(),
         nonce: Some(NONCE),
-        exp: EPOCH / 1_000 + 24 * 3_600,
+        exp: EPOCH.0 / 1_000 + 24 * 3_600,
         email: Some("alice@example.com".into()),
         name: Some("Alice Martin".into()),
     }
@@ -260,7 +260,7 @@ pub(crate) fn answer_call(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::Answer { .. }, .. })
 }
 pub(crate) fn lease(request: &Request) -> bool {
-    matches!(request, Request::Api { call: ApiCall::RenewLease { .. }, .. })
+    matches!(request, Request::Api { call: ApiCall::RenewCallLease { .. }, .. })
 }
 
 pub(crate) struct Phone {
@@ -360,8 +360,8 @@ impl Phone {
         phone.answer(register, is_state(state(1)));
         phone.hears(state(1));
         phone.forget_history();
-        assert_eq!(phone.status(), Status::Fresh);
-        assert_eq!(phone.view().link, LinkView::Live);
+        assert_eq!(phone.status(), SessionHealth::Fresh);
+        assert_eq!(phone.view().link, Link::Live);
         phone
     }
 
@@ -501,7 +501,7 @@ impl Phone {
                 Outcome::Reread { tokens: self.elsewhere.clone().or(mine) }
             }
             Transaction::SignOut { of } => {
-                let revocations = if *of == SignOutOf::Whoever { vec![RevocationId(1)] } else { vec![] };
+                let revocations = if *of == SignOutScope::CurrentSession { vec![RevocationId(1)] } else { vec![] };
                 let contents = Contents { revocations, metadata: Some(metadata()), ..Contents::default() };
                 Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) }
             }
@@ -611,20 +611,20 @@ impl Phone {
         self.history.clear();
     }
 
-    pub(crate) fn view(&self) -> View {
+    pub(crate) fn view(&self) -> AppState {
         self.state.view(self.now)
     }
 
     #[track_caller]
-    pub(crate) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> SessionHealth {
         match self.view().session {
-            SessionView::SignedIn { status, .. } => status,
+            SessionState::SignedIn { status, .. } => status,
             other => panic!("not signed in: {other:?}"),
         }
     }
 
     pub(crate) fn is_signed_in(&self) -> bool {
-        matches!(self.view().session, SessionView::SignedIn { .. })
+        matches!(self.view().session, SessionState::SignedIn { .. })
     }
 
     pub(crate) fn requests(&self) -> Vec<&Request> {
@@ -650,7 +650,7 @@ impl Phone {
             .count()
     }
 
-    pub(crate) fn stops(&self) -> Vec<(String, Stopped)> {
+    pub(crate) fn stops(&self) -> Vec<(String, StopReason)> {
         self.history
             .iter()
             .filter_map(|effect| match effect {

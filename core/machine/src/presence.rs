@@ -53,8 +53,8 @@ pub(crate) struct PresenceSync {
     /// The newest state of the server.
     pub(crate) confirmed: Option<Box<Snapshot>>,
     pub(crate) taps: Taps,
-    pub(crate) superseded: Option<Superseded>,
-    pub(crate) link: Link,
+    pub(crate) superseded: Option<SupersededChoice>,
+    pub(crate) link: StreamLink,
     pub(crate) backoff: Backoff,
     /// What was shown before a repair dropped it: nothing older comes back, until the server is asked anew.
     #[serde(default)]
@@ -97,7 +97,7 @@ impl PresenceSync {
 /// What a tap is about; there is at most one pending of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TapKind {
+pub enum ChoiceKind {
     /// The availability picker.
     Availability,
     /// The forwarding switch.
@@ -107,7 +107,7 @@ pub enum TapKind {
 /// What a tap asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Wish {
+pub enum Choice {
     /// This availability.
     Availability {
         /// Which.
@@ -120,12 +120,12 @@ pub enum Wish {
     },
 }
 
-impl Wish {
+impl Choice {
     /// What it is about.
-    pub const fn kind(&self) -> TapKind {
+    pub const fn kind(&self) -> ChoiceKind {
         match self {
-            Self::Availability { .. } => TapKind::Availability,
-            Self::Forwarding { .. } => TapKind::Forwarding,
+            Self::Availability { .. } => ChoiceKind::Availability,
+            Self::Forwarding { .. } => ChoiceKind::Forwarding,
         }
     }
 }
@@ -133,7 +133,7 @@ impl Wish {
 /// A tap that the server has not confirmed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tap {
-    pub(crate) wish: Wish,
+    pub(crate) choice: Choice,
     /// Waits for the end of it; `None` when it was told that the end is not known yet.
     pub(crate) to: Option<CommandId>,
     pub(crate) at: Mono,
@@ -158,10 +158,10 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    fn slot(&mut self, kind: TapKind) -> &mut Option<Tap> {
+    fn slot(&mut self, kind: ChoiceKind) -> &mut Option<Tap> {
         match kind {
-            TapKind::Availability => &mut self.availability,
-            TapKind::Forwarding => &mut self.forwarding,
+            ChoiceKind::Availability => &mut self.availability,
+            ChoiceKind::Forwarding => &mut self.forwarding,
         }
     }
 
@@ -176,9 +176,9 @@ impl Taps {
 
 /// A tap that was not applied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Superseded {
+pub struct SupersededChoice {
     /// What was asked for.
-    pub wish: Wish,
+    pub choice: Choice,
     /// When it was given up, by the best guess of the server's clock.
     pub at: UnixMillis,
     /// What happened, for the agent.
@@ -191,7 +191,7 @@ pub struct Superseded {
 /// The presence stream, as the phone sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "link", rename_all = "snake_case")]
-pub(crate) enum Link {
+pub(crate) enum StreamLink {
     /// Closed: signed out, in the background, no network, or waiting to try again.
     #[default]
     Down,
@@ -205,7 +205,7 @@ pub(crate) enum Link {
     Polling { began: Mono, heard: bool },
 }
 
-impl Link {
+impl StreamLink {
     const fn stream(self) -> Option<(EffectId, SecretRef)> {
         match self {
             Self::Opening { stream, access } | Self::Live { stream, access } => Some((stream, access)),
@@ -217,13 +217,13 @@ impl Link {
 impl Step<'_> {
     // ---- taps --------------------------------------------------------------------------------------------------
 
-    pub(crate) fn tap(&mut self, to: CommandId, wish: Wish) {
+    pub(crate) fn tap(&mut self, to: CommandId, choice: Choice) {
         if let Some(failure) = self.state.session.not_signed_in() {
             return self.fail(to, failure);
         }
-        let kind = wish.kind();
+        let kind = choice.kind();
         let tap = Tap {
-            wish,
+            choice,
             to: Some(to),
             at: self.now.mono,
             sent: false,
@@ -251,21 +251,21 @@ impl Step<'_> {
         let presence = &self.state.presence;
         let reachable = self.state.network_up && (presence.in_turn || presence.backoff.is_over(self.now.mono));
         let Some(newest) = self.state.presence.version().filter(|_| reachable) else { return };
-        for kind in [TapKind::Availability, TapKind::Forwarding] {
+        for kind in [ChoiceKind::Availability, ChoiceKind::Forwarding] {
             if self.is_too_late(&Purpose::Tap { tap: kind }) {
                 // The phone slept through the timer: no tap is applied hours later.
                 self.tap_expired(kind);
             }
             // Nobody waits for a tap that is withdrawn: it can wait for the foreground.
             let active = self.is_active();
-            let Some((wish, attempt, withdrawn)) = self
+            let Some((choice, attempt, withdrawn)) = self
                 .state
                 .presence
                 .taps
                 .slot(kind)
                 .as_ref()
                 .filter(|tap| !tap.sent && (active || !tap.withdrawn))
-                .map(|tap| (tap.wish.clone(), tap.attempt.clone(), tap.withdrawn))
+                .map(|tap| (tap.choice.clone(), tap.attempt.clone(), tap.withdrawn))
             else {
                 continue;
             };
@@ -275,15 +275,15 @@ impl Step<'_> {
                 tap.sent = true;
                 tap.attempt = Some((key.clone(), base));
             }
-            let call = match wish {
-                Wish::Availability { availability } => ApiCall::SetAvailability { key, base, availability },
-                Wish::Forwarding { to } => ApiCall::SetForwarding { key, base, to },
+            let call = match choice {
+                Choice::Availability { availability } => ApiCall::SetAvailability { key, base, availability },
+                Choice::Forwarding { to } => ApiCall::SetForwarding { key, base, to },
             };
             self.call_api(call, Purpose::Tap { tap: kind });
         }
     }
 
-    pub(crate) fn tap_answered(&mut self, kind: TapKind, outcome: Outcome) {
+    pub(crate) fn tap_answered(&mut self, kind: ChoiceKind, outcome: Outcome) {
         let now = self.now.mono;
         let Some(tap) = self.state.presence.taps.slot(kind) else { return };
         let young = now.saturating_sub(tap.at) < TAP_LIFE;
@@ -347,7 +347,7 @@ impl Step<'_> {
         }
     }
 
-    pub(crate) fn tap_expired(&mut self, kind: TapKind) {
+    pub(crate) fn tap_expired(&mut self, kind: ChoiceKind) {
         // One that is under way is decided by its answer; one that waits for a token is not under way.
         let purpose = Purpose::Tap { tap: kind };
         if !self.is_in_flight(|running| *running == purpose) {
@@ -357,7 +357,7 @@ impl Step<'_> {
     }
 
     /// The request of a tap goes out.
-    pub(crate) fn tap_is_out(&mut self, kind: TapKind) {
+    pub(crate) fn tap_is_out(&mut self, kind: ChoiceKind) {
         if let Some(tap) = self.state.presence.taps.slot(kind) {
             tap.out = true;
         }
@@ -384,7 +384,7 @@ impl Step<'_> {
 
     /// A tap is too old to be applied. One that may have been applied is withdrawn; until the server has said which it
     /// was, it is pending.
-    fn give_up(&mut self, kind: TapKind) {
+    fn give_up(&mut self, kind: ChoiceKind) {
         let Some(tap) = self.state.presence.taps.slot(kind) else { return };
         if !tap.in_doubt {
             return self.supersede_offline(kind);
@@ -397,32 +397,32 @@ impl Step<'_> {
         }
     }
 
-    fn supersede_offline(&mut self, kind: TapKind) {
+    fn supersede_offline(&mut self, kind: ChoiceKind) {
         let why = "There was no connection when you chose it.";
         self.supersede(kind, why, Failure::offline(format!("Not applied: {why}")));
     }
 
-    fn supersede(&mut self, kind: TapKind, why: &str, failure: Failure) {
+    fn supersede(&mut self, kind: ChoiceKind, why: &str, failure: Failure) {
         let at = self.state.clock.guess(self.now);
         let by = self.chosen_since(kind);
         if let Some(tap) = self.drop_tap(kind) {
             if let Some(to) = tap.to {
                 self.fail(to, failure);
             }
-            self.state.presence.superseded = Some(Superseded { wish: tap.wish, at, why: why.to_owned(), by });
+            self.state.presence.superseded = Some(SupersededChoice { choice: tap.choice, at, why: why.to_owned(), by });
         }
     }
 
     /// The availability that was chosen elsewhere after the tap, if any.
-    fn chosen_since(&mut self, kind: TapKind) -> Option<Chosen> {
+    fn chosen_since(&mut self, kind: ChoiceKind) -> Option<Chosen> {
         let now = self.state.clock.guess(self.now);
         let tap = self.state.presence.taps.slot(kind).as_ref()?;
         let age = i64::try_from(self.now.mono.saturating_sub(tap.at)).unwrap_or(i64::MAX);
         let chosen = self.state.presence.confirmed.as_ref()?.presence.chosen.as_ref()?;
-        (kind == TapKind::Availability && chosen.at >= now.saturating_sub(age)).then(|| chosen.clone())
+        (kind == ChoiceKind::Availability && chosen.at >= now - age).then(|| chosen.clone())
     }
 
-    fn drop_tap(&mut self, kind: TapKind) -> Option<Tap> {
+    fn drop_tap(&mut self, kind: ChoiceKind) -> Option<Tap> {
         self.cancel_timer(Timer::TapExpiry { tap: kind });
         self.state.presence.taps.slot(kind).take()
     }
@@ -484,30 +484,32 @@ impl Step<'_> {
         let now = self.now;
         let Session::SignedIn(session) = &self.state.session else { return };
         match self.state.presence.link {
-            Link::Opening { .. } | Link::Live { .. } | Link::Polling { .. } if !wanted => self.close_stream(),
-            Link::Polling { began, heard } => self.poll_again(began, heard),
-            Link::Down | Link::WantsToken
+            StreamLink::Opening { .. } | StreamLink::Live { .. } | StreamLink::Polling { .. } if !wanted => {
+                self.close_stream()
+            }
+            StreamLink::Polling { began, heard } => self.poll_again(began, heard),
+            StreamLink::Down | StreamLink::WantsToken
                 if wanted && self.polls() && self.state.presence.backoff.is_over(now.mono) =>
             {
                 self.poll(false);
             }
-            Link::Down | Link::WantsToken if wanted && self.state.presence.backoff.is_over(now.mono) => {
+            StreamLink::Down | StreamLink::WantsToken if wanted && self.state.presence.backoff.is_over(now.mono) => {
                 if session.has_fresh_token(now) {
                     let access = session.tokens.access;
                     let after = self.state.presence.version();
                     let stream = self.fresh_id();
-                    self.state.presence.link = Link::Opening { stream, access };
+                    self.state.presence.link = StreamLink::Opening { stream, access };
                     self.state.presence.retry = None;
                     self.effects.push(Effect::OpenStream { id: stream, access, after });
                     let at = self.after(FIRST_WORD);
                     self.set_timer(Timer::Heartbeat, at);
-                } else if self.state.presence.link == Link::Down {
-                    self.state.presence.link = Link::WantsToken;
+                } else if self.state.presence.link == StreamLink::Down {
+                    self.state.presence.link = StreamLink::WantsToken;
                     self.refresh_if_possible();
                 }
             }
-            Link::WantsToken if !wanted => self.state.presence.link = Link::Down,
-            Link::Down | Link::WantsToken | Link::Opening { .. } | Link::Live { .. } => {}
+            StreamLink::WantsToken if !wanted => self.state.presence.link = StreamLink::Down,
+            StreamLink::Down | StreamLink::WantsToken | StreamLink::Opening { .. } | StreamLink::Live { .. } => {}
         }
     }
 
@@ -516,7 +518,7 @@ impl Step<'_> {
             self.effects.push(Effect::CloseStream { id });
         }
         self.forget(|purpose| *purpose == Purpose::Poll);
-        self.state.presence.link = Link::Down;
+        self.state.presence.link = StreamLink::Down;
         self.cancel_timer(Timer::Heartbeat);
         self.cancel_timer(Timer::Stable);
         self.cancel_timer(Timer::Reconnect);
@@ -528,8 +530,8 @@ impl Step<'_> {
         };
         match news {
             StreamNews::Event { event } => {
-                if matches!(self.state.presence.link, Link::Opening { .. }) {
-                    self.state.presence.link = Link::Live { stream, access };
+                if matches!(self.state.presence.link, StreamLink::Opening { .. }) {
+                    self.state.presence.link = StreamLink::Live { stream, access };
                     self.state.presence.refused = false;
                     let at = self.after(STABLE_AFTER);
                     self.set_timer(Timer::Stable, at);
@@ -567,7 +569,7 @@ impl Step<'_> {
     }
 
     pub(crate) fn stream_is_silent(&mut self) {
-        let never_spoke = matches!(self.state.presence.link, Link::Opening { .. });
+        let never_spoke = matches!(self.state.presence.link, StreamLink::Opening { .. });
         let again = std::mem::replace(&mut self.state.presence.silent, true);
         if never_spoke || again {
             // Is there no way to the server, or does something on the way hold streams back? A question that ends will tell.
@@ -585,7 +587,7 @@ impl Step<'_> {
     }
 
     fn poll(&mut self, heard: bool) {
-        self.state.presence.link = Link::Polling { began: self.now.mono, heard };
+        self.state.presence.link = StreamLink::Polling { began: self.now.mono, heard };
         let after = self.state.presence.version().unwrap_or(Version::NEVER);
         self.call_api(ApiCall::AwaitState { after, wait: POLL }, Purpose::Poll);
     }
@@ -616,7 +618,7 @@ impl Step<'_> {
     }
 
     pub(crate) fn polled(&mut self, outcome: Outcome) {
-        let Link::Polling { began, .. } = self.state.presence.link else { return };
+        let StreamLink::Polling { began, .. } = self.state.presence.link else { return };
         match outcome {
             Outcome::State { snapshot } => self.apply_snapshot(snapshot),
             // Nothing new.
@@ -627,7 +629,7 @@ impl Step<'_> {
                 return self.link_failed(&other);
             }
         }
-        self.state.presence.link = Link::Polling { began, heard: true };
+        self.state.presence.link = StreamLink::Polling { began, heard: true };
         self.state.presence.backoff.reset();
     }
 
@@ -694,7 +696,7 @@ impl Step<'_> {
         // Another network has other proxies.
         self.state.presence.poll_until = None;
         self.state.presence.silent = false;
-        if matches!(self.state.presence.link, Link::Polling { .. }) {
+        if matches!(self.state.presence.link, StreamLink::Polling { .. }) {
             self.close_stream();
         }
         if up {

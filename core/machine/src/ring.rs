@@ -8,7 +8,7 @@
 //!    with the server within [`VERIFY_WITHIN`].
 //! 3. **Silence always has a [`Silence`] reason**, kept with its inputs in the [`RingLog`].
 //!
-//! What a platform must do about a verdict is data as well: [`PlatformAction`]; docs/ringing.md has each platform's rules and
+//! What a platform must do about a verdict is data as well: [`CallAction`]; docs/ringing.md has each platform's rules and
 //! their sources.
 
 use std::collections::VecDeque;
@@ -232,7 +232,7 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
 /// What the app must do about a verdict on its platform. The shells carry it out without thinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
-pub enum PlatformAction {
+pub enum CallAction {
     /// iOS: report the call to CallKit under the call's own UUID; it rings.
     /// (`CXProvider.reportNewIncomingCall`, from within the PushKit callback.)
     ReportIncomingCall,
@@ -246,7 +246,7 @@ pub enum PlatformAction {
     Nothing,
 }
 
-impl PlatformAction {
+impl CallAction {
     /// What `platform` must do. `must_report` is what PushKit says of the push; where it says nothing, `true`.
     pub const fn of(verdict: Verdict, platform: Platform, must_report: bool) -> Self {
         match (platform, verdict) {
@@ -279,7 +279,7 @@ pub struct Decision {
     /// What came out.
     pub verdict: Verdict,
     /// What the platform must do.
-    pub action: PlatformAction,
+    pub action: CallAction,
     /// When, by the best guess of the server's clock.
     pub at: UnixMillis,
 }
@@ -307,9 +307,9 @@ impl Decision {
 /// Why a phone that rang does not ring any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Stopped {
+pub enum StopReason {
     /// For one of the reasons that would have kept it silent.
-    Because {
+    Silenced {
         /// Which.
         reason: Silence,
     },
@@ -322,7 +322,7 @@ pub enum Stopped {
 /// One line of the ring log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum RingEntry {
+pub enum RingRecord {
     /// A push was decided on.
     Decided(Box<Decision>),
     /// A ring ended.
@@ -330,7 +330,7 @@ pub enum RingEntry {
         /// Which call.
         call_id: CallId,
         /// Why.
-        why: Stopped,
+        why: StopReason,
         /// When, by the best guess of the server's clock.
         at: UnixMillis,
     },
@@ -339,7 +339,7 @@ pub enum RingEntry {
 /// The last decisions, for support.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingLog {
-    entries: VecDeque<RingEntry>,
+    entries: VecDeque<RingRecord>,
 }
 
 impl RingLog {
@@ -347,7 +347,7 @@ impl RingLog {
     pub const KEPT: usize = 200;
 
     /// Adds an entry; the oldest one beyond [`Self::KEPT`] goes.
-    pub fn push(&mut self, entry: RingEntry) {
+    pub fn push(&mut self, entry: RingRecord) {
         if self.entries.len() == Self::KEPT {
             self.entries.pop_front();
         }
@@ -355,7 +355,7 @@ impl RingLog {
     }
 
     /// The entries, oldest first.
-    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &RingEntry> {
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &RingRecord> {
         self.entries.iter()
     }
 }

@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backoff::{Backoff, NETWORK},
-    effect::{ApiCall, Generation, Reply, Request, SignOutOf, Transaction},
+    effect::{ApiCall, Generation, Reply, Request, SignOutScope, Transaction},
     error::Failure,
     event::{Claims, CommandId, Contents, Grant, Loaded, Outcome, Redirect, SecretRef, StoredSession},
     issuer_profile::{IssuerProfile, Refusal},
     presence::PresenceSync,
-    ring::{Silence, Stopped},
+    ring::{Silence, StopReason},
     state::{Purpose, SentCall, Step, Timer},
     time::{Mono, Timestamp},
 };
@@ -36,7 +36,7 @@ const LIFE_WHEN_UNTOLD: u64 = 300;
 
 /// Who signed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identified {
+pub struct AgentProfile {
     /// The `sub` of the issuer.
     pub account: AccountId,
     /// For display.
@@ -98,7 +98,7 @@ impl PendingLogin {
         match self.began_mono {
             Some(began) => now.mono.saturating_sub(began) >= LOGIN_LIFE,
             // A clock that was set back since makes a negative age: nothing can be said, so it is over.
-            None => u64::try_from(now.wall.saturating_sub(self.began_at)).map_or(true, |age| age >= LOGIN_LIFE),
+            None => u64::try_from(now.wall.since(self.began_at)).map_or(true, |age| age >= LOGIN_LIFE),
         }
     }
 }
@@ -124,7 +124,7 @@ pub enum LoginStage {
         /// Gets the result.
         to: CommandId,
         /// Who.
-        agent: Identified,
+        agent: AgentProfile,
         /// The tokens.
         tokens: TokenSet,
     },
@@ -219,11 +219,11 @@ pub(crate) enum Session {
     },
     SignedIn(Box<SignedIn>),
     ReauthRequired {
-        agent: Identified,
+        agent: AgentProfile,
         reason: ReauthReason,
     },
     SigningOut {
-        of: SignOutOf,
+        of: SignOutScope,
     },
 }
 
@@ -246,7 +246,7 @@ impl Session {
 #[serde(tag = "before", rename_all = "snake_case")]
 pub(crate) enum BeforeLogin {
     SignedOut { why: SignedOutWhy },
-    ReauthRequired { agent: Identified, reason: ReauthReason },
+    ReauthRequired { agent: AgentProfile, reason: ReauthReason },
 }
 
 impl From<BeforeLogin> for Session {
@@ -261,7 +261,7 @@ impl From<BeforeLogin> for Session {
 /// A session with tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SignedIn {
-    pub(crate) agent: Identified,
+    pub(crate) agent: AgentProfile,
     pub(crate) tokens: TokenSet,
     /// The access token is used until then.
     pub(crate) fresh_until: Mono,
@@ -290,7 +290,7 @@ pub(crate) enum Refresh {
     /// Lease and intent are being written.
     Leasing,
     /// Another process holds the lease.
-    LeaseHeld,
+    LeaseHeldElsewhere,
     /// The lease is taken, and the issuer is asked where its token endpoint is.
     Discovering,
     /// The request is out.
@@ -344,7 +344,7 @@ impl SignedIn {
     /// Whether another process holds the lease of a refresh that may have replaced the refresh token. Should it have died,
     /// this process is the only one that can still settle that in time.
     pub(crate) fn waits_to_settle(&self) -> bool {
-        self.unsettled.is_some() && self.refresh == Refresh::LeaseHeld
+        self.unsettled.is_some() && self.refresh == Refresh::LeaseHeldElsewhere
     }
 
     /// Whether anything waits for the next token.
@@ -406,7 +406,7 @@ pub(crate) fn check_claims(
     issuer: &str,
     client_id: &str,
     server_now: Option<UnixMillis>,
-) -> Result<Identified, &'static str> {
+) -> Result<AgentProfile, &'static str> {
     const LEEWAY: i64 = 5 * 60 * 1_000;
     if claims.iss != issuer {
         return Err("the ID token comes from another issuer");
@@ -417,10 +417,10 @@ pub(crate) fn check_claims(
     if claims.nonce != Some(nonce) {
         return Err("the ID token belongs to another sign-in");
     }
-    if server_now.is_some_and(|now| claims.exp.saturating_mul(1_000).saturating_add(LEEWAY) < now) {
+    if server_now.is_some_and(|now| UnixMillis(claims.exp.saturating_mul(1_000)) + LEEWAY < now) {
         return Err("the ID token has expired");
     }
-    Ok(Identified { account: AccountId(claims.sub.clone()), email: claims.email.clone(), name: claims.name.clone() })
+    Ok(AgentProfile { account: AccountId(claims.sub.clone()), email: claims.email.clone(), name: claims.name.clone() })
 }
 
 /// Checks an issuer's metadata (RFC 8414, section 3.3; RFC 7636): a mix-up starts with a document that lies.
@@ -525,7 +525,7 @@ impl Step<'_> {
         }
     }
 
-    fn enter(&mut self, agent: Identified, tokens: TokenSet) {
+    fn enter(&mut self, agent: AgentProfile, tokens: TokenSet) {
         let (fresh_until, refresh_at) = self.token_times(self.stored_life(&tokens).unwrap_or(0));
         self.state.session = Session::SignedIn(Box::new(SignedIn {
             agent,
@@ -555,7 +555,7 @@ impl Step<'_> {
 
     /// How much longer tokens from the vault are good, in milliseconds; `None`: no longer.
     fn stored_life(&self, tokens: &TokenSet) -> Option<u64> {
-        let left = tokens.expires_at.saturating_sub(self.state.clock.guess(self.now));
+        let left = tokens.expires_at.since(self.state.clock.guess(self.now));
         u64::try_from(left.saturating_sub(CLOCK_DOUBT)).ok().filter(|left| *left > 0)
     }
 
@@ -639,7 +639,7 @@ impl Step<'_> {
             Outcome::Metadata { metadata } if check_metadata(&metadata, &self.state.setup.issuer).is_ok() => {
                 self.state.metadata = Some(metadata);
                 if waits {
-                    self.lease_taken(Outcome::Done);
+                    self.refresh_lease_answered(Outcome::Done);
                 }
             }
             outcome => {
@@ -729,7 +729,7 @@ impl Step<'_> {
                             generation: 1,
                             access,
                             refresh,
-                            expires_at: server_now.saturating_add(i64::try_from(life).unwrap_or(i64::MAX)),
+                            expires_at: server_now + i64::try_from(life).unwrap_or(i64::MAX),
                         };
                         *stage = LoginStage::Storing { to, agent: agent.clone(), tokens: tokens.clone() };
                         self.store(Transaction::SignIn { agent, tokens }, Purpose::SignIn);
@@ -763,7 +763,7 @@ impl Step<'_> {
         let (to, agent, tokens) = (*to, agent.clone(), tokens.clone());
         let saved = matches!(outcome, Outcome::Done);
         if !matches!(before, BeforeLogin::ReauthRequired { agent: before, .. } if before.account == agent.account) {
-            self.stop_all_calls(Stopped::Because { reason: Silence::OtherAccount });
+            self.stop_all_calls(StopReason::Silenced { reason: Silence::OtherAccount });
         }
         self.state.presence = PresenceSync::default();
         self.state.calls.remembered = None;
@@ -903,10 +903,10 @@ impl Step<'_> {
         let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
         // The vault must know this generation before it can lease the next one.
         self.store_again();
-        self.store(Transaction::BeginRefresh { sign_in, generation }, Purpose::LeaseRefresh);
+        self.store(Transaction::BeginRefresh { sign_in, generation }, Purpose::TakeRefreshLease);
     }
 
-    pub(crate) fn lease_taken(&mut self, outcome: Outcome) {
+    pub(crate) fn refresh_lease_answered(&mut self, outcome: Outcome) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         match outcome {
             Outcome::Done => match &self.state.metadata {
@@ -927,18 +927,18 @@ impl Step<'_> {
                 }
             },
             // This sign-in was never stored: that the vault knows nobody, or somebody from before, is no news.
-            Outcome::Superseded { .. } | Outcome::Reread { .. } if session.is_unknown_to_vault() => {
+            Outcome::NewerTokens { .. } | Outcome::Reread { .. } if session.is_unknown_to_vault() => {
                 let cause = "the sign-in could not be saved".into();
                 self.refresh_came_to_nothing(&Outcome::StorageFailed { cause });
             }
-            Outcome::Superseded { tokens } | Outcome::Reread { tokens: Some(tokens) } => {
+            Outcome::NewerTokens { tokens } | Outcome::Reread { tokens: Some(tokens) } => {
                 session.refresh = Refresh::Idle;
                 self.adopt_stored(tokens);
             }
             // Another process of this installation has signed out.
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
-            Outcome::LeaseHeld { for_millis } => {
-                session.refresh = Refresh::LeaseHeld;
+            Outcome::RefreshLeaseHeld { for_millis } => {
+                session.refresh = Refresh::LeaseHeldElsewhere;
                 // Its holder will be done in a moment, or never: look again soon, and take over at the end of its lease.
                 let at = self.after(for_millis.clamp(50, 250));
                 self.set_timer(Timer::Refresh, at);
@@ -950,7 +950,7 @@ impl Step<'_> {
     /// It is time to ask for the lease again.
     pub(crate) fn lease_may_be_free(&mut self) {
         if let Session::SignedIn(session) = &mut self.state.session
-            && session.refresh == Refresh::LeaseHeld
+            && session.refresh == Refresh::LeaseHeldElsewhere
         {
             session.refresh = Refresh::Idle;
         }
@@ -968,7 +968,7 @@ impl Step<'_> {
                     generation: generation.saturating_add(1),
                     access,
                     refresh: refresh.unwrap_or(session.tokens.refresh),
-                    expires_at: server_now.saturating_add(i64::try_from(life).unwrap_or(i64::MAX)),
+                    expires_at: server_now + i64::try_from(life).unwrap_or(i64::MAX),
                 };
                 let generation = tokens.generation;
                 // First of all: what is not stored is lost when the process dies. It gives the lease back, too.
@@ -1029,7 +1029,7 @@ impl Step<'_> {
                 session.unsaved = false;
                 self.cancel_timer(Timer::SaveTokens);
             }
-            Outcome::Superseded { tokens }
+            Outcome::NewerTokens { tokens }
                 if tokens.generation >= session.tokens.generation || tokens.sign_in != session.tokens.sign_in =>
             {
                 session.unsaved = false;
@@ -1121,7 +1121,7 @@ impl Step<'_> {
     fn supersede_refresh(&mut self) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         if std::mem::replace(&mut session.refresh, Refresh::Idle) != Refresh::Idle {
-            self.forget(|purpose| matches!(purpose, Purpose::LeaseRefresh | Purpose::Refresh | Purpose::Reread));
+            self.forget(|purpose| matches!(purpose, Purpose::TakeRefreshLease | Purpose::Refresh | Purpose::Reread));
             self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
         }
     }
@@ -1201,7 +1201,7 @@ impl Step<'_> {
                 // What storage refused before: the newest token is the one to be revoked.
                 self.store_again();
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
-                let of = SignOutOf::Whoever;
+                let of = SignOutScope::CurrentSession;
                 self.state.session = Session::SigningOut { of };
                 self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
             }
@@ -1211,7 +1211,7 @@ impl Step<'_> {
                 self.fail(login, Failure::cancelled("The agent signed out."));
                 self.forget(|purpose| *purpose == Purpose::SignIn);
                 self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
-                let of = SignOutOf::Whoever;
+                let of = SignOutScope::CurrentSession;
                 self.state.session = Session::SigningOut { of };
                 self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
             }
@@ -1274,7 +1274,7 @@ impl Step<'_> {
     /// The session is no more: nothing is left to revoke.
     fn session_ended(&mut self, why: SignedOutWhy, to: Option<CommandId>) {
         let of = match &self.state.session {
-            Session::SignedIn(session) => SignOutOf::Ended { sign_in: session.tokens.sign_in, why },
+            Session::SignedIn(session) => SignOutScope::Ended { sign_in: session.tokens.sign_in, why },
             Session::Loading
             | Session::Locked
             | Session::SignedOut { .. }
@@ -1318,7 +1318,7 @@ impl Step<'_> {
 
     /// Everything that belongs to the session stops, now.
     fn leave_session(&mut self, failure: &Failure, silence: Silence) {
-        self.stop_all_calls(Stopped::Because { reason: silence });
+        self.stop_all_calls(StopReason::Silenced { reason: silence });
         self.close_stream();
         let taps = self.state.presence.taps.take_all();
         for to in taps.into_iter().filter_map(|tap| tap.to) {
@@ -1450,8 +1450,8 @@ impl Step<'_> {
             | Outcome::Metadata { .. }
             | Outcome::Granted { .. }
             | Outcome::Loaded { .. }
-            | Outcome::Superseded { .. }
-            | Outcome::LeaseHeld { .. }
+            | Outcome::NewerTokens { .. }
+            | Outcome::RefreshLeaseHeld { .. }
             | Outcome::Reread { .. } => Failure::internal("An answer came that belongs to another question."),
         }
     }

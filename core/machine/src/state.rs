@@ -13,7 +13,7 @@ use crate::{
     error::Failure,
     event::{CommandId, SecretRef},
     issuer_profile::IssuerProfile,
-    presence::{PresenceSync, TapKind},
+    presence::{ChoiceKind, PresenceSync},
     session::{LoginStage, Session},
     time::{Mono, ServerClock, Timestamp},
 };
@@ -53,7 +53,7 @@ pub enum Timer {
     /// A tap is too old to be applied.
     TapExpiry {
         /// Which of the pending taps.
-        tap: TapKind,
+        tap: ChoiceKind,
     },
     /// The registration may be tried again.
     Register,
@@ -67,7 +67,7 @@ pub enum Timer {
         call_id: CallId,
     },
     /// The lease of a running call must be renewed.
-    Lease {
+    RenewCallLease {
         /// Which.
         call_id: CallId,
     },
@@ -84,7 +84,7 @@ pub(crate) enum Purpose {
     DropPending,
     Exchange,
     SignIn,
-    LeaseRefresh,
+    TakeRefreshLease,
     Refresh,
     SaveTokens {
         generation: Generation,
@@ -114,7 +114,7 @@ pub(crate) enum Purpose {
     Fetch,
     Poll,
     Tap {
-        tap: TapKind,
+        tap: ChoiceKind,
     },
     Answer {
         to: CommandId,
@@ -127,7 +127,7 @@ pub(crate) enum Purpose {
         to: CommandId,
         call_id: CallId,
     },
-    Lease {
+    RenewCallLease {
         call_id: CallId,
     },
 }
@@ -139,7 +139,7 @@ impl Purpose {
             Self::SavePending
             | Self::DropPending
             | Self::Exchange
-            | Self::LeaseRefresh
+            | Self::TakeRefreshLease
             | Self::Refresh
             | Self::SignIn
             | Self::SaveTokens { .. }
@@ -162,7 +162,7 @@ impl Purpose {
             | Self::HangUp { .. }
             | Self::SignOutEverywhere { .. }
             | Self::Ask { .. }
-            | Self::Lease { .. } => false,
+            | Self::RenewCallLease { .. } => false,
         }
     }
 
@@ -182,7 +182,7 @@ impl Purpose {
             | Self::DropPending
             | Self::Exchange
             | Self::SignIn
-            | Self::LeaseRefresh
+            | Self::TakeRefreshLease
             | Self::Refresh
             | Self::SaveTokens { .. }
             | Self::Reread
@@ -195,7 +195,7 @@ impl Purpose {
             | Self::Fetch
             | Self::Poll
             | Self::Tap { .. }
-            | Self::Lease { .. } => None,
+            | Self::RenewCallLease { .. } => None,
         }
     }
 
@@ -214,7 +214,7 @@ impl Purpose {
             | Self::SavePushToken
             | Self::AbandonRefresh => false,
             Self::SignIn
-            | Self::LeaseRefresh
+            | Self::TakeRefreshLease
             | Self::Refresh
             | Self::SaveTokens { .. }
             | Self::Reread
@@ -228,7 +228,7 @@ impl Purpose {
             | Self::HangUp { .. }
             | Self::SignOutEverywhere { .. }
             | Self::Ask { .. }
-            | Self::Lease { .. } => true,
+            | Self::RenewCallLease { .. } => true,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for the one thing it waits for")]
 
+use hookswitch_wire::UnixMillis;
 use std::{collections::BTreeSet, fs, path::Path};
 
 use hookswitch_wire::{
@@ -10,7 +11,7 @@ use hookswitch_wire::{
 };
 use proptest::prelude::*;
 
-use crate::{phone::*, view::SessionView, *};
+use crate::{phone::*, view::SessionState, *};
 
 // ---- any sequence of events ------------------------------------------------------------------------------------
 
@@ -31,7 +32,7 @@ enum Happening {
     WallClock(i64),
     StorageFails(bool),
     StorageHolds(bool),
-    LeaseHeld(u64),
+    RefreshLeaseHeld(u64),
     AnotherProcessRefreshed,
     AnotherProcessSignedOut,
 }
@@ -104,8 +105,8 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         Just(oauth_error("invalid_grant")),
         Just(oauth_error("server_error")),
         Just(Outcome::Loaded { loaded: Box::new(Loaded::Contents(Phone::contents_of_alice())) }),
-        Just(Outcome::Superseded { tokens: tokens(4) }),
-        Just(Outcome::LeaseHeld { for_millis: 3_000 }),
+        Just(Outcome::NewerTokens { tokens: tokens(4) }),
+        Just(Outcome::RefreshLeaseHeld { for_millis: 3_000 }),
         Just(Outcome::Reread { tokens: None }),
         Just(Outcome::StorageFailed { cause: "disk".into() }),
     ]
@@ -163,7 +164,7 @@ fn any_timer() -> impl Strategy<Value = Timer> {
         Just(Timer::SaveTokens),
         Just(Timer::Heartbeat),
         Just(Timer::BackgroundGrace),
-        Just(Timer::TapExpiry { tap: TapKind::Availability }),
+        Just(Timer::TapExpiry { tap: ChoiceKind::Availability }),
         any_call().prop_map(|call_id| Timer::RingUntil { call_id }),
     ]
 }
@@ -199,7 +200,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         1 => (-10_i64..10).prop_map(|years| Happening::WallClock(years * 365 * 24 * 3_600_000)),
         1 => any::<bool>().prop_map(Happening::StorageFails),
         2 => any::<bool>().prop_map(Happening::StorageHolds),
-        1 => (0_u64..9_000).prop_map(Happening::LeaseHeld),
+        1 => (0_u64..9_000).prop_map(Happening::RefreshLeaseHeld),
         1 => Just(Happening::AnotherProcessRefreshed),
         1 => Just(Happening::AnotherProcessSignedOut),
     ]
@@ -243,7 +244,7 @@ fn happens(phone: &mut Phone, happening: Happening) {
         Happening::StorageFails(fails) => phone.storage_fails = fails,
         Happening::StorageHolds(true) => phone.holds_storage = true,
         Happening::StorageHolds(false) => phone.release_storage(),
-        Happening::LeaseHeld(for_millis) => phone.leases.push_back(Outcome::LeaseHeld { for_millis }),
+        Happening::RefreshLeaseHeld(for_millis) => phone.leases.push_back(Outcome::RefreshLeaseHeld { for_millis }),
         Happening::AnotherProcessRefreshed => phone.elsewhere = Some(tokens(50)),
         Happening::AnotherProcessSignedOut => phone.leases.push_back(Outcome::Reread { tokens: None }),
     }
@@ -368,7 +369,7 @@ proptest! {
         }
         let view = phone.view();
         let text = serde_json::to_string(&view).unwrap();
-        prop_assert_eq!(serde_json::from_str::<View>(&text).unwrap(), view);
+        prop_assert_eq!(serde_json::from_str::<AppState>(&text).unwrap(), view);
     }
 
     #[test]
@@ -393,15 +394,15 @@ proptest! {
         let phone = play(at, story, |_, _| {});
         let mut state = phone.state.clone();
         for entry in phone.entries {
-            step(&mut state, entry.event, Timestamp { wall, mono });
-            let _ = state.view(Timestamp { wall, mono });
+            step(&mut state, entry.event, Timestamp { wall: UnixMillis(wall), mono });
+            let _ = state.view(Timestamp { wall: UnixMillis(wall), mono });
         }
     }
 }
 
 #[test]
 fn nobody_is_signed_in_until_the_vault_says_so() {
-    assert_eq!(State::new(setup()).view(Timestamp { wall: 0, mono: 0 }).session, SessionView::Loading);
+    assert_eq!(State::new(setup()).view(Timestamp { wall: UnixMillis(0), mono: 0 }).session, SessionState::Loading);
 }
 
 // ---- the crate stays pure --------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ pub struct ServerClock {
     /// `server - wall` when last seen; survives restarts, and is wrong once somebody has set the clock.
     offset: Option<i64>,
     /// `server - mono`, seen in this process: immune to anybody who sets the clock.
-    anchor: Option<i64>,
+    anchor: Option<UnixMillis>,
 }
 
 impl ServerClock {
@@ -46,25 +46,25 @@ impl ServerClock {
     /// before now.
     pub fn hear(&mut self, server: UnixMillis, within: Option<u64>, now: Timestamp) {
         let mono = mono_as_millis(now.mono);
-        let least = server.saturating_sub(mono);
-        let most = within.map(|within| least.saturating_add(mono_as_millis(within)).saturating_add(RESOLUTION));
+        let least = server - mono;
+        let most = within.map(|within| least + mono_as_millis(within) + RESOLUTION);
         // What is remembered is as good as the device's clock, so only within bounds on both sides.
         let remembered = self.offset.filter(|_| most.is_some());
-        let believed = self.anchor.or_else(|| Some(now.wall.saturating_add(remembered?).saturating_sub(mono)));
+        let believed = self.anchor.or_else(|| Some(now.wall + remembered? - mono));
         let anchor = believed.map_or(least, |believed| believed.max(least));
         let anchor = most.map_or(anchor, |most| anchor.min(most));
         self.anchor = Some(anchor);
-        self.offset = Some(anchor.saturating_add(mono).saturating_sub(now.wall));
+        self.offset = Some((anchor + mono).since(now.wall));
     }
 
     /// The server's time as far as it can be trusted: only when heard in this process.
     pub fn trusted(&self, now: Timestamp) -> Option<UnixMillis> {
-        self.anchor.map(|anchor| anchor.saturating_add(mono_as_millis(now.mono)))
+        self.anchor.map(|anchor| anchor + mono_as_millis(now.mono))
     }
 
     /// The server's time at best guess.
     pub fn guess(&self, now: Timestamp) -> UnixMillis {
-        self.trusted(now).unwrap_or_else(|| now.wall.saturating_add(self.offset.unwrap_or(0)))
+        self.trusted(now).unwrap_or_else(|| now.wall + self.offset.unwrap_or(0))
     }
 
     /// What to remember for the next process.
@@ -84,33 +84,36 @@ mod tests {
     #[test]
     fn the_servers_time_ignores_a_clock_that_somebody_set() {
         let mut clock = ServerClock::default();
-        clock.hear(1_000_000, Some(0), Timestamp { wall: 5_000, mono: 10 });
+        clock.hear(UnixMillis(1_000_000), Some(0), Timestamp { wall: UnixMillis(5_000), mono: 10 });
         let ten_years = 315_360_000_000;
-        assert_eq!(clock.trusted(Timestamp { wall: 5_000 + ten_years, mono: 2_010 }), Some(1_002_000));
-        assert_eq!(clock.guess(Timestamp { wall: -ten_years, mono: 2_010 }), 1_002_000);
+        assert_eq!(
+            clock.trusted(Timestamp { wall: UnixMillis(5_000 + ten_years), mono: 2_010 }),
+            Some(UnixMillis(1_002_000))
+        );
+        assert_eq!(clock.guess(Timestamp { wall: UnixMillis(-ten_years), mono: 2_010 }), UnixMillis(1_002_000));
     }
 
     #[test]
     fn a_time_that_was_on_its_way_for_long_sets_no_clock_back() {
         let mut clock = ServerClock::default();
-        let at = |mono| Timestamp { wall: 0, mono };
-        clock.hear(1_000_000, Some(20), at(0));
+        let at = |mono| Timestamp { wall: UnixMillis(0), mono };
+        clock.hear(UnixMillis(1_000_000), Some(20), at(0));
         for within in [Some(50_000), None] {
-            clock.hear(1_000_100, within, at(50_100));
-            assert_eq!(clock.trusted(at(50_100)), Some(1_050_100), "{within:?}");
+            clock.hear(UnixMillis(1_000_100), within, at(50_100));
+            assert_eq!(clock.trusted(at(50_100)), Some(UnixMillis(1_050_100)), "{within:?}");
         }
     }
 
     #[test]
     fn a_prompt_answer_sets_the_clock_right_either_way() {
         let mut clock = ServerClock::default();
-        let at = |mono| Timestamp { wall: 0, mono };
-        clock.hear(1_000_000, Some(20), at(0));
-        clock.hear(1_010_000, Some(20), at(0));
-        assert_eq!(clock.trusted(at(0)), Some(1_010_000));
+        let at = |mono| Timestamp { wall: UnixMillis(0), mono };
+        clock.hear(UnixMillis(1_000_000), Some(20), at(0));
+        clock.hear(UnixMillis(1_010_000), Some(20), at(0));
+        assert_eq!(clock.trusted(at(0)), Some(UnixMillis(1_010_000)));
         // The server's clock was an hour ahead and was set right.
-        clock.hear(1_010_000 - 3_600_000, Some(20), at(0));
-        assert_eq!(clock.trusted(at(0)), Some(1_010_000 - 3_600_000 + 1_020));
+        clock.hear(UnixMillis(1_010_000 - 3_600_000), Some(20), at(0));
+        assert_eq!(clock.trusted(at(0)), Some(UnixMillis(1_010_000 - 3_600_000 + 1_020)));
     }
 
     #[test]
@@ -118,19 +121,27 @@ mod tests {
         let late = |wall| {
             let mut clock = ServerClock::remembered(Some(-500));
             // Asked at 10 s, heard at 60 s: the server said the time when it answered.
-            clock.hear(9_500, Some(50_000), Timestamp { wall, mono: 60_000 });
+            clock.hear(UnixMillis(9_500), Some(50_000), Timestamp { wall, mono: 60_000 });
             clock.trusted(Timestamp { wall, mono: 60_000 })
         };
-        assert_eq!(late(60_000), Some(59_500), "what is remembered is possible, and better than the bounds");
-        assert_eq!(late(60_000_000), Some(60_500), "somebody has set the clock: the bounds hold");
-        assert_eq!(late(0), Some(9_500));
+        assert_eq!(
+            late(UnixMillis(60_000)),
+            Some(UnixMillis(59_500)),
+            "what is remembered is possible, and better than the bounds"
+        );
+        assert_eq!(
+            late(UnixMillis(60_000_000)),
+            Some(UnixMillis(60_500)),
+            "somebody has set the clock: the bounds hold"
+        );
+        assert_eq!(late(UnixMillis(0)), Some(UnixMillis(9_500)));
     }
 
     #[test]
     fn a_new_process_guesses_and_trusts_nothing() {
         let clock = ServerClock::remembered(Some(-500));
-        let now = Timestamp { wall: 10_000, mono: 3 };
+        let now = Timestamp { wall: UnixMillis(10_000), mono: 3 };
         assert_eq!(clock.trusted(now), None);
-        assert_eq!(clock.guess(now), 9_500);
+        assert_eq!(clock.guess(now), UnixMillis(9_500));
     }
 }

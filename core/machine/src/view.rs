@@ -5,31 +5,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     calls::Phase,
-    presence::{Link, Superseded, Wish},
-    session::{Identified, LoginStage, ReauthReason, Refresh, Session, SignedIn, SignedOutWhy},
+    presence::{Choice, StreamLink, SupersededChoice},
+    session::{AgentProfile, LoginStage, ReauthReason, Refresh, Session, SignedIn, SignedOutWhy},
     state::{Lifecycle, State},
     time::Timestamp,
 };
 
 /// Everything that an app shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct View {
+pub struct AppState {
     /// Who is signed in, and how well.
-    pub session: SessionView,
+    pub session: SessionState,
     /// The agent's presence, when it is known.
-    pub presence: Option<PresenceView>,
+    pub presence: Option<PresenceState>,
     /// How well this phone hears the server.
-    pub link: LinkView,
+    pub link: Link,
     /// Calls that ring on this phone.
-    pub ringing: Vec<CallView>,
+    pub ringing: Vec<PhoneCall>,
     /// The call that this phone is in.
-    pub in_call: Option<CallView>,
+    pub in_call: Option<PhoneCall>,
 }
 
 /// The session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum SessionView {
+pub enum SessionState {
     /// The vault is being read: show a splash screen.
     Loading,
     /// The phone was not unlocked since it started: say so.
@@ -47,16 +47,16 @@ pub enum SessionView {
     /// Show the app.
     SignedIn {
         /// Who.
-        agent: Identified,
+        agent: AgentProfile,
         /// How well.
-        status: Status,
+        status: SessionHealth,
         /// When the access token expires, by the server's clock. The app need not care: it is renewed by itself.
         token_expires_at: UnixMillis,
     },
     /// Show the sign-in page, with the agent's e-mail address filled in.
     ReauthRequired {
         /// Who.
-        agent: Identified,
+        agent: AgentProfile,
         /// What to tell the agent.
         reason: ReauthReason,
     },
@@ -67,7 +67,7 @@ pub enum SessionView {
 /// How well somebody is signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum SessionHealth {
     /// All is well.
     Fresh,
     /// The access token is being renewed.
@@ -80,13 +80,13 @@ pub enum Status {
 
 /// The agent's presence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PresenceView {
+pub struct PresenceState {
     /// What the server says.
     pub confirmed: Box<Snapshot>,
     /// What the agent asked for and the server has not confirmed.
-    pub pending: Vec<Wish>,
+    pub pending: Vec<Choice>,
     /// What the agent asked for and will not happen.
-    pub superseded: Option<Superseded>,
+    pub superseded: Option<SupersededChoice>,
     /// Says that this phone is silent, while calls go elsewhere.
     pub banner: Option<Banner>,
 }
@@ -108,7 +108,7 @@ pub struct Banner {
 /// How well this phone hears the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LinkView {
+pub enum Link {
     /// Nobody is signed in.
     Off,
     /// In the background, on purpose.
@@ -123,7 +123,7 @@ pub enum LinkView {
 
 /// A call on this phone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CallView {
+pub struct PhoneCall {
     /// Which.
     pub call_id: CallId,
     /// Who calls.
@@ -138,12 +138,12 @@ pub struct CallView {
 
 impl State {
     /// What an app shows.
-    pub fn view(&self, now: Timestamp) -> View {
+    pub fn view(&self, now: Timestamp) -> AppState {
         let session = match &self.session {
-            Session::Loading => SessionView::Loading,
-            Session::Locked => SessionView::Locked,
-            Session::SignedOut { why } => SessionView::SignedOut { why: *why },
-            Session::SigningIn { stage, .. } => SessionView::SigningIn {
+            Session::Loading => SessionState::Loading,
+            Session::Locked => SessionState::Locked,
+            Session::SignedOut { why } => SessionState::SignedOut { why: *why },
+            Session::SigningIn { stage, .. } => SessionState::SigningIn {
                 completing: match stage {
                     LoginStage::Preparing { .. } | LoginStage::Browser => false,
                     LoginStage::Exchanging { .. } | LoginStage::Storing { .. } => true,
@@ -151,33 +151,33 @@ impl State {
             },
             Session::SignedIn(session) => {
                 let status = if session.unsaved {
-                    Status::Degraded
+                    SessionHealth::Degraded
                 } else if !self.network_up || self.is_cut_off(session, now) {
-                    Status::Offline
+                    SessionHealth::Offline
                 } else if session.refresh != Refresh::Idle && !session.has_fresh_token(now) {
-                    Status::Refreshing
+                    SessionHealth::Refreshing
                 } else {
-                    Status::Fresh
+                    SessionHealth::Fresh
                 };
-                SessionView::SignedIn {
+                SessionState::SignedIn {
                     agent: session.agent.clone(),
                     status,
                     token_expires_at: session.tokens.expires_at,
                 }
             }
             Session::ReauthRequired { agent, reason } => {
-                SessionView::ReauthRequired { agent: agent.clone(), reason: *reason }
+                SessionState::ReauthRequired { agent: agent.clone(), reason: *reason }
             }
-            Session::SigningOut { .. } => SessionView::SigningOut,
+            Session::SigningOut { .. } => SessionState::SigningOut,
         };
-        let presence = self.presence.confirmed.clone().map(|confirmed| PresenceView {
-            pending: self.presence.taps.iter().map(|tap| tap.wish.clone()).collect(),
+        let presence = self.presence.confirmed.clone().map(|confirmed| PresenceState {
+            pending: self.presence.taps.iter().map(|tap| tap.choice.clone()).collect(),
             superseded: self.presence.superseded.clone(),
             banner: self.banner(&confirmed.presence),
             confirmed,
         });
         let in_phase = |wanted: fn(Phase) -> bool| {
-            self.calls.heard.iter().filter(move |(_, call)| wanted(call.phase)).map(|(id, call)| CallView {
+            self.calls.heard.iter().filter(move |(_, call)| wanted(call.phase)).map(|(id, call)| PhoneCall {
                 call_id: id.clone(),
                 from: call.push.as_ref().and_then(|push| push.from.clone()),
                 from_name: call.push.as_ref().and_then(|push| push.from_name.clone()),
@@ -185,7 +185,7 @@ impl State {
                 expires_at: call.push.as_ref().map(|push| push.expires_at),
             })
         };
-        View {
+        AppState {
             session,
             presence,
             link: self.link_view(),
@@ -207,20 +207,27 @@ impl State {
     /// Whether attempts fail, and nothing else shows that the server is there.
     fn is_cut_off(&self, session: &SignedIn, now: Timestamp) -> bool {
         let no_token = session.backoff.has_failed() && !session.has_fresh_token(now);
-        let live = matches!(self.presence.link, Link::Live { .. } | Link::Polling { heard: true, .. });
+        let live = matches!(self.presence.link, StreamLink::Live { .. } | StreamLink::Polling { heard: true, .. });
         no_token || (!live && (session.backoff.has_failed() || self.presence.fails()))
     }
 
-    fn link_view(&self) -> LinkView {
+    fn link_view(&self) -> Link {
         if !matches!(self.session, Session::SignedIn(_)) {
-            return LinkView::Off;
+            return Link::Off;
         }
         match (self.presence.link, self.lifecycle) {
-            (Link::Live { .. } | Link::Polling { heard: true, .. }, _) => LinkView::Live,
-            (_, Lifecycle::Background) => LinkView::Background,
-            _ if !self.network_up => LinkView::Offline,
-            (Link::Opening { .. } | Link::Polling { .. } | Link::WantsToken | Link::Down, _) => {
-                if self.presence.fails() { LinkView::Offline } else { LinkView::Connecting }
+            (StreamLink::Live { .. } | StreamLink::Polling { heard: true, .. }, _) => Link::Live,
+            (_, Lifecycle::Background) => Link::Background,
+            _ if !self.network_up => Link::Offline,
+            (
+                StreamLink::Opening { .. } | StreamLink::Polling { .. } | StreamLink::WantsToken | StreamLink::Down,
+                _,
+            ) => {
+                if self.presence.fails() {
+                    Link::Offline
+                } else {
+                    Link::Connecting
+                }
             }
         }
     }
@@ -232,13 +239,13 @@ impl State {
 }
 
 /// How an agent is called on screen.
-impl From<&Identified> for String {
-    fn from(agent: &Identified) -> Self {
+impl From<&AgentProfile> for String {
+    fn from(agent: &AgentProfile) -> Self {
         agent.name.clone().or_else(|| agent.email.clone()).unwrap_or_else(|| agent.account.to_string())
     }
 }
 
-impl PresenceView {
+impl PresenceState {
     /// The agent, as the server describes it.
     pub const fn agent(&self) -> &Agent {
         &self.confirmed.agent
@@ -264,10 +271,10 @@ mod tests {
         assert_eq!(banner(&phone), Some(plain.clone()));
         for (rev, device, own_number) in [(4, "phone-1", true), (5, "another", false)] {
             let mut on = forwarding(rev);
-            on.presence.forwarding.until = Some(7);
+            on.presence.forwarding.until = Some(UnixMillis(7));
             on.presence.forwarding.own_device = Some(device.into());
             phone.hears(on);
-            assert_eq!(banner(&phone), Some(Banner { until: Some(7), own_number, ..plain.clone() }));
+            assert_eq!(banner(&phone), Some(Banner { until: Some(UnixMillis(7)), own_number, ..plain.clone() }));
         }
         let mut away = forwarding(6);
         away.presence.effective = Effective::DoNotDisturb;

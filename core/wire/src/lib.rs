@@ -10,6 +10,7 @@
 //! | [`stream`] | the events of `GET /v1/me/stream` |
 //! | [`command`] | the bodies of the requests that change something |
 //! | [`oauth`] | server metadata and token answers (RFC 8414, RFC 6749) |
+//! | [`time`] | moments of the server's clock |
 //! | [`trace`] | which request led to which state (W3C Trace Context) |
 //! | [`problem`] | errors of the API (RFC 9457) |
 //!
@@ -26,6 +27,7 @@ pub mod problem;
 pub mod push;
 pub mod snapshot;
 pub mod stream;
+pub mod time;
 pub mod trace;
 pub mod version;
 
@@ -45,8 +47,6 @@ pub use snapshot::{
     Agent, Call, CallState, CannotRing, Device, Notice, Platform, Role, SignIn, SignInKind, Snapshot, Surface,
 };
 pub use stream::{SignedOutReason, StreamEvent, StreamEventError};
+pub use time::UnixMillis;
 pub use trace::{HEADER_TRACEPARENT, TraceId};
 pub use version::Version;
-
-/// Milliseconds since 1970-01-01T00:00:00Z by the server's clock.
-pub type UnixMillis = i64;

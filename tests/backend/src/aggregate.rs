@@ -283,7 +283,7 @@ impl Aggregate {
             self.calls.iter().filter(|tracked| tracked.offered).filter_map(|tracked| match tracked.call.state {
                 CallState::Ringing | CallState::Answered { by: Surface::Forwarded } => Some(tracked.call.expires_at),
                 CallState::Answered { .. } => None,
-                CallState::Ended => tracked.ended_at.map(|at| at.saturating_add(KEEP_ENDED)),
+                CallState::Ended => tracked.ended_at.map(|at| at + KEEP_ENDED),
             });
         let edge = match self.availability {
             Availability::Automatic => self.hours.next_edge(now),
@@ -366,7 +366,7 @@ impl Aggregate {
                     from_name,
                     state: CallState::Ringing,
                     started_at: now,
-                    expires_at: now.saturating_add(RING),
+                    expires_at: now + RING,
                 };
                 Ok(self.incoming(call, context))
             }
@@ -384,7 +384,7 @@ impl Aggregate {
                     .iter_mut()
                     .find(|lease| lease.call_id == call_id && lease.kind == LeaseKind::InCall)
                     .ok_or(Refusal::CallTaken)?;
-                lease.expires_at = now.saturating_add(LEASE);
+                lease.expires_at = now + LEASE;
                 Ok(Vec::new())
             }
         }
@@ -471,11 +471,7 @@ impl Aggregate {
             tracked.call.state = CallState::Answered { by };
         }
         self.leases.retain(|lease| lease.kind != LeaseKind::AfterCallWork);
-        self.leases.push(CallLease {
-            call_id: call_id.clone(),
-            kind: LeaseKind::InCall,
-            expires_at: now.saturating_add(LEASE),
-        });
+        self.leases.push(CallLease { call_id: call_id.clone(), kind: LeaseKind::InCall, expires_at: now + LEASE });
         Ok(pushes)
     }
 
@@ -490,7 +486,7 @@ impl Aggregate {
             self.leases.push(CallLease {
                 call_id: call_id.clone(),
                 kind: LeaseKind::AfterCallWork,
-                expires_at: now.saturating_add(AFTER_CALL),
+                expires_at: now + AFTER_CALL,
             });
         }
         Ok(pushes)
@@ -535,9 +531,7 @@ impl Aggregate {
     /// What apps see.
     pub(crate) fn snapshot(&self, version: Version, now: UnixMillis) -> Snapshot {
         let effective = self.effective(now);
-        let shown = |tracked: &&TrackedCall| {
-            tracked.offered && tracked.ended_at.is_none_or(|at| now < at.saturating_add(KEEP_ENDED))
-        };
+        let shown = |tracked: &&TrackedCall| tracked.offered && tracked.ended_at.is_none_or(|at| now < at + KEEP_ENDED);
         Snapshot {
             version,
             agent: self.agent.clone(),

@@ -6,7 +6,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use hookswitch_wire::{CodeBy, PhoneNumber, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::{CodeBy, PhoneNumber};
 use serde::{Deserialize, Serialize};
 
 /// How many messages are remembered.
@@ -16,7 +17,7 @@ const KEEP: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarrierMessage {
     /// When it was sent.
-    pub at: UnixMillis,
+    pub at: Millis,
     /// To whom.
     pub to: PhoneNumber,
     /// Read or heard.

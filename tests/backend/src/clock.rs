@@ -8,8 +8,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use hookswitch_wire::UnixMillis;
 use tokio::sync::watch;
+
+/// Unix time in milliseconds, as databases count it; [`hookswitch_wire::UnixMillis`] to apps.
+pub type Millis = i64;
 
 /// A clock that can be moved. Clones show the same time.
 #[derive(Clone, Debug)]
@@ -24,7 +26,7 @@ impl Clock {
     }
 
     /// What time it is.
-    pub fn now(&self) -> UnixMillis {
+    pub fn now(&self) -> Millis {
         let system = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let system = i64::try_from(system.as_millis()).unwrap_or(i64::MAX);
         system.saturating_add(*self.offset.borrow())
@@ -36,7 +38,7 @@ impl Clock {
     }
 
     /// Returns once the clock shows `at` or later, however it gets there.
-    pub async fn sleep_until(&self, at: UnixMillis) {
+    pub async fn sleep_until(&self, at: Millis) {
         let mut moved = self.offset.subscribe();
         loop {
             let wait = at.saturating_sub(self.now());

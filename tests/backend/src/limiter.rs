@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use hookswitch_wire::UnixMillis;
+use crate::clock::Millis;
 
 /// Failures in a sliding window.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     most: usize,
     window: i64,
-    failures: HashMap<String, VecDeque<UnixMillis>>,
+    failures: HashMap<String, VecDeque<Millis>>,
 }
 
 impl Limiter {
@@ -19,7 +19,7 @@ impl Limiter {
     }
 
     /// `Err(ms)`: no more tries until that much later.
-    pub(crate) fn check(&mut self, key: &str, now: UnixMillis) -> Result<(), i64> {
+    pub(crate) fn check(&mut self, key: &str, now: Millis) -> Result<(), i64> {
         let Some(failures) = self.failures.get_mut(key) else { return Ok(()) };
         let since = now.saturating_sub(self.window);
         // A clock that was set back leaves failures in the future: they do not count.
@@ -32,7 +32,7 @@ impl Limiter {
     }
 
     /// Somebody failed.
-    pub(crate) fn failed(&mut self, key: &str, now: UnixMillis) {
+    pub(crate) fn failed(&mut self, key: &str, now: Millis) {
         // Keys come from outside: drop those that have run out before they fill the memory.
         if self.failures.len() >= 10_000 {
             let since = now.saturating_sub(self.window);

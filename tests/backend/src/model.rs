@@ -118,9 +118,10 @@ impl PresenceModel {
         kind: Change,
         command: Option<Command>,
     ) -> Result<Vec<(DeviceId, CallPush)>, Refusal> {
-        let signed_in = SignIn { id: "model".into(), kind: SignInKind::Mobile, device: None, signed_in_at: 0 };
+        let signed_in =
+            SignIn { id: "model".into(), kind: SignInKind::Mobile, device: None, signed_in_at: UnixMillis(0) };
         let (sessions, trace) = (vec![signed_in], None);
-        let around = Circumstances { epoch: self.epoch, now, sessions, old_server: self.old_server, trace };
+        let around = Circumstances { epoch: self.epoch, now: now.0, sessions, old_server: self.old_server, trace };
         let mut record = self.record.clone();
         let pushes = record.change(
             around,
@@ -187,7 +188,7 @@ mod tests {
                 &format!("{availability:?}"),
                 Some(base),
                 Command::SetAvailability { availability, by: None },
-                1,
+                UnixMillis(1),
             )
             .0
     }
@@ -195,40 +196,40 @@ mod tests {
     // The simulation: of two taps the later one asked for what was so already, and the earlier one came late.
     #[test]
     fn a_choice_that_changes_nothing_still_outdates_what_was_chosen_before_it() {
-        let mut model = PresenceModel::new("a".into(), 0);
-        let base = model.at(1).0.version;
+        let mut model = PresenceModel::new("a".into(), UnixMillis(0));
+        let base = model.at(UnixMillis(1)).0.version;
         let Said::State { snapshot, again: false } = put(&mut model, "later", base, Availability::Available) else {
             panic!("refused");
         };
         assert!(snapshot.version > base);
         assert!(matches!(put(&mut model, "earlier", base, Availability::Automatic), Said::Stale(_)));
-        assert_eq!(model.at(1).0.presence.availability, Availability::Available);
+        assert_eq!(model.at(UnixMillis(1)).0.presence.availability, Availability::Available);
     }
 
     #[test]
     fn a_command_that_is_withdrawn_was_carried_out_or_never_will_be() {
-        let mut model = PresenceModel::new("a".into(), 0);
-        let base = model.at(1).0.version;
+        let mut model = PresenceModel::new("a".into(), UnixMillis(0));
+        let base = model.at(UnixMillis(1)).0.version;
         assert!(matches!(put(&mut model, "k", base, Availability::Automatic), Said::State { again: false, .. }));
         assert!(matches!(
             put(&mut model, "k", Version::NEVER, Availability::Automatic),
             Said::State { again: true, .. }
         ));
 
-        let base = model.at(1).0.version;
+        let base = model.at(UnixMillis(1)).0.version;
         assert!(matches!(put(&mut model, "l", Version::NEVER, Availability::Available), Said::Stale(_)));
         assert!(matches!(put(&mut model, "l", base, Availability::Available), Said::Stale(_)), "still on its way");
-        assert_eq!(model.at(1).0.presence.availability, Availability::Automatic);
+        assert_eq!(model.at(UnixMillis(1)).0.presence.availability, Availability::Automatic);
         assert!(matches!(put(&mut model, "l", base, Availability::Automatic), Said::KeyReused));
     }
 
     #[test]
     fn a_restored_server_is_of_a_new_epoch_and_knows_no_command_since_the_backup() {
-        let mut model = PresenceModel::new("a".into(), 0);
-        let (backup, base) = (model.clone(), model.at(1).0.version);
+        let mut model = PresenceModel::new("a".into(), UnixMillis(0));
+        let (backup, base) = (model.clone(), model.at(UnixMillis(1)).0.version);
         put(&mut model, "k", base, Availability::Automatic);
-        model.restore(backup, 2);
-        let restored = model.at(2).0.clone();
+        model.restore(backup, UnixMillis(2));
+        let restored = model.at(UnixMillis(2)).0.clone();
         assert_eq!(restored.version.epoch, 2);
         assert_eq!(restored.presence.availability, Availability::Available);
         assert!(matches!(put(&mut model, "k", base, Availability::Automatic), Said::Stale(_)));

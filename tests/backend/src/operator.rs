@@ -1,6 +1,7 @@
 //! The operator: what a person with the keys of the house may do. The lab and the tests use it in-process; over HTTP it is
 //! `/operator/*` when an operator key is set.
 
+use hookswitch_wire::UnixMillis;
 use std::{
     collections::HashMap,
     sync::{
@@ -9,9 +10,10 @@ use std::{
     },
 };
 
+use crate::clock::Millis;
 use hookswitch_wire::{
     AccountId, Agent, Call, CallId, CallPush, CallState, DeviceId, Effective, PhoneNumber, Platform, PushKind, Role,
-    SignedOutReason, Snapshot, UnixMillis, Version,
+    SignedOutReason, Snapshot, Version,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -166,7 +168,7 @@ pub struct OutboxEntry {
     /// Grows by one a push.
     pub seq: u64,
     /// When it was decided on; from [`Operator::pushes`], when it was sent.
-    pub at: UnixMillis,
+    pub at: Millis,
     /// To which device.
     pub device: DeviceId,
     /// By which service.
@@ -181,7 +183,7 @@ pub struct OutboxEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestLog {
     /// When it was answered.
-    pub at: UnixMillis,
+    pub at: Millis,
     /// `GET` and its like.
     pub method: String,
     /// Without the query.
@@ -202,9 +204,9 @@ pub struct SessionReport {
     /// The device that it registered.
     pub device: Option<DeviceId>,
     /// When it began.
-    pub created_at: UnixMillis,
+    pub created_at: Millis,
     /// When it was seen last, give or take a minute.
-    pub last_seen: UnixMillis,
+    pub last_seen: Millis,
     /// From where.
     pub address: String,
     /// Whether the second factor was given.
@@ -332,7 +334,7 @@ impl Operator {
                     })?;
                 }
             }
-            let snapshot = aggregate.snapshot(Version::new(unit.tx.epoch()?, 1), unit.now);
+            let snapshot = aggregate.snapshot(Version::new(unit.tx.epoch()?, 1), UnixMillis(unit.now));
             unit.tx.insert_agent(&AgentRow {
                 account: account.clone(),
                 email: seed.email,
@@ -538,7 +540,7 @@ impl Operator {
     }
 
     /// What happened around the agent's sign-ins: when, and what.
-    pub fn audit_log(&self, email: &str) -> Result<Vec<(UnixMillis, String)>, HouseError> {
+    pub fn audit_log(&self, email: &str) -> Result<Vec<(Millis, String)>, HouseError> {
         let account = self.account(email)?;
         self.house.write(|unit| Ok(unit.tx.audit_log(&account)?))
     }

@@ -4,7 +4,9 @@
 //! sent before or does not know the current state. The house does both on rows of its database, [`crate::PresenceModel`]
 //! on values in memory.
 
-use hookswitch_wire::{CallPush, SignIn, Snapshot, TraceId, UnixMillis, Version};
+use crate::clock::Millis;
+use hookswitch_wire::UnixMillis;
+use hookswitch_wire::{CallPush, SignIn, Snapshot, TraceId, Version};
 
 use crate::{
     aggregate::{Aggregate, Command, Context, Push, Refusal},
@@ -24,7 +26,7 @@ pub(crate) struct Record {
 #[derive(Clone, Debug)]
 pub(crate) struct Circumstances {
     pub(crate) epoch: u64,
-    pub(crate) now: UnixMillis,
+    pub(crate) now: Millis,
     /// The agent's sessions that live, oldest first.
     pub(crate) sessions: Vec<SignIn>,
     pub(crate) old_server: bool,
@@ -54,7 +56,7 @@ impl Record {
     ) -> Result<Vec<Push>, Refusal> {
         let Circumstances { epoch, now, sessions, old_server, trace } = around;
         let next_rev = self.rev.saturating_add(1);
-        let context = Context { now, next_rev, old_server };
+        let context = Context { now: UnixMillis(now), next_rev, old_server };
         self.aggregate.signed_in = !sessions.is_empty();
         self.aggregate.sessions = sessions;
         let mut pushes = self.aggregate.settle(context);
@@ -62,13 +64,14 @@ impl Record {
         self.aggregate.shared = is_shared(&self.aggregate);
 
         let shown = &self.snapshot;
-        let same_time = self.aggregate.snapshot(shown.version, now);
+        let same_time = self.aggregate.snapshot(shown.version, UnixMillis(now));
         // `at` and `trace` say when and by what a snapshot was made, so they are no difference.
         let unchanged = shown.version == Version::new(epoch, self.rev)
             && *shown == Snapshot { at: shown.at, trace: shown.trace, ..same_time };
         if !unchanged || kind == Change::Chosen {
             self.rev = next_rev;
-            self.snapshot = Snapshot { trace, ..self.aggregate.snapshot(Version::new(epoch, next_rev), now) };
+            self.snapshot =
+                Snapshot { trace, ..self.aggregate.snapshot(Version::new(epoch, next_rev), UnixMillis(now)) };
         }
         Ok(pushes)
     }

@@ -6,7 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use hookswitch_wire::{DeviceId, SignedOutReason, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::{DeviceId, SignedOutReason};
 use serde::{Deserialize, Serialize};
 
 /// How many refusals and generations are remembered of a family; all are counted.
@@ -54,7 +55,7 @@ pub struct FamilyReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedRefresh {
     /// When.
-    pub at: UnixMillis,
+    pub at: Millis,
     /// The fingerprint of the token that came: see [`token_fingerprint`](crate::token_fingerprint).
     pub token: String,
     /// Its generation; `None`: nobody knows it.
@@ -123,7 +124,7 @@ impl Refreshes {
     }
 
     /// What became of it. `token` is its fingerprint.
-    pub(crate) fn decided(&self, presented: Option<&Presented>, token: &str, outcome: Outcome, at: UnixMillis) {
+    pub(crate) fn decided(&self, presented: Option<&Presented>, token: &str, outcome: Outcome, at: Millis) {
         let mut tallies = self.tallies();
         let tally = tallies.entry(presented.map(|presented| presented.session.clone())).or_default();
         match outcome {

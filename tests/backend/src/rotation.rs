@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use hookswitch_wire::UnixMillis;
+use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::millis;
@@ -61,13 +61,7 @@ pub(crate) enum Verdict {
 }
 
 /// Judges a token of generation `presented` in a family whose newest is `newest`, started at `rotated_at`.
-pub(crate) fn judge(
-    profile: RotationProfile,
-    presented: u64,
-    newest: u64,
-    rotated_at: UnixMillis,
-    now: UnixMillis,
-) -> Verdict {
+pub(crate) fn judge(profile: RotationProfile, presented: u64, newest: u64, rotated_at: Millis, now: Millis) -> Verdict {
     let is_newest = presented == newest;
     match profile {
         RotationProfile::NoRotation if is_newest => Verdict::Keep,

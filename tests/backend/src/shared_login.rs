@@ -45,7 +45,7 @@ impl<'a> Place<'a> {
 }
 
 fn recent(seen: &[Seen], now: UnixMillis) -> impl Iterator<Item = &Seen> {
-    seen.iter().filter(move |s| now.saturating_sub(s.at) <= WINDOW)
+    seen.iter().filter(move |s| now.since(s.at) <= WINDOW)
 }
 
 /// More phones of one kind than a person carries, or more places at once than a person can be in.
@@ -59,7 +59,7 @@ pub(crate) fn is_shared(seen: &[Seen], now: UnixMillis) -> bool {
 
 /// When a login that seems shared may seem so no more, if nothing else happens.
 pub(crate) fn next_change(seen: &[Seen], now: UnixMillis) -> Option<UnixMillis> {
-    let expiry = |s: &Seen| s.at.saturating_add(WINDOW).saturating_add(1);
+    let expiry = |s: &Seen| s.at + WINDOW + 1;
     if is_shared(seen, now) { recent(seen, now).map(expiry).min() } else { None }
 }
 
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn three_phones_of_a_kind_or_three_places_at_once_are_several_people() {
         let (ios, android) = (Some(Platform::Ios), Some(Platform::Android));
-        let now = 10_000_000;
+        let now = UnixMillis(10_000_000);
         assert!(!is_shared(&[], now));
         assert!(!is_shared(
             &[seen(ios, "a", now), seen(ios, "a", now), seen(android, "b", now), seen(None, "b", now)],
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn one_home_is_one_place_whatever_the_addresses_in_it() {
-        let now = 10_000_000;
+        let now = UnixMillis(10_000_000);
         let shared = |addresses: [&str; 3]| is_shared(&addresses.map(|address| seen(None, address, now)), now);
         assert!(!shared(["2001:db8:1:2::a", "2001:db8:1:2:ffff::b", "2001:db8:1:2::c"]));
         assert!(shared(["2001:db8:1:2::a", "2001:db8:1:3::a", "2001:db8:1:4::a"]));
@@ -99,13 +99,13 @@ mod tests {
 
     #[test]
     fn what_seems_shared_seems_so_until_the_next_change_at_least_and_not_for_ever() {
-        let mut now = 10_000_000;
+        let mut now = UnixMillis(10_000_000);
         let seen = ["a", "b", "c", "d"].map(|address| seen(None, address, now - i64::from(address.as_bytes()[0])));
         while let Some(next) = next_change(&seen, now) {
             assert!(next > now && is_shared(&seen, next - 1));
             now = next;
         }
         assert!(!is_shared(&seen, now));
-        assert!(now <= 10_000_000 + WINDOW, "three of four are gone by then");
+        assert!(now <= UnixMillis(10_000_000 + WINDOW), "three of four are gone by then");
     }
 }

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use crate::clock::Millis;
 use axum::{
     Json, Router,
     extract::{ConnectInfo, Path, RawQuery, Request, State},
@@ -14,7 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use hookswitch_wire::{TokenAnswer, UnixMillis};
+use hookswitch_wire::TokenAnswer;
 use minijinja::context;
 use serde_json::json;
 
@@ -65,13 +66,13 @@ struct Login {
     state: String,
     nonce: String,
     challenge: String,
-    expires_at: UnixMillis,
+    expires_at: Millis,
 }
 
 struct Code {
     login: Login,
     email: String,
-    expires_at: UnixMillis,
+    expires_at: Millis,
 }
 
 impl Upstream {

@@ -7,7 +7,7 @@ use std::{
 
 use hookswitch::machine::{
     Failure, IssuerProfile, ReauthReason,
-    view::{LinkView, SessionView},
+    view::{Link, SessionState},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -199,7 +199,7 @@ async fn declined(w: &World) -> Result<(), Trouble> {
     let page = browser.press(&page, "cancel").await?;
     let ended = phone.core.finish_login(page.redirect()?).await;
     ensure(matches!(ended, Err(Failure::Cancelled { .. })), || format!("{ended:?} for {:?}", page.redirect()))?;
-    ensure(matches!(phone.session(), SessionView::SignedOut { .. }), || format!("{:?}", phone.session()))?;
+    ensure(matches!(phone.session(), SessionState::SignedOut { .. }), || format!("{:?}", phone.session()))?;
     let page = browser.open(&phone.begin().await?).await?;
     let page = by_password("alice")(&browser, page).await?;
     let page = browser.press(&page, "accept").await?;
@@ -243,7 +243,7 @@ async fn injected(w: &World) -> Result<(), Trouble> {
     // Right in all but the code: Keycloak misses the verifier that belongs to it.
     let refused = victim.core.finish_login(&forge(page.redirect()?, "code", Some(&stolen))?).await;
     ensure(matches!(refused, Err(Failure::Forbidden { .. })), || format!("{refused:?}"))?;
-    ensure(matches!(victim.session(), SessionView::SignedOut { .. }), || format!("{:?}", victim.session()))
+    ensure(matches!(victim.session(), SessionState::SignedOut { .. }), || format!("{:?}", victim.session()))
 }
 
 async fn killed_in_browser(w: &World) -> Result<(), Trouble> {
@@ -350,7 +350,7 @@ async fn dpop_at_sign_in(w: &World) -> Result<(), Trouble> {
     let refused = phone.core.finish_login(page.redirect()?).await;
     let Err(Failure::Forbidden { why }) = refused else { return Err(format!("{refused:?}")) };
     ensure(why.contains("could not be completed"), || why.clone())?;
-    ensure(matches!(phone.session(), SessionView::SignedOut { .. }), || format!("{:?}", phone.session()))
+    ensure(matches!(phone.session(), SessionState::SignedOut { .. }), || format!("{:?}", phone.session()))
 }
 
 async fn dpop_later(w: &World) -> Result<(), Trouble> {
@@ -412,7 +412,7 @@ async fn busy_api(w: &World) -> Result<(), Trouble> {
     w.api.be_busy(true);
     let phone = w.phone_of("alice").await?;
     phone.core.foreground();
-    phone.until("offline", |view| view.link == LinkView::Offline).await?;
+    phone.until("offline", |view| view.link == Link::Offline).await?;
     phone.signed_in()?;
     let told = w.issuer().userinfo(&phone.next_token().await.map_err(text)?).await?;
     ensure(told.status == 200, || format!("{told:?}"))?;
@@ -423,7 +423,7 @@ async fn live_api(w: &World) -> Result<(), Trouble> {
     let phone = w.phone_of("alice").await?;
     w.api.be_busy(false);
     phone.core.foreground();
-    phone.until("live", |view| view.link == LinkView::Live && view.presence.is_some()).await?;
+    phone.until("live", |view| view.link == Link::Live && view.presence.is_some()).await?;
     let steps = phone.core.repair().await;
     let owner = w.api.owner_of(phone.core.device().as_str());
     w.api.be_busy(true);
@@ -452,7 +452,7 @@ async fn sign_out_offline(w: &World) -> Result<(), Trouble> {
     let began = Instant::now();
     phone.core.sign_out().await.map_err(text)?;
     let took = began.elapsed();
-    ensure(matches!(phone.session(), SessionView::SignedOut { .. }), || format!("{:?}", phone.session()))?;
+    ensure(matches!(phone.session(), SessionState::SignedOut { .. }), || format!("{:?}", phone.session()))?;
     ensure(took < Duration::from_millis(500), || format!("it took {} ms", took.as_millis()))?;
     let told = w.issuer().userinfo(&access).await?;
     ensure(told.status == 200, || format!("Keycloak cannot know yet: {told:?}"))?;
@@ -491,7 +491,7 @@ async fn ended_and_live(w: &World) -> Result<(), Trouble> {
     w.keycloak.end_session(&sid(&phone).await?).await?;
     // The access token looks good for a minute; nobody asks for another one.
     phone.core.foreground();
-    let ended = phone.until("over", |view| matches!(view.session, SessionView::ReauthRequired { .. })).await;
+    let ended = phone.until("over", |view| matches!(view.session, SessionState::ReauthRequired { .. })).await;
     w.api.be_busy(true);
     ended
 }

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use hookswitch::{
     Config, DeviceDescription, Hookswitch,
     http::Network,
-    machine::{Failure, Identified, IssuerProfile, Mono, ReauthReason, Timestamp, View, view::SessionView},
+    machine::{AgentProfile, AppState, Failure, IssuerProfile, Mono, ReauthReason, Timestamp, view::SessionState},
     ports::{Clock, Http, HttpFault, HttpRequest, HttpResponse, Ports, SystemClock},
     store::KeyFile,
     wire::Platform,
@@ -53,10 +53,7 @@ impl JumpingClock {
 impl Clock for JumpingClock {
     fn now(&self) -> Timestamp {
         let (now, ahead) = (SystemClock.now(), self.ahead.load(Ordering::SeqCst));
-        Timestamp {
-            wall: now.wall.saturating_add(i64::try_from(ahead).unwrap_or(i64::MAX)),
-            mono: now.mono.saturating_add(ahead),
-        }
+        Timestamp { wall: now.wall + i64::try_from(ahead).unwrap_or(i64::MAX), mono: now.mono.saturating_add(ahead) }
     }
 
     async fn sleep_until(&self, at: Mono) {
@@ -248,7 +245,7 @@ impl Phone {
         &self,
         browser: &Browser,
         walk: impl AsyncFnOnce(&Browser, Page) -> Result<Page, Trouble>,
-    ) -> Result<Identified, Trouble> {
+    ) -> Result<AgentProfile, Trouble> {
         let page = browser.open(&self.begin().await?).await?;
         let page = walk(browser, page).await?;
         self.core.finish_login(page.redirect()?).await.map_err(text)?;
@@ -256,28 +253,28 @@ impl Phone {
     }
 
     /// Who is signed in.
-    pub(crate) fn signed_in(&self) -> Result<Identified, Trouble> {
+    pub(crate) fn signed_in(&self) -> Result<AgentProfile, Trouble> {
         let session = self.session();
-        let SessionView::SignedIn { agent, .. } = session else {
+        let SessionState::SignedIn { agent, .. } = session else {
             return Err(format!("nobody is signed in: {session:?}"));
         };
         Ok(agent)
     }
 
     /// The session's view.
-    pub(crate) fn session(&self) -> SessionView {
+    pub(crate) fn session(&self) -> SessionState {
         self.core.view().session
     }
 
     /// Fails unless a login waits for its browser.
     pub(crate) fn waits_for_the_browser(&self) -> Result<(), Trouble> {
         let session = self.session();
-        let waits = matches!(session, SessionView::SigningIn { completing: false });
+        let waits = matches!(session, SessionState::SigningIn { completing: false });
         ensure(waits, || format!("the sign-in does not wait: {session:?}"))
     }
 
     /// Returns once the view is such, within ten seconds.
-    pub(crate) async fn until(&self, what: &str, mut is: impl FnMut(&View) -> bool) -> Result<(), Trouble> {
+    pub(crate) async fn until(&self, what: &str, mut is: impl FnMut(&AppState) -> bool) -> Result<(), Trouble> {
         let mut views = self.core.watch();
         match tokio::time::timeout(Duration::from_secs(10), views.wait_for(|view| is(view))).await {
             Ok(Ok(_)) => Ok(()),
@@ -319,7 +316,7 @@ impl Phone {
             format!("it was refused as {told:?}")
         })?;
         let session = self.session();
-        let is_right = matches!(session, SessionView::ReauthRequired { reason, .. } if why.contains(&reason));
+        let is_right = matches!(session, SessionState::ReauthRequired { reason, .. } if why.contains(&reason));
         ensure(is_right, || format!("it should want a new sign-in ({why:?}), and is {session:?}"))
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hookswitch::machine::{Failure, IssuerProfile, ReauthReason, view::SessionView};
+use hookswitch::machine::{Failure, IssuerProfile, ReauthReason, view::SessionState};
 use serde_json::Value;
 
 use crate::{
@@ -135,7 +135,7 @@ async fn no_refresh_token(p: &Provider) -> Result<(), Trouble> {
     let refused = phone.core.finish_login(page.redirect()?).await;
     let Err(Failure::Internal { why }) = &refused else { return Err(format!("{refused:?}")) };
     ensure(why.contains("refresh token"), || why.clone())?;
-    ensure(matches!(phone.session(), SessionView::SignedOut { .. }), || format!("{:?}", phone.session()))
+    ensure(matches!(phone.session(), SessionState::SignedOut { .. }), || format!("{:?}", phone.session()))
 }
 
 async fn prompt_consent(p: &Provider) -> Result<(), Trouble> {

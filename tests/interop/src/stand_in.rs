@@ -1,6 +1,7 @@
 //! A stand-in for the API, since these servers only issue tokens. It is busy, or it keeps to `core/wire/CONTRACT.md` as far
 //! as a phone at rest needs it and lets in whom the issuer knows.
 
+use hookswitch::wire::UnixMillis;
 use std::{
     net::Ipv4Addr,
     sync::{
@@ -103,7 +104,7 @@ impl Desk {
             devices: Vec::new(),
             sessions: Vec::new(),
             notices: Vec::new(),
-            at: i64::try_from(at).unwrap_or(i64::MAX),
+            at: UnixMillis(i64::try_from(at).unwrap_or(i64::MAX)),
             trace: None,
         })
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hookswitch::wire::{
     Agent, AnswerCall, Availability, CallId, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, Problem, SetAvailability,
-    SetForwarding, Snapshot,
+    SetForwarding, Snapshot, UnixMillis,
 };
 use reqwest::{Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -237,7 +237,7 @@ impl Browser {
         &self,
         surface: &str,
         number: Option<String>,
-        until: Option<i64>,
+        until: Option<UnixMillis>,
     ) -> Result<(), Trouble> {
         self.command(surface, "/v1/me/forwarding", &SetForwarding { number, until }).await
     }

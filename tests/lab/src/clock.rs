@@ -1,5 +1,6 @@
 //! The clocks of a phone in the lab: the lab's time, and a wall clock that a person may set as they like.
 
+use hookswitch::wire::UnixMillis;
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
@@ -44,7 +45,10 @@ impl PhoneClock {
     /// What the clocks will show once the lab's time has been moved by so much.
     pub(crate) fn after(&self, ms: i64) -> Clocks {
         let at = self.lab.now().saturating_add(ms);
-        Clocks { wall: at.saturating_add(self.skew()), mono: u64::try_from(at.saturating_sub(self.began)).unwrap_or(0) }
+        Clocks {
+            wall: UnixMillis(at.saturating_add(self.skew())),
+            mono: u64::try_from(at.saturating_sub(self.began)).unwrap_or(0),
+        }
     }
 
     /// Makes the clocks show this, and go on from there: for a phone that is told the time. The monotonic clock never goes
@@ -52,7 +56,7 @@ impl PhoneClock {
     pub(crate) fn show(&self, clocks: Clocks) {
         let forward = clocks.mono.saturating_sub(self.now().mono);
         self.lab.jump(i64::try_from(forward).unwrap_or(i64::MAX));
-        self.set_skew(clocks.wall.saturating_sub(self.lab.now()));
+        self.set_skew(clocks.wall.0.saturating_sub(self.lab.now()));
     }
 
     pub(crate) fn skew(&self) -> i64 {
@@ -65,7 +69,7 @@ impl Clock for PhoneClock {
     fn now(&self) -> Timestamp {
         let now = self.lab.now();
         let mono = u64::try_from(now.saturating_sub(self.began)).unwrap_or(0);
-        Timestamp { wall: now.saturating_add(self.skew()), mono }
+        Timestamp { wall: UnixMillis(now.saturating_add(self.skew())), mono }
     }
 
     async fn sleep_until(&self, at: Mono) {
@@ -80,26 +84,26 @@ mod tests {
 
     #[test]
     fn clocks_that_are_told_the_time_go_on_and_only_the_wall_goes_back() {
-        let clock = PhoneClock::told(Clocks { wall: 1_000_000, mono: 5_000 });
+        let clock = PhoneClock::told(Clocks { wall: UnixMillis(1_000_000), mono: 5_000 });
         let began = clock.now();
-        assert!((1_000_000..1_010_000).contains(&began.wall), "{began:?}");
+        assert!((1_000_000..1_010_000).contains(&began.wall.0), "{began:?}");
         assert!((5_000..15_000).contains(&began.mono), "{began:?}");
-        clock.show(Clocks { wall: 2_000_000, mono: 1_005_000 });
+        clock.show(Clocks { wall: UnixMillis(2_000_000), mono: 1_005_000 });
         let forward = clock.now();
-        assert!((2_000_000..2_010_000).contains(&forward.wall), "{forward:?}");
+        assert!((2_000_000..2_010_000).contains(&forward.wall.0), "{forward:?}");
         assert!((1_005_000..1_015_000).contains(&forward.mono), "{forward:?}");
-        clock.show(Clocks { wall: 7, mono: 9_000 });
+        clock.show(Clocks { wall: UnixMillis(7), mono: 9_000 });
         let back = clock.now();
-        assert!((7..10_007).contains(&back.wall), "{back:?}");
+        assert!((7..10_007).contains(&back.wall.0), "{back:?}");
         assert!(back.mono >= forward.mono, "{back:?}");
     }
 
     #[tokio::test]
     async fn who_sleeps_looks_again_when_the_phone_is_told_the_time() {
-        let clock = PhoneClock::told(Clocks { wall: 0, mono: 0 });
+        let clock = PhoneClock::told(Clocks { wall: UnixMillis(0), mono: 0 });
         let sleeper = clock.clone();
         let sleeping = tokio::spawn(async move { sleeper.sleep_until(3_600_000).await });
-        clock.show(Clocks { wall: 3_600_000, mono: 3_600_000 });
+        clock.show(Clocks { wall: UnixMillis(3_600_000), mono: 3_600_000 });
         sleeping.await.unwrap();
     }
 
@@ -111,7 +115,7 @@ mod tests {
         let told = here.after(60_000);
         lab.jump(60_000);
         let seen = here.now();
-        assert!((0..10_000).contains(&(seen.wall - told.wall)), "{told:?} {seen:?}");
+        assert!((0..10_000).contains(&seen.wall.since(told.wall)), "{told:?} {seen:?}");
         assert!((0..10_000).contains(&(seen.mono - told.mono)), "{told:?} {seen:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use hookswitch::{
     Hookswitch,
-    machine::{Failure, view::LinkView},
+    machine::{Failure, view::Link},
     ports::Http,
     wire::{Availability, CallId, CallPush, CodeBy, DeviceId, Platform, PushKind, SessionId, UnixMillis},
 };
@@ -293,7 +293,7 @@ impl Phone {
         if before.is_none_or(|before| describe_session(&before.session) != session) {
             self.note(Kind::Effect, session);
         }
-        if before.is_none_or(|before| before.link != now.link) && now.link != LinkView::Off {
+        if before.is_none_or(|before| before.link != now.link) && now.link != Link::Off {
             self.note(Kind::Effect, format!("hears the server: {:?}", now.link).to_lowercase());
         }
         let state = |shown: &Shown| {

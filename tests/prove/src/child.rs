@@ -12,7 +12,7 @@ use clap::Args;
 use hookswitch::{
     Config, DeviceDescription, Hookswitch,
     http::Network,
-    machine::{Failure, IssuerProfile, view::SessionView},
+    machine::{Failure, IssuerProfile, view::SessionState},
     ports::Ports,
     store::KeyFile,
     wire::Platform,
@@ -91,7 +91,7 @@ pub(crate) struct Asked {
 #[serde(untagged)]
 pub(crate) enum Said {
     Stage { stage: String },
-    Opened { opened: SessionView },
+    Opened { opened: SessionState },
     NotOpened { not_opened: Failure },
     Done { n: u64, done: Value },
     Failed { n: u64, failed: Failure },

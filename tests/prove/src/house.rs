@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use hookswitch::{machine::view::SessionView, wire::Role};
+use hookswitch::{machine::view::SessionState, wire::Role};
 use hookswitch_backend::{AgentSeed, Backend, Clock, Config, Database, FamilyReport, Operator, PasswordCost};
 use lab::browser::{Browser, Credentials, Method, Page};
 
@@ -147,6 +147,6 @@ impl House {
     }
 }
 
-pub(crate) fn is_signed_in(session: &SessionView) -> bool {
-    matches!(session, SessionView::SignedIn { .. })
+pub(crate) fn is_signed_in(session: &SessionState) -> bool {
+    matches!(session, SessionState::SignedIn { .. })
 }

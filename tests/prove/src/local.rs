@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use hookswitch::{
     Hookswitch,
     http::Network,
-    machine::{Failure, Mono, Timestamp, view::SessionView},
+    machine::{Failure, Mono, Timestamp, view::SessionState},
     ports::{Clock, Http, HttpFault, HttpRequest, HttpResponse, Ports},
     store::KeyFile,
     wire::Platform,
@@ -46,7 +46,7 @@ impl WrongClock {
 impl Clock for WrongClock {
     fn now(&self) -> Timestamp {
         let Timestamp { wall, mono } = self.right.now();
-        Timestamp { wall: wall.saturating_add(self.skew.load(Ordering::Relaxed)), mono }
+        Timestamp { wall: wall + self.skew.load(Ordering::Relaxed), mono }
     }
 
     async fn sleep_until(&self, at: Mono) {
@@ -173,7 +173,7 @@ impl Local {
         let watcher = tokio::spawn(async move {
             loop {
                 let session = views.borrow_and_update().session.clone();
-                if !matches!(session, SessionView::SignedIn { .. }) {
+                if !matches!(session, SessionState::SignedIn { .. }) {
                     seen.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{session:?}"));
                 }
                 if views.changed().await.is_err() {
@@ -200,7 +200,7 @@ impl Local {
 
 #[cfg(test)]
 mod tests {
-    use hookswitch::{machine::view::LinkView, wire::Availability};
+    use hookswitch::{machine::view::Link, wire::Availability};
 
     use super::*;
 
@@ -218,10 +218,10 @@ mod tests {
         house.jump(hookswitch::machine::presence::FIRST_WORD).unwrap();
         let mut views = phone.core.watch();
         let work = async {
-            views.wait_for(|view| view.link == LinkView::Live).await.unwrap();
+            views.wait_for(|view| view.link == Link::Live).await.unwrap();
             for choice in [Availability::Automatic, Availability::Available, Availability::Automatic] {
                 other.core.set_availability(choice).await.unwrap();
-                let shows = |view: &hookswitch::machine::View| {
+                let shows = |view: &hookswitch::machine::AppState| {
                     view.presence.as_ref().is_some_and(|it| it.confirmed.presence.availability == choice)
                 };
                 views.wait_for(shows).await.unwrap();

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hookswitch::machine::{Failure, view::SessionView};
+use hookswitch::machine::{Failure, view::SessionState};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
@@ -66,7 +66,7 @@ struct Waiting {
 #[derive(Clone, Debug)]
 enum Opened {
     NotYet,
-    Yes(Box<SessionView>),
+    Yes(Box<SessionState>),
     No(Failure),
     Gone,
 }
@@ -132,7 +132,7 @@ impl Process {
     }
 
     /// The session with which it opened.
-    pub(crate) async fn opened(&self) -> Result<SessionView, Unanswered> {
+    pub(crate) async fn opened(&self) -> Result<SessionState, Unanswered> {
         let mut opened = self.opened.clone();
         let opened = opened.wait_for(|opened| !matches!(opened, Opened::NotYet)).await;
         match opened.as_deref() {
@@ -176,7 +176,7 @@ impl Process {
         self.send(what).await?.await
     }
 
-    pub(crate) async fn session(&self) -> Result<SessionView, Unanswered> {
+    pub(crate) async fn session(&self) -> Result<SessionState, Unanswered> {
         let session = self.ask(Do::Session).await?;
         serde_json::from_value(session).map_err(|error| Unanswered::Failed(Failure::internal(error.to_string())))
     }

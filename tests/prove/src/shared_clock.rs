@@ -40,10 +40,7 @@ impl Clock for SharedClock {
     fn now(&self) -> Timestamp {
         let now = SystemClock.now();
         let offset = self.offset();
-        Timestamp {
-            wall: now.wall.saturating_add(i64::try_from(offset).unwrap_or(i64::MAX)),
-            mono: now.mono.saturating_add(offset),
-        }
+        Timestamp { wall: now.wall + i64::try_from(offset).unwrap_or(i64::MAX), mono: now.mono.saturating_add(offset) }
     }
 
     async fn sleep_until(&self, at: Mono) {

@@ -6,7 +6,7 @@ use clap::Args;
 use hookswitch::{
     Hookswitch,
     http::Network,
-    machine::{Failure, Verdict, view::SessionView},
+    machine::{Failure, Verdict, view::SessionState},
     ports::{Ports, SystemClock},
     store::KeyFile,
     wire::{CallPush, Platform},
@@ -39,7 +39,7 @@ pub(crate) struct Woken {
     pub(crate) open: i64,
     /// The push is decided on.
     pub(crate) decided: i64,
-    pub(crate) session: SessionView,
+    pub(crate) session: SessionState,
     pub(crate) verdict: Verdict,
 }
 

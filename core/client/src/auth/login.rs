@@ -1,6 +1,7 @@
 //! The address of the login page, and the redirect that comes back (RFC 6749, section 4.1; RFC 7636; RFC 8252).
 
 use hookswitch_machine::{Failure, PendingLogin, Redirect};
+use hookswitch_wire::UnixMillis;
 use oauth2::{
     AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient,
 };
@@ -80,7 +81,7 @@ mod tests {
             nonce: secrets.name("the-nonce"),
             verifier: secrets.name("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
             hint: Some("alice@acme.example".into()),
-            began_at: 0,
+            began_at: UnixMillis(0),
             began_mono: None,
         }
     }

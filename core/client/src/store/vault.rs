@@ -11,11 +11,12 @@
 //! A lease is held by the monotonic clock, which all processes of a device share; a reboot starts that clock again, which
 //! ends any lease. So does the death of its holder ([`super::owner`]).
 
+use hookswitch_wire::UnixMillis;
 use std::{path::Path, sync::Arc};
 
 use hookswitch_machine::{
-    Contents, Generation, Identified, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
-    SignOutOf, SignedOutWhy, StoredSession, TokenSet, Transaction,
+    AgentProfile, Contents, Generation, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
+    SignOutScope, SignedOutWhy, StoredSession, TokenSet, Transaction,
 };
 use hookswitch_wire::{ServerMetadata, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
@@ -45,10 +46,10 @@ const LEASE: u64 = 45_000;
 struct SealedSession {
     #[serde(default)]
     sign_in: SignInId,
-    agent: Identified,
+    agent: AgentProfile,
     access: Zeroizing<String>,
     refresh: Zeroizing<String>,
-    expires_at: i64,
+    expires_at: UnixMillis,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,7 +59,7 @@ struct SealedPending {
     nonce: Zeroizing<String>,
     verifier: Zeroizing<String>,
     hint: Option<String>,
-    began_at: i64,
+    began_at: UnixMillis,
 }
 
 /// Why a transaction could not be done.
@@ -401,7 +402,7 @@ impl Vault {
         Ok(())
     }
 
-    fn save_session(&self, agent: &Identified, tokens: &TokenSet) -> Result<(), Fault> {
+    fn save_session(&self, agent: &AgentProfile, tokens: &TokenSet) -> Result<(), Fault> {
         let &TokenSet { sign_in, generation, access, refresh, expires_at } = tokens;
         let account = agent.account.as_str();
         let session = SealedSession {
@@ -426,7 +427,7 @@ impl Vault {
             nonce: self.named(pending.nonce)?,
             verifier: self.named(pending.verifier)?,
             hint: pending.hint.clone(),
-            began_at: pending.began_at,
+            began_at: UnixMillis(pending.began_at.0),
         };
         self.save_sealed("pending", &sealed)?;
         self.save_fact("metadata", metadata)?;
@@ -447,7 +448,7 @@ impl Vault {
         Ok(())
     }
 
-    fn sign_in(&mut self, agent: &Identified, tokens: &TokenSet) -> Result<Outcome, Fault> {
+    fn sign_in(&mut self, agent: &AgentProfile, tokens: &TokenSet) -> Result<Outcome, Fault> {
         self.forget_session()?;
         self.db.execute("DELETE FROM fact WHERE name = ?1", [SIGNED_OUT])?;
         self.save_session(agent, tokens)?;
@@ -459,7 +460,7 @@ impl Vault {
         // A refresh whose end cannot be stored must not begin: the session has to open.
         let Some((stored, newest)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
         if stored.sign_in != sign_in || newest > generation {
-            return Ok(Outcome::Superseded { tokens: self.tokens(&stored, newest) });
+            return Ok(Outcome::NewerTokens { tokens: self.tokens(&stored, newest) });
         }
         let lease: Option<(Option<String>, Option<i64>)> = self
             .db
@@ -471,7 +472,7 @@ impl Vault {
             let left = from_sql(until).saturating_sub(now);
             // More left than a lease lasts: it was taken before a reboot.
             if !self.owner.may_take_over_from(&owner) && (1..=LEASE).contains(&left) {
-                return Ok(Outcome::LeaseHeld { for_millis: left });
+                return Ok(Outcome::RefreshLeaseHeld { for_millis: left });
             }
         }
         self.db.execute(
@@ -484,7 +485,7 @@ impl Vault {
     fn finish_refresh(&mut self, tokens: &TokenSet) -> Result<Outcome, Fault> {
         let Some((stored, newest)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
         if stored.sign_in != tokens.sign_in || newest >= tokens.generation {
-            return Ok(Outcome::Superseded { tokens: self.tokens(&stored, newest) });
+            return Ok(Outcome::NewerTokens { tokens: self.tokens(&stored, newest) });
         }
         self.save_session(&stored.agent, tokens)?;
         self.db.execute("DELETE FROM refresh", [])?;
@@ -497,9 +498,9 @@ impl Vault {
         Ok(Outcome::Done)
     }
 
-    fn sign_out(&mut self, of: SignOutOf) -> Result<Outcome, Fault> {
+    fn sign_out(&mut self, of: SignOutScope) -> Result<Outcome, Fault> {
         let leave = match of {
-            SignOutOf::Whoever => {
+            SignOutScope::CurrentSession => {
                 // Without the key a session cannot be revoked, but it can be forgotten: it must not come back.
                 match self.session() {
                     Ok(Some((session, _))) => {
@@ -512,7 +513,7 @@ impl Vault {
                 self.db.execute("DELETE FROM fact WHERE name = ?1", [SIGNED_OUT])?;
                 true
             }
-            SignOutOf::Ended { sign_in, why } => {
+            SignOutScope::Ended { sign_in, why } => {
                 let stored: Option<Option<i64>> = self
                     .db
                     .query_row("SELECT sign_in FROM session WHERE id = 1", [], |row| integer(row, 0))

@@ -90,7 +90,7 @@ pub(crate) fn draft(
         }
         ApiCall::Decline { key, call_id } => post(key, &["calls", call_id.as_str(), "decline"]),
         ApiCall::HangUp { key, call_id } => post(key, &["calls", call_id.as_str(), "hang-up"]),
-        ApiCall::RenewLease { key, call_id } => post(key, &["calls", call_id.as_str(), "lease"]),
+        ApiCall::RenewCallLease { key, call_id } => post(key, &["calls", call_id.as_str(), "lease"]),
         ApiCall::SignOutEverywhere { key } => post(key, &["sign-out-everywhere"]),
         ApiCall::SendCode { key, number, by } => {
             let body = json(&SendCode { number: number.as_str().to_owned(), by: *by })?;

@@ -1,6 +1,7 @@
 //! The clock, the network and the sign-in page, in the hands of a test. Nothing here sleeps: time passes when the test says
 //! so, and a token request waits for the test's answer. What never comes fails the test.
 
+use hookswitch_wire::UnixMillis;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -17,7 +18,7 @@ use hookswitch::{
     Config, DeviceDescription, Hookswitch,
     machine::{
         Failure, IssuerProfile, Mono, Timestamp,
-        view::{SessionView, Status},
+        view::{SessionHealth, SessionState},
     },
     ports::{self, Http, HttpFault, HttpRequest, HttpResponse, Ports},
     store::KeyFile,
@@ -60,7 +61,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        let now = watch::Sender::new(Timestamp { wall: 1_700_000_000_000, mono: 1_000_000 });
+        let now = watch::Sender::new(Timestamp { wall: UnixMillis(1_700_000_000_000), mono: 1_000_000 });
         Self { now, sleepers: Mutex::default(), slept: Notify::new() }
     }
 
@@ -73,7 +74,7 @@ impl Clock {
 
     /// Sets the wall clock, which people can do.
     pub(crate) fn set_wall(&self, millis: i64) {
-        self.now.send_modify(|now| now.wall = millis);
+        self.now.send_modify(|now| now.wall = UnixMillis(millis));
     }
 
     /// Waits until somebody sleeps for at most so many milliseconds, and lets just as much time pass as wakes the first one.
@@ -338,13 +339,13 @@ pub(crate) async fn token(core: &Hookswitch) -> Result<String, Failure> {
 }
 
 /// How well somebody is signed in; `None` when nobody is.
-pub(crate) fn status(core: &Hookswitch) -> Option<Status> {
+pub(crate) fn status(core: &Hookswitch) -> Option<SessionHealth> {
     match core.view().session {
-        SessionView::SignedIn { status, .. } => Some(status),
+        SessionState::SignedIn { status, .. } => Some(status),
         _ => None,
     }
 }
 
-pub(crate) async fn shows(core: &Hookswitch, wanted: impl Fn(&SessionView) -> bool) {
+pub(crate) async fn shows(core: &Hookswitch, wanted: impl Fn(&SessionState) -> bool) {
     soon(core.watch().wait_for(|view| wanted(&view.session))).await.unwrap();
 }

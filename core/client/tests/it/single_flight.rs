@@ -9,7 +9,7 @@ use std::{
 
 use hookswitch::{
     Hookswitch,
-    machine::{Failure, view::Status},
+    machine::{Failure, view::SessionHealth},
 };
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
@@ -155,7 +155,7 @@ async fn a_lost_answer_is_told_to_all_who_wait_and_ends_nothing() {
     for asked in asking {
         assert!(matches!(soon(asked).await, Err(Failure::Offline { .. })));
     }
-    assert_eq!(status(&core), Some(Status::Offline));
+    assert_eq!(status(&core), Some(SessionHealth::Offline));
     let again = begun(core.access_token());
     let post = phone.post().await;
     assert_eq!(post.field("refresh_token"), "refresh-1");

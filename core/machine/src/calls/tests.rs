@@ -1,15 +1,16 @@
+use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{CallPush, CallState, Effective, PushKind, Version};
 
 use crate::{
     calls::LEASE_RENEWAL,
     event::{Command, Event, Knowledge, Loaded, Outcome},
     phone::*,
-    ring::{CallKnowledge, Registration, Routing, Silence, Stopped, TOMBSTONE_LIFE, Verdict},
+    ring::{CallKnowledge, Registration, Routing, Silence, StopReason, TOMBSTONE_LIFE, Verdict},
     *,
 };
 
-fn because(reason: Silence) -> Stopped {
-    Stopped::Because { reason }
+fn because(reason: Silence) -> StopReason {
+    StopReason::Silenced { reason }
 }
 
 #[track_caller]
@@ -188,7 +189,7 @@ fn a_ring_that_nobody_stops_ends_with_the_call() {
     let mut phone = Phone::in_background();
     phone.gets(push("c1", 2));
     phone.answer(fetch, unreachable());
-    let left = u64::try_from(EPOCH + 30_000 - phone.now.wall).unwrap_or(0);
+    let left = u64::try_from((EPOCH + 30_000).since(phone.now.wall)).unwrap_or(0);
     phone.advance(left - 1);
     assert_eq!(phone.ringing(), ["c1"]);
     phone.advance(1);
@@ -203,7 +204,7 @@ fn a_late_push_is_silent_by_the_servers_clock_and_not_by_the_phones() {
     assert!(rings(phone.gets(push("c1", 1))));
     let mut phone = Phone::in_background();
     phone.pass(30_000);
-    phone.now.wall = 0;
+    phone.now.wall = UnixMillis(0);
     assert_eq!(phone.gets(push("c1", 1)), silent(Silence::Expired));
 }
 
@@ -221,7 +222,7 @@ fn a_phone_without_the_servers_clock_does_not_ring_for_ever() {
 #[test]
 fn an_answer_is_told_to_the_server_and_leased_as_long_as_the_call_runs() {
     let (mut phone, answer) = answering();
-    assert_eq!(phone.stops(), [("c1".into(), Stopped::AnsweredHere)]);
+    assert_eq!(phone.stops(), [("c1".into(), StopReason::AnsweredHere)]);
     assert!(!phone.has_reply(answer));
     phone.answer(answer_call, is_state(with_call(3, "c1", here())));
     assert_eq!(phone.reply_to(answer), &Ok(Reply::Done));
@@ -301,7 +302,7 @@ fn the_stop_push_that_our_own_answer_causes_does_not_end_our_call() {
 fn a_decline_stops_the_ringing_at_once_and_is_told_to_the_server() {
     let mut phone = ringing();
     let declined = phone.command(Command::Decline { call_id: "c1".into() });
-    assert_eq!(phone.stops(), [("c1".into(), Stopped::DeclinedHere)]);
+    assert_eq!(phone.stops(), [("c1".into(), StopReason::DeclinedHere)]);
     phone.answer(api, unreachable());
     assert!(matches!(phone.failure_of(declined), Failure::Offline { .. }));
     assert_eq!(phone.gets(push("c1", 3)), silent(Silence::CallEnded));
@@ -371,7 +372,7 @@ fn a_call_that_runs_is_leased_in_the_background_and_nothing_else_happens_there()
         }
     }
     assert!(phone.sent(lease) >= 5);
-    assert_eq!(phone.timers.keys().collect::<Vec<_>>(), [&Timer::Lease { call_id: "c1".into() }]);
+    assert_eq!(phone.timers.keys().collect::<Vec<_>>(), [&Timer::RenewCallLease { call_id: "c1".into() }]);
     assert_eq!(phone.sent(api), phone.sent(lease));
 }
 
@@ -566,5 +567,5 @@ fn a_newer_state_that_says_it_rings_lets_it_ring() {
     let mut in_call = with_call(4, "c1", CallState::Ringing);
     in_call.presence.effective = Effective::InCall;
     phone.hears(in_call);
-    assert_eq!(phone.stops(), [("c1".to_owned(), Stopped::Because { reason: Silence::InAnotherCall })]);
+    assert_eq!(phone.stops(), [("c1".to_owned(), StopReason::Silenced { reason: Silence::InAnotherCall })]);
 }

@@ -1,3 +1,4 @@
+use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{Availability, Chosen, Surface, UnavailableReason, Version};
 
 use super::*;
@@ -5,7 +6,7 @@ use crate::{
     effect::Transaction,
     event::{Command, Event},
     phone::*,
-    view::{LinkView, Status},
+    view::{Link, SessionHealth},
     *,
 };
 
@@ -20,8 +21,8 @@ fn pending(phone: &Phone) -> usize {
     phone.view().presence.unwrap().pending.len()
 }
 
-fn superseded(phone: &Phone) -> Option<Wish> {
-    phone.view().presence.unwrap().superseded.map(|superseded| superseded.wish)
+fn superseded(phone: &Phone) -> Option<Choice> {
+    phone.view().presence.unwrap().superseded.map(|superseded| superseded.choice)
 }
 
 /// Key and base of the taps that were sent.
@@ -68,7 +69,7 @@ fn somebody_elses_state_is_not_shown_and_sets_no_clock() {
     let mut phone = Phone::signed_in();
     phone.hears(state_with(9, |state| {
         state.agent.account = "bob".into();
-        state.at = 0;
+        state.at = UnixMillis(0);
     }));
     assert_eq!(confirmed(&phone).rev, 1);
     assert_eq!(phone.state.clock.trusted(phone.now), Some(phone.now.wall));
@@ -88,7 +89,7 @@ fn a_captive_portals_clock_is_not_the_servers() {
     let mut phone = Phone::signed_in();
     phone.taps(BREAK);
     let effect = *phone.open.keys().next().unwrap();
-    phone.event(Event::Completed { effect, server_time: Some(0), outcome: captive_portal() });
+    phone.event(Event::Completed { effect, server_time: Some(UnixMillis(0)), outcome: captive_portal() });
     assert_eq!(phone.state.clock.trusted(phone.now), Some(phone.now.wall));
 }
 
@@ -159,7 +160,7 @@ fn an_old_tap_gives_way_to_what_the_server_has_by_then() {
     assert!(!phone.has_reply(id), "one under way is decided by its answer");
     phone.answer(tap, stale(state(4)));
     assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
-    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }));
+    assert_eq!(superseded(&phone), Some(Choice::Availability { availability: BREAK }));
     assert_eq!(attempts(&phone).len(), 1);
 }
 
@@ -236,7 +237,7 @@ fn a_tap_that_may_have_been_applied_is_called_neither_before_the_server_has_said
     let (mut phone, _) = in_doubt();
     phone.answer(tap, stale(state(2)));
     assert_eq!(pending(&phone), 0);
-    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }), "it was not, and never will be");
+    assert_eq!(superseded(&phone), Some(Choice::Availability { availability: BREAK }), "it was not, and never will be");
 }
 
 #[test]
@@ -259,7 +260,7 @@ fn a_tap_is_withdrawn_until_the_server_answers_but_not_in_the_background() {
     phone.event(Event::Foreground);
     phone.answer(refresh, granted(2));
     phone.answer(tap, stale(state(9)));
-    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }));
+    assert_eq!(superseded(&phone), Some(Choice::Availability { availability: BREAK }));
 }
 
 #[test]
@@ -313,7 +314,7 @@ fn a_tap_without_a_network_is_dropped_after_ten_seconds_and_never_sent() {
     assert_eq!(pending(&phone), 1);
     phone.advance(1);
     assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
-    assert_eq!(superseded(&phone), Some(Wish::Availability { availability: BREAK }));
+    assert_eq!(superseded(&phone), Some(Choice::Availability { availability: BREAK }));
     phone.event(Event::NetworkUp);
     phone.advance(60_000);
     assert_eq!(attempts(&phone), []);
@@ -452,14 +453,14 @@ fn a_stream_that_is_silent_for_two_and_a_half_heartbeats_is_dead() {
         phone.hears_heartbeat();
     }
     phone.advance(37_499);
-    assert_eq!(phone.view().link, LinkView::Live);
+    assert_eq!(phone.view().link, Link::Live);
     phone.advance(1);
-    assert_ne!(phone.view().link, LinkView::Live);
-    assert_eq!(phone.status(), Status::Offline);
+    assert_ne!(phone.view().link, Link::Live);
+    assert_eq!(phone.status(), SessionHealth::Offline);
     phone.advance(500);
     phone.hears(state(1));
-    assert_eq!(phone.view().link, LinkView::Live);
-    assert_eq!(phone.status(), Status::Fresh, "at once, not when the stream is stable");
+    assert_eq!(phone.view().link, Link::Live);
+    assert_eq!(phone.status(), SessionHealth::Fresh, "at once, not when the stream is stable");
 }
 
 #[test]
@@ -540,13 +541,13 @@ fn who_loses_a_node_comes_back_in_the_turn_that_it_gave_and_nothing_has_failed_m
     let mut phone = lost_its_node();
     phone.advance(9_999);
     assert_eq!(phone.stream, None);
-    assert_eq!((phone.view().link, phone.status()), (LinkView::Connecting, Status::Fresh));
+    assert_eq!((phone.view().link, phone.status()), (Link::Connecting, SessionHealth::Fresh));
     phone.advance(501);
     assert!(phone.stream.is_some());
-    assert_eq!((phone.view().link, phone.status()), (LinkView::Connecting, Status::Fresh));
+    assert_eq!((phone.view().link, phone.status()), (Link::Connecting, SessionHealth::Fresh));
     // The other node does not know it, so it is no turn any more.
     phone.stream_closes(unreachable());
-    assert_eq!((phone.view().link, phone.status()), (LinkView::Offline, Status::Offline));
+    assert_eq!((phone.view().link, phone.status()), (Link::Offline, SessionHealth::Offline));
     assert!(phone.timers[&Timer::Reconnect] - phone.now.mono < 1_000);
 }
 
@@ -558,7 +559,7 @@ fn an_agent_who_taps_does_not_wait_for_the_turn_of_the_stream() {
     assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
     phone.taps(BREAK);
     phone.answer(tap, unreachable());
-    assert_eq!(phone.view().link, LinkView::Offline, "now something has failed");
+    assert_eq!(phone.view().link, Link::Offline, "now something has failed");
     assert!(phone.timers[&Timer::Reconnect] - phone.now.mono < 1_000, "and its own wait begins");
 }
 
@@ -602,7 +603,7 @@ fn behind_a_proxy() -> Phone {
     phone.advance(FIRST_WORD);
     assert_eq!((phone.stream, asked_after(&phone)), (None, Some(1)));
     phone.answer(poll, is_state(state(2)));
-    assert_eq!(phone.view().link, LinkView::Live);
+    assert_eq!(phone.view().link, Link::Live);
     phone
 }
 
@@ -617,7 +618,7 @@ fn where_streams_are_held_back_the_state_is_asked_for() {
     }
     phone.advance(POLL_PACE);
     phone.answer(poll, Outcome::Done);
-    assert_eq!(phone.view().link, LinkView::Live, "no news is an answer");
+    assert_eq!(phone.view().link, Link::Live, "no news is an answer");
     phone.advance(POLL_PACE);
     assert_eq!(asked_after(&phone), Some(20));
 }
@@ -657,11 +658,11 @@ fn a_question_without_an_answer_says_that_there_is_no_way_at_all() {
     let mut phone = behind_a_proxy();
     phone.advance(POLL_PACE);
     phone.answer(poll, unreachable());
-    assert_eq!(phone.view().link, LinkView::Offline);
+    assert_eq!(phone.view().link, Link::Offline);
     phone.advance(500);
     assert!(phone.stream.is_some(), "the next attempt is a stream again");
     phone.hears(state(3));
-    assert_eq!(phone.view().link, LinkView::Live);
+    assert_eq!(phone.view().link, Link::Live);
 }
 
 #[test]
@@ -704,7 +705,7 @@ fn a_network_that_comes_back_and_the_foreground_reconnect_at_once() {
     }
     let mut phone = Phone::signed_in();
     phone.event(Event::NetworkDown);
-    assert_eq!((phone.stream, phone.view().link), (None, LinkView::Offline));
+    assert_eq!((phone.stream, phone.view().link), (None, Link::Offline));
     phone.event(Event::NetworkUp);
     assert!(phone.stream.is_some());
 }
@@ -728,7 +729,7 @@ fn the_background_closes_the_stream_after_twenty_seconds_and_then_nothing_happen
     phone.advance(BACKGROUND_GRACE - 1);
     assert!(phone.stream.is_some());
     phone.advance(1);
-    assert_eq!((phone.stream, phone.view().link), (None, LinkView::Background));
+    assert_eq!((phone.stream, phone.view().link), (None, Link::Background));
     assert_eq!(phone.timers.len(), 0);
     phone.forget_history();
     phone.advance(48 * HOUR);
@@ -749,7 +750,7 @@ fn nothing_happens_in_the_background_whatever_was_going_on_before() {
             phone.answer(refresh, unavailable(503));
         },
         |phone| {
-            phone.leases.extend(vec![Outcome::LeaseHeld { for_millis: 60_000 }; 500]);
+            phone.leases.extend(vec![Outcome::RefreshLeaseHeld { for_millis: 60_000 }; 500]);
             phone.stream_closes(Outcome::Unauthenticated);
         },
         |phone| {

@@ -1,10 +1,11 @@
+use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{Effective, Platform, PushKind, Version};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     phone::{EPOCH, push as a_push},
-    session::Identified,
+    session::AgentProfile,
 };
 
 // ---- every combination -----------------------------------------------------------------------------------------
@@ -151,18 +152,18 @@ fn any_platform_does_one_thing_about_any_decision() {
     every_combination(|facts, push| {
         let verdict = decide(facts, push);
         let rings = matches!(verdict, Verdict::Ring { .. });
-        let must = PlatformAction::of(verdict, Platform::Ios, true);
-        let may = PlatformAction::of(verdict, Platform::Ios, false);
-        let android = PlatformAction::of(verdict, Platform::Android, true);
-        assert_eq!(android, PlatformAction::of(verdict, Platform::Android, false));
+        let must = CallAction::of(verdict, Platform::Ios, true);
+        let may = CallAction::of(verdict, Platform::Ios, false);
+        let android = CallAction::of(verdict, Platform::Android, true);
+        assert_eq!(android, CallAction::of(verdict, Platform::Android, false));
         if rings {
-            assert_eq!(must, PlatformAction::ReportIncomingCall);
-            assert_eq!(may, PlatformAction::ReportIncomingCall);
-            assert_eq!(android, PlatformAction::AddCall);
+            assert_eq!(must, CallAction::ReportIncomingCall);
+            assert_eq!(may, CallAction::ReportIncomingCall);
+            assert_eq!(android, CallAction::AddCall);
         } else {
-            assert_eq!(must, PlatformAction::ReportThenEnd, "reported, or iOS ends the app");
-            assert_eq!(may, PlatformAction::Nothing);
-            assert_eq!(android, PlatformAction::Nothing, "never added, so never heard");
+            assert_eq!(must, CallAction::ReportThenEnd, "reported, or iOS ends the app");
+            assert_eq!(may, CallAction::Nothing);
+            assert_eq!(android, CallAction::Nothing, "never added, so never heard");
         }
     });
 }
@@ -170,10 +171,10 @@ fn any_platform_does_one_thing_about_any_decision() {
 #[test]
 fn whoever_asks_is_told_what_the_platform_did() {
     for (action, word) in [
-        (PlatformAction::ReportIncomingCall, "CallKit: rings"),
-        (PlatformAction::ReportThenEnd, "no sound"),
-        (PlatformAction::AddCall, "Telecom: rings"),
-        (PlatformAction::Nothing, "no call is added"),
+        (CallAction::ReportIncomingCall, "CallKit: rings"),
+        (CallAction::ReportThenEnd, "no sound"),
+        (CallAction::AddCall, "Telecom: rings"),
+        (CallAction::Nothing, "no call is added"),
     ] {
         assert!(action.explain().contains(word), "{}", action.explain());
     }
@@ -289,7 +290,7 @@ fn every_reason_is_reachable_and_says_why() {
         if let Verdict::Silence { reason } = verdict {
             reached.insert(reason);
         }
-        let action = PlatformAction::of(verdict, Platform::Ios, true);
+        let action = CallAction::of(verdict, Platform::Ios, true);
         assert!(!action.explain().is_empty());
     });
     assert_eq!(reached, Silence::ALL.into_iter().collect());
@@ -302,7 +303,7 @@ fn every_reason_is_reachable_and_says_why() {
 fn a_decision_explains_itself() {
     let explain = |facts: Facts, push: CallPush| {
         let verdict = decide(&facts, &push);
-        let action = PlatformAction::of(verdict, Platform::Ios, true);
+        let action = CallAction::of(verdict, Platform::Ios, true);
         let decision = Decision { push, facts, verdict, action, at: EPOCH };
         (decision.rings(), decision.explain())
     };
@@ -326,7 +327,7 @@ fn any_facts() -> impl Strategy<Value = Facts> {
             effective: EFFECTIVE[effective],
         })
     });
-    let now = prop::option::of(EPOCH..EPOCH + 60_000);
+    let now = prop::option::of((0..60_000_i64).prop_map(|later| EPOCH + later));
     (0_usize..4, 0_usize..3, routing, 0_usize..4, any::<bool>(), now).prop_map(
         |(identity, registration, routing, call, busy, server_now)| Facts {
             identity: identities()[identity].clone(),
@@ -386,17 +387,17 @@ proptest! {
 #[test]
 fn the_log_keeps_the_last_two_hundred() {
     let mut log = RingLog::default();
-    let entry = |at| RingEntry::Stopped { call_id: "c".into(), why: Stopped::AnsweredHere, at };
-    (0..250).for_each(|at| log.push(entry(at)));
+    let entry = |at| RingRecord::Stopped { call_id: "c".into(), why: StopReason::AnsweredHere, at };
+    (0..250).for_each(|at| log.push(entry(UnixMillis(at))));
     assert_eq!(log.entries().count(), RingLog::KEPT);
-    assert_eq!(log.entries().next(), Some(&entry(50)));
-    assert_eq!(log.entries().next_back(), Some(&entry(249)));
+    assert_eq!(log.entries().next(), Some(&entry(UnixMillis(50))));
+    assert_eq!(log.entries().next_back(), Some(&entry(UnixMillis(249))));
 }
 
 #[test]
 fn an_agent_is_called_by_the_best_name_there_is() {
-    let nameless = Identified { account: "a".into(), email: None, name: None };
-    let with_email = Identified { email: Some("e".into()), ..nameless.clone() };
-    let with_name = Identified { name: Some("n".into()), ..with_email.clone() };
+    let nameless = AgentProfile { account: "a".into(), email: None, name: None };
+    let with_email = AgentProfile { email: Some("e".into()), ..nameless.clone() };
+    let with_name = AgentProfile { name: Some("n".into()), ..with_email.clone() };
     assert_eq!([&nameless, &with_email, &with_name].map(String::from), ["a", "e", "n"]);
 }

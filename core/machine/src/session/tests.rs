@@ -5,7 +5,7 @@ use super::*;
 use crate::{
     event::Command,
     phone::*,
-    view::{LinkView, SessionView, Status},
+    view::{Link, SessionHealth, SessionState},
     *,
 };
 
@@ -25,7 +25,7 @@ fn expired() -> Phone {
 }
 
 fn is_signing_in(phone: &Phone) -> bool {
-    matches!(phone.view().session, SessionView::SigningIn { .. })
+    matches!(phone.view().session, SessionState::SigningIn { .. })
 }
 
 // ---- login -----------------------------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ fn a_login_goes_from_the_button_to_the_first_state() {
     assert_eq!(phone.kept_login().as_ref(), Some(pending), "kept before the browser opens");
 
     let finished = phone.comes_back_with(redirect());
-    assert_eq!(phone.view().session, SessionView::SigningIn { completing: true });
+    assert_eq!(phone.view().session, SessionState::SigningIn { completing: true });
     assert!(matches!(
         phone.requests().last(),
         Some(Request::ExchangeCode { code: CODE, verifier: VERIFIER, redirect_uri, .. }) if redirect_uri == REDIRECT
@@ -55,7 +55,7 @@ fn a_login_goes_from_the_button_to_the_first_state() {
     assert!(phone.stream.is_some());
     phone.answer(register, is_state(state(1)));
     phone.hears(state(1));
-    assert_eq!(phone.view().link, LinkView::Live);
+    assert_eq!(phone.view().link, Link::Live);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn metadata_that_lies_or_lacks_pkce_ends_the_login_before_the_browser() {
         phone.answer(discover, Outcome::Metadata { metadata: metadata.clone() });
         assert!(matches!(phone.failure_of(begun), Failure::Internal { .. }), "{metadata:?}");
         assert_eq!(phone.kept_login(), None);
-        assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+        assert!(matches!(phone.view().session, SessionState::SignedOut { .. }));
     }
 }
 
@@ -127,7 +127,7 @@ fn an_id_token_that_is_not_for_this_login_is_refused() {
         let finished = phone.comes_back_with(redirect());
         phone.answer(exchange, login_granted(claims.clone()));
         assert!(matches!(phone.failure_of(finished), Failure::Forbidden { .. }), "{claims:?}");
-        assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+        assert!(matches!(phone.view().session, SessionState::SignedOut { .. }));
         assert_eq!(phone.stored(|t| matches!(t, Transaction::SignIn { .. })), 0);
     }
 }
@@ -171,7 +171,7 @@ fn a_login_that_took_too_long_is_over() {
     let late = phone.comes_back_with(redirect());
     assert!(matches!(phone.failure_of(late), Failure::Forbidden { .. }));
     assert_eq!(phone.sent(exchange), 0);
-    assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+    assert!(matches!(phone.view().session, SessionState::SignedOut { .. }));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_denial_is_a_cancel_and_another_error_is_told() {
     let mut phone = in_browser();
     let denied = phone.comes_back_with(Redirect { code: None, error: Some("access_denied".into()), ..redirect() });
     assert!(matches!(phone.failure_of(denied), Failure::Cancelled { .. }));
-    assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+    assert!(matches!(phone.view().session, SessionState::SignedOut { .. }));
     assert_eq!(phone.stored(|t| matches!(t, Transaction::DropPending)), 1);
 
     let mut phone = in_browser();
@@ -297,7 +297,7 @@ fn a_minimised_browser_is_not_a_cancel_and_a_cancel_is() {
     assert!(is_signing_in(&phone));
     let cancelled = phone.command(Command::CancelLogin);
     assert_eq!(phone.reply_to(cancelled), &Ok(Reply::Done));
-    assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+    assert!(matches!(phone.view().session, SessionState::SignedOut { .. }));
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_login_can_be_cancelled_at_any_stage_and_everybody_hears_of_it() {
     let cancelled = phone.command(Command::CancelLogin);
     assert!(phone.has_reply(begun) && phone.has_reply(cancelled));
     phone.answer(discover, Outcome::Metadata { metadata: metadata() });
-    assert!(matches!(phone.view().session, SessionView::SignedOut { .. }));
+    assert!(matches!(phone.view().session, SessionState::SignedOut { .. }));
 
     let mut phone = in_browser();
     let finished = phone.comes_back_with(redirect());
@@ -324,12 +324,12 @@ fn a_login_whose_vault_fails_is_degraded_and_saved_later() {
     phone.storage_fails = true;
     phone.answer(exchange, login_granted(claims()));
     assert_eq!(phone.reply_to(finished), &Ok(Reply::Done));
-    assert_eq!(phone.status(), Status::Degraded);
+    assert_eq!(phone.status(), SessionHealth::Degraded);
     phone.storage_fails = false;
     phone.forget_history();
     phone.advance(5_000);
     assert_eq!(phone.stored(|t| matches!(t, Transaction::SignIn { .. })), 1);
-    assert_ne!(phone.status(), Status::Degraded);
+    assert_ne!(phone.status(), SessionHealth::Degraded);
 }
 
 #[test]
@@ -364,25 +364,25 @@ fn nobody_signs_in_over_somebody() {
 #[test]
 fn each_state_of_the_vault_has_its_recovery() {
     let mut phone = Phone::loading(Loaded::KeyUnavailable { knowledge: None });
-    assert_eq!(phone.view().session, SessionView::Loading);
+    assert_eq!(phone.view().session, SessionState::Loading);
     phone.release_storage();
-    assert_eq!(phone.view().session, SessionView::Locked);
+    assert_eq!(phone.view().session, SessionState::Locked);
     phone.contents = Loaded::Contents(Phone::contents_of_alice());
     phone.event(Event::Unlocked);
     assert!(phone.is_signed_in());
 
     let mut phone = Phone::loading(Loaded::KeyInvalidated);
     phone.release_storage();
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::KeyLost });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::KeyLost });
 
     let mut phone = Phone::loading(Loaded::Contents(Contents { quarantined: 1, ..Contents::default() }));
     phone.release_storage();
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::StorageCorrupt });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::StorageCorrupt });
 
     let mut phone = Phone::loading(Loaded::Contents(Phone::contents_of_alice()));
     phone.storage_fails = true;
     phone.release_storage();
-    assert_eq!(phone.view().session, SessionView::Locked, "nothing is decided, nothing is lost");
+    assert_eq!(phone.view().session, SessionState::Locked, "nothing is decided, nothing is lost");
     phone.storage_fails = false;
     phone.event(Event::Foreground);
     assert!(phone.is_signed_in(), "whoever looks at the app has unlocked the phone");
@@ -464,7 +464,7 @@ fn a_refresh_comes_ahead_of_the_expiry_in_the_foreground_and_not_at_all_in_the_b
         phone.advance(15_000);
         phone.hears_heartbeat();
     }
-    let at = phone.now.wall - EPOCH;
+    let at = phone.now.wall.since(EPOCH);
     assert!((3_000_000..3_570_000).contains(&at), "{at}");
 
     let mut phone = Phone::in_background();
@@ -569,7 +569,7 @@ fn offline_is_never_a_logout() {
         assert!(phone.is_signed_in(), "{outcome:?}");
         assert!(phone.reply_to(waiting).is_err());
         assert!(!matches!(phone.failure_of(waiting), Failure::Reauthenticate { .. }), "{outcome:?}");
-        assert_eq!(phone.status(), Status::Offline);
+        assert_eq!(phone.status(), SessionHealth::Offline);
         let again = phone.command(Command::AccessToken);
         phone.answer(refresh, granted(2));
         assert!(phone.reply_to(again).is_ok(), "{outcome:?}");
@@ -607,7 +607,7 @@ fn a_failed_refresh_is_tried_again_and_brings_the_link_back() {
     phone.answer(refresh, granted(2));
     assert!(phone.stream.is_some());
     phone.hears(state(1));
-    assert_eq!(phone.status(), Status::Fresh);
+    assert_eq!(phone.status(), SessionHealth::Fresh);
 }
 
 #[test]
@@ -637,7 +637,7 @@ fn a_rejected_token_is_a_logout_only_if_nobody_has_a_newer_one() {
     let waiting = phone.command(Command::AccessToken);
     phone.answer(refresh, oauth_error("invalid_grant"));
     assert!(matches!(phone.failure_of(waiting), Failure::Reauthenticate { .. }));
-    let SessionView::ReauthRequired { agent, .. } = phone.view().session else { panic!() };
+    let SessionState::ReauthRequired { agent, .. } = phone.view().session else { panic!() };
     assert_eq!(agent, alice());
     let again = phone.command(Command::AccessToken);
     assert!(matches!(phone.failure_of(again), Failure::Reauthenticate { .. }));
@@ -665,14 +665,18 @@ fn a_rejection_while_the_vault_fails_proves_nothing() {
 #[test]
 fn a_lease_of_another_process_is_waited_for() {
     let mut phone = expired();
-    phone.leases.extend([Outcome::LeaseHeld { for_millis: 8_000 }, Outcome::LeaseHeld { for_millis: 7_750 }]);
+    phone
+        .leases
+        .extend([Outcome::RefreshLeaseHeld { for_millis: 8_000 }, Outcome::RefreshLeaseHeld { for_millis: 7_750 }]);
     let waiting = phone.command(Command::AccessToken);
     let also = phone.command(Command::AccessToken);
     assert_eq!(phone.stored(|t| matches!(t, Transaction::BeginRefresh { .. })), 1, "no busy loop");
-    assert_eq!(phone.status(), Status::Refreshing);
+    assert_eq!(phone.status(), SessionHealth::Refreshing);
     phone.advance(250);
     assert!(!phone.has_reply(waiting));
-    phone.leases.push_back(Outcome::Superseded { tokens: TokenSet { expires_at: EPOCH + 9 * 3_600_000, ..tokens(2) } });
+    phone
+        .leases
+        .push_back(Outcome::NewerTokens { tokens: TokenSet { expires_at: EPOCH + 9 * 3_600_000, ..tokens(2) } });
     phone.advance(250);
     for id in [waiting, also] {
         assert_eq!(phone.reply_to(id), &Ok(Reply::Token { access: SecretRef(1_002) }));
@@ -684,7 +688,7 @@ fn a_lease_of_another_process_is_waited_for() {
 #[test]
 fn a_lease_whose_holder_died_is_taken_over() {
     let mut phone = expired();
-    phone.leases.push_back(Outcome::LeaseHeld { for_millis: 100 });
+    phone.leases.push_back(Outcome::RefreshLeaseHeld { for_millis: 100 });
     let waiting = phone.command(Command::AccessToken);
     phone.advance(100);
     phone.answer(refresh, granted(2));
@@ -701,7 +705,7 @@ fn a_sleeper_that_wakes_up_after_another_has_refreshed_neither_overwrites_nor_si
     let (effect, transaction) = phone.held.pop_first().unwrap();
     assert!(matches!(transaction, Transaction::FinishRefresh { .. }));
     let newer = TokenSet { expires_at: EPOCH + 9 * 3_600_000, ..tokens(5) };
-    phone.event(Event::Completed { effect, server_time: None, outcome: Outcome::Superseded { tokens: newer } });
+    phone.event(Event::Completed { effect, server_time: None, outcome: Outcome::NewerTokens { tokens: newer } });
     assert!(phone.has_reply(waiting));
     let token = phone.command(Command::AccessToken);
     assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_005) }));
@@ -727,7 +731,7 @@ fn a_refresh_that_a_kill_interrupted_waits_for_the_lease_of_the_dead_even_in_the
     let mut contents = Phone::contents_of_alice();
     contents.session = contents.session.map(|session| StoredSession { unsettled: true, ..session });
     let mut phone = Phone::new(contents);
-    phone.leases.extend(vec![Outcome::LeaseHeld { for_millis: 45_000 }; 3]);
+    phone.leases.extend(vec![Outcome::RefreshLeaseHeld { for_millis: 45_000 }; 3]);
     let mut phone = phone.started();
     for _ in 0..3 {
         assert_eq!(phone.sent(refresh), 0);
@@ -756,7 +760,7 @@ fn an_interrupted_refresh_that_finds_no_network_is_done_again_with_the_first_sig
 fn tokens_of_another_process_that_are_used_up_when_they_are_found_are_not_handed_out() {
     let mut phone = expired();
     let stale = TokenSet { expires_at: EPOCH, ..tokens(5) };
-    phone.leases.push_back(Outcome::Superseded { tokens: stale });
+    phone.leases.push_back(Outcome::NewerTokens { tokens: stale });
     let waiting = phone.command(Command::AccessToken);
     assert!(!phone.has_reply(waiting));
     phone.answer(refresh, granted(6));
@@ -782,7 +786,7 @@ fn a_save_that_finds_newer_tokens_ends_the_refresh_that_was_begun_meanwhile() {
         phone.event(Event::Completed {
             effect: saving,
             server_time: None,
-            outcome: Outcome::Superseded { tokens: newer },
+            outcome: Outcome::NewerTokens { tokens: newer },
         });
         phone.event(Event::Completed { effect: leasing, server_time: None, outcome: Outcome::Done });
         assert_eq!(phone.sent(refresh), 1 + usize::from(used_up));
@@ -808,7 +812,7 @@ fn the_agent_is_told_why_a_new_sign_in_is_needed() {
             phone.command(Command::AccessToken);
         }
         phone.answer(refresh, refusal);
-        let SessionView::ReauthRequired { reason, .. } = phone.view().session else { panic!("{:?}", phone.view()) };
+        let SessionState::ReauthRequired { reason, .. } = phone.view().session else { panic!("{:?}", phone.view()) };
         assert_eq!(reason, why);
     }
 }
@@ -833,14 +837,14 @@ fn a_refresh_whose_answer_was_lost_is_repeated_while_the_issuer_takes_it_for_a_r
 fn a_sign_in_by_another_process_takes_the_place_of_the_session_and_is_never_overwritten() {
     let bobs =
         |generation| TokenSet { sign_in: SignInId(99), expires_at: EPOCH + 9 * HOUR as i64, ..tokens(generation) };
-    let bob = Identified { account: "bob".into(), ..alice() };
+    let bob = AgentProfile { account: "bob".into(), ..alice() };
     // Found when the lease is asked for, when the new tokens are saved, when the old ones are refused.
     for found in ["lease", "save", "refusal"] {
         let mut phone = expired();
         let stored = StoredSession { agent: bob.clone(), tokens: bobs(1), snapshot: None, unsettled: false };
         phone.contents = Loaded::Contents(Contents { session: Some(stored), ..Phone::contents_of_alice() });
         if found == "lease" {
-            phone.leases.push_back(Outcome::Superseded { tokens: bobs(1) });
+            phone.leases.push_back(Outcome::NewerTokens { tokens: bobs(1) });
         }
         let waiting = phone.command(Command::AccessToken);
         match found {
@@ -852,7 +856,7 @@ fn a_sign_in_by_another_process_takes_the_place_of_the_session_and_is_never_over
                 phone.event(Event::Completed {
                     effect,
                     server_time: None,
-                    outcome: Outcome::Superseded { tokens: bobs(1) },
+                    outcome: Outcome::NewerTokens { tokens: bobs(1) },
                 });
             }
             "refusal" => {
@@ -862,7 +866,7 @@ fn a_sign_in_by_another_process_takes_the_place_of_the_session_and_is_never_over
             _ => {}
         }
         assert!(phone.has_reply(waiting), "{found}");
-        let SessionView::SignedIn { agent, .. } = phone.view().session else { panic!("{found}: {:?}", phone.view()) };
+        let SessionState::SignedIn { agent, .. } = phone.view().session else { panic!("{found}: {:?}", phone.view()) };
         assert_eq!(agent, bob, "{found}");
         let token = phone.command(Command::AccessToken);
         assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_001) }), "{found}");
@@ -886,14 +890,14 @@ fn rotated_tokens_that_cannot_be_saved_are_used_and_saved_later() {
     phone.answer(tap, Outcome::Unauthenticated);
     phone.storage_fails = true;
     phone.answer(refresh, granted(2));
-    assert_eq!(phone.status(), Status::Degraded);
+    assert_eq!(phone.status(), SessionHealth::Degraded);
     let token = phone.command(Command::AccessToken);
     assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_002) }));
     phone.advance(12_000);
-    assert_eq!(phone.status(), Status::Degraded);
+    assert_eq!(phone.status(), SessionHealth::Degraded);
     phone.storage_fails = false;
     phone.advance(5_000);
-    assert_eq!(phone.status(), Status::Fresh);
+    assert_eq!(phone.status(), SessionHealth::Fresh);
     phone.forget_history();
     phone.advance(12_000);
     assert_eq!(phone.stored(|t| matches!(t, Transaction::FinishRefresh { .. })), 0, "saved once is enough");
@@ -908,9 +912,9 @@ fn an_older_save_that_succeeds_late_does_not_vouch_for_the_newest_tokens() {
     phone.answer(tap, Outcome::Unauthenticated);
     phone.storage_fails = true;
     phone.answer(refresh, granted(2));
-    assert_eq!(phone.status(), Status::Degraded);
+    assert_eq!(phone.status(), SessionHealth::Degraded);
     phone.tokens_saved_by_an_older_generation();
-    assert_eq!(phone.status(), Status::Degraded);
+    assert_eq!(phone.status(), SessionHealth::Degraded);
 }
 
 impl Phone {
@@ -945,7 +949,7 @@ fn what_is_unsaved_goes_into_the_vault_before_the_next_lease_is_asked_for() {
 #[test]
 fn a_sign_in_that_could_not_be_stored_is_not_ended_by_a_vault_that_knows_nothing_of_it() {
     let older = TokenSet { sign_in: SignInId(77), ..tokens(5) };
-    for answer in [Outcome::Reread { tokens: None }, Outcome::Superseded { tokens: older }] {
+    for answer in [Outcome::Reread { tokens: None }, Outcome::NewerTokens { tokens: older }] {
         let mut phone = in_browser();
         phone.comes_back_with(redirect());
         phone.storage_fails = true;
@@ -962,13 +966,13 @@ fn a_sign_in_that_could_not_be_stored_is_not_ended_by_a_vault_that_knows_nothing
             phone.event(Event::Completed { effect: id, server_time: None, outcome });
         }
         assert!(matches!(phone.failure_of(waiting), Failure::Storage { .. }));
-        assert_eq!(phone.status(), Status::Degraded);
+        assert_eq!(phone.status(), SessionHealth::Degraded);
         phone.storage_fails = false;
         phone.release_storage();
         let waiting = phone.command(Command::AccessToken);
         phone.answer(refresh, granted(2));
         assert!(phone.reply_to(waiting).is_ok());
-        assert_eq!(phone.status(), Status::Fresh);
+        assert_eq!(phone.status(), SessionHealth::Fresh);
     }
 }
 
@@ -990,7 +994,7 @@ fn a_sign_out_stores_the_newest_tokens_first_for_they_are_the_ones_to_revoke() {
         })
         .collect();
     assert!(matches!(stores[..2], [Transaction::FinishRefresh { .. }, Transaction::SignOut { .. }]), "{stores:?}");
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
 }
 
 #[test]
@@ -1056,7 +1060,7 @@ fn a_sign_out_holds_at_once_and_offline() {
     phone.holds_storage = true;
     phone.forget_history();
     let signed_out = phone.command(Command::SignOut);
-    assert_eq!(phone.view().session, SessionView::SigningOut);
+    assert_eq!(phone.view().session, SessionState::SigningOut);
     assert_eq!(phone.view().presence, None);
     assert_eq!(phone.stops().len(), 1);
     assert!(matches!(phone.failure_of(tapped), Failure::Cancelled { .. }));
@@ -1065,7 +1069,7 @@ fn a_sign_out_holds_at_once_and_offline() {
     assert_eq!(phone.gets(push("c2", 3)), crate::Verdict::Silence { reason: Silence::SignedOut });
     phone.release_storage();
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
     assert_eq!(phone.knowledge().unwrap().account, None);
     assert_eq!(phone.requests(), Vec::<&Request>::new());
 }
@@ -1107,7 +1111,7 @@ fn a_sign_out_that_the_vault_refuses_is_stored_again() {
     phone.advance(7_000);
     phone.storage_fails = false;
     phone.advance(5_000);
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
     assert_eq!(phone.sent(revoke), 1);
     assert!(!phone.timers.contains_key(&Timer::SaveTokens));
 }
@@ -1118,10 +1122,10 @@ fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
         let mut phone = Phone::signed_in();
         phone.gets(push("c1", 1));
         phone.is_signed_out_remotely(reason);
-        assert_eq!(phone.view().session, SessionView::SignedOut { why: reason.into() });
+        assert_eq!(phone.view().session, SessionState::SignedOut { why: reason.into() });
         assert!(SignedOutWhy::from(reason).explain().is_some());
-        assert_eq!(phone.stops(), [("c1".into(), Stopped::Because { reason: Silence::SignedOut })]);
-        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutOf::Ended { .. } })), 1);
+        assert_eq!(phone.stops(), [("c1".into(), StopReason::Silenced { reason: Silence::SignedOut })]);
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutScope::Ended { .. } })), 1);
         phone.advance(HOUR);
         assert_eq!(phone.sent(revoke), 0);
         assert_eq!(phone.timers.len(), 0);
@@ -1133,11 +1137,11 @@ fn why_the_server_ended_the_session_is_told_after_a_restart_and_to_other_process
     let ended = Contents { signed_out: Some(SignedOutWhy::Revoked), ..Contents::default() };
     let mut phone = Phone::new(ended);
     phone.event(Event::Started { seed: 1 });
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Revoked });
     // A login that was given up goes back to it.
     phone.begins_login();
     phone.command(Command::CancelLogin);
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Revoked });
 
     let mut phone = expired();
     phone.leases.push_back(Outcome::Reread { tokens: None });
@@ -1153,7 +1157,7 @@ fn why_the_server_ended_the_session_is_told_after_a_restart_and_to_other_process
         };
         phone.event(Event::Completed { effect: id, server_time: None, outcome });
     }
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Revoked });
 }
 
 #[test]
@@ -1168,9 +1172,9 @@ fn signing_out_everywhere_ends_this_session_too_whether_stream_or_answer_is_quic
             phone.answer(everywhere, Outcome::Done);
         }
         assert_eq!(phone.reply_to(asked), &Ok(Reply::Done));
-        assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
-        assert_eq!(phone.stops(), [("c1".into(), Stopped::Because { reason: Silence::SignedOut })]);
-        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutOf::Ended { .. } })), 1);
+        assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
+        assert_eq!(phone.stops(), [("c1".into(), StopReason::Silenced { reason: Silence::SignedOut })]);
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutScope::Ended { .. } })), 1);
         phone.advance(HOUR);
         assert_eq!(phone.sent(revoke), 0);
     }
@@ -1189,7 +1193,7 @@ fn signing_out_everywhere_offline_changes_nothing_and_says_so() {
     let asked = phone.command(Command::SignOutEverywhere);
     phone.is_signed_out_remotely(SignedOutReason::Revoked);
     assert!(matches!(phone.failure_of(asked), Failure::Reauthenticate { .. }));
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Revoked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Revoked });
     let asked = phone.command(Command::SignOutEverywhere);
     assert!(matches!(phone.failure_of(asked), Failure::Reauthenticate { .. }));
 }
@@ -1215,7 +1219,7 @@ fn whatever_is_under_way_at_a_sign_out_is_answered_and_its_result_is_ignored() {
         let outcome = if phone.open.values().next().is_some_and(refresh) { granted(2) } else { is_state(state(5)) };
         phone.answer(whatever, outcome);
     }
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
     assert_eq!(phone.view().presence, None);
     assert_eq!(phone.view().in_call, None);
 }
@@ -1230,12 +1234,12 @@ fn a_sign_out_while_the_login_is_being_stored_follows_it_into_the_vault() {
     assert!(phone.reply_to(finished).is_err());
     let order: Vec<_> = phone.held.values().cloned().collect();
     assert!(
-        matches!(order[..], [Transaction::SignIn { .. }, Transaction::SignOut { of: SignOutOf::Whoever }]),
+        matches!(order[..], [Transaction::SignIn { .. }, Transaction::SignOut { of: SignOutScope::CurrentSession }]),
         "{order:?}"
     );
     phone.release_storage();
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
     assert_eq!(phone.sent(revoke), 1);
 }
 
@@ -1248,7 +1252,7 @@ fn a_sign_out_during_a_new_sign_in_ends_the_old_session_too() {
     let signed_out = phone.command(Command::SignOut);
     assert!(phone.reply_to(begun).is_err());
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
-    assert_eq!(phone.view().session, SessionView::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
 }
 
 #[test]
@@ -1302,7 +1306,7 @@ fn a_repair_without_a_network_says_so_and_loses_nothing() {
     phone.answer(refresh, granted(2));
     phone.answer(register, is_state(state(2)));
     phone.hears(state(2));
-    assert_eq!(phone.status(), Status::Fresh);
+    assert_eq!(phone.status(), SessionHealth::Fresh);
 }
 
 #[test]
@@ -1320,7 +1324,7 @@ fn a_repair_takes_the_refresh_that_is_under_way() {
 #[test]
 fn a_repair_waits_for_the_lease_of_another_process_even_in_the_background() {
     let mut phone = Phone::in_background();
-    phone.leases.push_back(Outcome::LeaseHeld { for_millis: 100 });
+    phone.leases.push_back(Outcome::RefreshLeaseHeld { for_millis: 100 });
     let repair = phone.command(Command::Repair);
     phone.advance(100);
     phone.answer(refresh, granted(2));

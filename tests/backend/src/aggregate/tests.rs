@@ -1,9 +1,10 @@
+use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{AccountId, Role, UnavailableReason};
 use proptest::prelude::*;
 
 use super::*;
 
-const NOW: UnixMillis = 1_000_000_000_000;
+const NOW: UnixMillis = UnixMillis(1_000_000_000_000);
 
 fn agent() -> Aggregate {
     let agent = Agent {
@@ -27,7 +28,7 @@ fn lease(kind: LeaseKind, expires_at: UnixMillis) -> CallLease {
 fn the_effective_status_follows_from_everything_in_this_order() {
     // A Sunday: no working hours.
     let sunday = 1_000_000_000_000 - 1_000_000_000_000 % 86_400_000;
-    assert!(!WorkingHours::office("UTC").contain(sunday + 12 * 3_600_000));
+    assert!(!WorkingHours::office("UTC").contain(UnixMillis(sunday + 12 * 3_600_000)));
     let away = Availability::Unavailable { reason: UnavailableReason::Other };
     let number: PhoneNumber = "+33612345678".parse().unwrap();
     let (call, work) = (Some(LeaseKind::InCall), Some(LeaseKind::AfterCallWork));
@@ -52,11 +53,15 @@ fn the_effective_status_follows_from_everything_in_this_order() {
         let aggregate = Aggregate {
             signed_in,
             forwarding: Forwarding { number: forwarded.then(|| number.clone()), rev: 1, ..Forwarding::default() },
-            leases: leased.map(|kind| lease(kind, noon + 1)).into_iter().collect(),
+            leases: leased.map(|kind| lease(kind, UnixMillis(noon + 1))).into_iter().collect(),
             availability,
             ..agent()
         };
-        assert_eq!(aggregate.effective(noon), effective, "{signed_in} {forwarded} {leased:?} {availability:?}");
+        assert_eq!(
+            aggregate.effective(UnixMillis(noon)),
+            effective,
+            "{signed_in} {forwarded} {leased:?} {availability:?}"
+        );
     }
 }
 

@@ -13,6 +13,7 @@ mod pushes;
 mod sessions;
 mod ticker;
 
+use hookswitch_wire::UnixMillis;
 use std::{
     collections::HashMap,
     sync::{
@@ -22,7 +23,8 @@ use std::{
     time::Instant,
 };
 
-use hookswitch_wire::{AccountId, SignedOutReason, Snapshot, TraceId, UnixMillis, Version};
+use crate::clock::Millis;
+use hookswitch_wire::{AccountId, SignedOutReason, Snapshot, TraceId, Version};
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::{Notify, broadcast},
@@ -219,7 +221,7 @@ impl House {
         *self.rotation.lock().unwrap_or_else(PoisonError::into_inner) = profile;
     }
 
-    pub(crate) fn now(&self) -> UnixMillis {
+    pub(crate) fn now(&self) -> Millis {
         self.clock.now()
     }
 
@@ -393,9 +395,9 @@ tokio::task_local! {
 /// One transaction and what is to be announced after it.
 pub(crate) struct Unit<'h> {
     pub(crate) tx: Tx<'h>,
-    pub(crate) now: UnixMillis,
+    pub(crate) now: Millis,
     house: &'h House,
-    changed: HashMap<AccountId, (Arc<Published>, Option<UnixMillis>)>,
+    changed: HashMap<AccountId, (Arc<Published>, Option<Millis>)>,
     ended: Vec<AccountId>,
     pushes: bool,
     logouts: bool,
@@ -441,7 +443,7 @@ impl Unit<'_> {
                 .map(|session| Seen {
                     platform: aggregate.device_of(&session.id).map(|device| device.platform),
                     address: session.address.clone(),
-                    at: session.last_seen,
+                    at: UnixMillis(session.last_seen),
                 })
                 .collect()
         };
@@ -452,7 +454,8 @@ impl Unit<'_> {
             old_server: self.house.old_server.load(Ordering::Relaxed),
             trace: TRACE.try_with(|trace| *trace).ok().flatten(),
         };
-        let pushes = record.change(around, kind, change, |aggregate| is_shared(&seen(aggregate), self.now))?;
+        let pushes =
+            record.change(around, kind, change, |aggregate| is_shared(&seen(aggregate), UnixMillis(self.now)))?;
         if record.aggregate.shared && !before.aggregate.shared {
             self.tx.audit("several people seem to use this login", Some(account), "", self.now)?;
         }
@@ -468,10 +471,16 @@ impl Unit<'_> {
             self.pushes = true;
         }
         let published = Arc::new(published);
-        let sessions_end = sessions.iter().map(|session| session.expires_at).min();
+        let sessions_end = sessions.iter().map(|session| UnixMillis(session.expires_at)).min();
         let aggregate = &record.aggregate;
-        let seems_shared_until = shared_login::next_change(&seen(aggregate), self.now);
-        let deadline = aggregate.next_change(self.now).into_iter().chain(sessions_end).chain(seems_shared_until).min();
+        let seems_shared_until = shared_login::next_change(&seen(aggregate), UnixMillis(self.now));
+        let deadline = aggregate
+            .next_change(UnixMillis(self.now))
+            .into_iter()
+            .chain(sessions_end)
+            .chain(seems_shared_until)
+            .min()
+            .map(|at| at.0);
         self.tx.set_due(account, deadline)?;
         self.changed.insert(account.clone(), (Arc::clone(&published), deadline));
         Ok(published)

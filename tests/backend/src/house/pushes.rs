@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::Millis;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hookswitch_wire::{CallId, CallState, Platform, Surface, UnixMillis};
 use secrecy::{ExposeSecret, SecretString};
@@ -49,7 +50,7 @@ impl House {
     }
 
     /// Marks what is due now as out, and says when something is due next.
-    fn take_pushes(&self, most: usize) -> Result<(Vec<PushMessage>, Option<UnixMillis>), HouseError> {
+    fn take_pushes(&self, most: usize) -> Result<(Vec<PushMessage>, Option<Millis>), HouseError> {
         if self.store.is_shared() {
             return self.take_a_push(most);
         }
@@ -64,7 +65,7 @@ impl House {
 
     /// The same among several nodes. One at a time, so that no two nodes wait for each other's agents; and soon again,
     /// because another node may take pushes and die.
-    fn take_a_push(&self, most: usize) -> Result<(Vec<PushMessage>, Option<UnixMillis>), HouseError> {
+    fn take_a_push(&self, most: usize) -> Result<(Vec<PushMessage>, Option<Millis>), HouseError> {
         self.recover_pushes()?;
         self.write(|unit| {
             let due = unit.tx.pushes_due(unit.now, most.min(1))?;
@@ -98,7 +99,7 @@ impl House {
             }
             if let Outcome::TokenGone { since } = outcome {
                 let (device, push_token) = (device.clone(), push.token.expose_secret().to_owned());
-                let command = Command::TokenGone { device, push_token, since: *since };
+                let command = Command::TokenGone { device, push_token, since: since.map(UnixMillis) };
                 unit.apply(&push.payload.account, command, Change::Seen)?;
             }
             Ok(())

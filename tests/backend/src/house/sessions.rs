@@ -1,6 +1,7 @@
 //! Sessions: made, seen, ended. The agent's status follows in the same transaction.
 
-use hookswitch_wire::{AccountId, SignedOutReason, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::{AccountId, SignedOutReason};
 
 use super::{House, HouseError, Unit};
 use crate::{
@@ -22,7 +23,7 @@ pub(crate) struct NewSession {
 
 impl House {
     /// When a session that was seen at `now` ends if it is not seen again.
-    pub(crate) fn session_end(&self, kind: SessionKind, now: UnixMillis) -> UnixMillis {
+    pub(crate) fn session_end(&self, kind: SessionKind, now: Millis) -> Millis {
         let life = match kind {
             SessionKind::Mobile => self.config.refresh_token_life,
             SessionKind::Cookie(_) => self.config.browser_session_life,

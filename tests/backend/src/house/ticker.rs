@@ -5,7 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use hookswitch_wire::{AccountId, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::AccountId;
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use super::{House, HouseError, Unit, others::LOOK_EVERY};
@@ -22,12 +23,12 @@ pub(super) struct Deadlines {
 
 #[derive(Default)]
 struct Inner {
-    by_account: HashMap<AccountId, UnixMillis>,
-    by_time: BTreeSet<(UnixMillis, AccountId)>,
+    by_account: HashMap<AccountId, Millis>,
+    by_time: BTreeSet<(Millis, AccountId)>,
 }
 
 impl Deadlines {
-    pub(super) fn set(&self, account: &AccountId, at: Option<UnixMillis>) {
+    pub(super) fn set(&self, account: &AccountId, at: Option<Millis>) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = inner.by_account.remove(account) {
             inner.by_time.remove(&(old, account.clone()));
@@ -40,12 +41,12 @@ impl Deadlines {
         self.sooner.notify_one();
     }
 
-    pub(super) fn passed(&self, account: &AccountId, now: UnixMillis) -> bool {
+    pub(super) fn passed(&self, account: &AccountId, now: Millis) -> bool {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.by_account.get(account).is_some_and(|at| *at <= now)
     }
 
-    fn first(&self) -> Option<(UnixMillis, AccountId)> {
+    fn first(&self) -> Option<(Millis, AccountId)> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).by_time.first().cloned()
     }
 }

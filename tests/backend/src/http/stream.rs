@@ -1,7 +1,9 @@
 //! `GET /v1/me/stream`: the whole state, each time it changes.
 
+use hookswitch_wire::UnixMillis;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use crate::clock::Millis;
 use axum::{
     extract::State,
     http::{HeaderName, HeaderValue, header},
@@ -12,7 +14,7 @@ use axum::{
 };
 use futures_util::stream;
 use hookswitch_wire::{
-    AccountId, StreamEvent, UnixMillis, Version,
+    AccountId, StreamEvent, Version,
     stream::{Heartbeat, SignedOut},
 };
 use tokio::sync::watch;
@@ -42,7 +44,7 @@ struct Open {
     stopping: watch::Receiver<bool>,
     /// What was sent last.
     sent: Option<Version>,
-    beat_at: UnixMillis,
+    beat_at: Millis,
     /// A client was given a turn, and keeps it until it is given another.
     has_turn: bool,
     over: bool,
@@ -110,7 +112,7 @@ impl Open {
             if now >= self.beat_at {
                 // However far the clock jumped, one beat is enough.
                 self.beat_at = now + HEARTBEAT;
-                let beat = event(&StreamEvent::Heartbeat(Heartbeat { at: now }));
+                let beat = event(&StreamEvent::Heartbeat(Heartbeat { at: UnixMillis(now) }));
                 return Ok(beat.map(|beat| self.with_turn(beat)));
             }
             tokio::select! {

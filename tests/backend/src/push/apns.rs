@@ -20,8 +20,9 @@ use std::{
     time::Duration,
 };
 
+use crate::clock::Millis;
 use async_trait::async_trait;
-use hookswitch_wire::{PushKind, UnixMillis};
+use hookswitch_wire::PushKind;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{
     Client, StatusCode,
@@ -80,7 +81,7 @@ pub struct Apns {
 #[derive(Clone)]
 struct ProviderToken {
     jwt: SecretString,
-    issued_at: UnixMillis,
+    issued_at: Millis,
 }
 
 #[derive(Serialize)]
@@ -96,7 +97,7 @@ struct Refusal {
     reason: String,
     /// Milliseconds since 1970; only with 410.
     #[serde(default)]
-    timestamp: Option<UnixMillis>,
+    timestamp: Option<Millis>,
 }
 
 impl Apns {
@@ -120,7 +121,7 @@ impl Apns {
     }
 
     /// The token to send with: the same for 45 minutes.
-    fn provider_token(&self, now: UnixMillis) -> Result<SecretString, jsonwebtoken::errors::Error> {
+    fn provider_token(&self, now: Millis) -> Result<SecretString, jsonwebtoken::errors::Error> {
         let mut kept = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |token: &&ProviderToken| (0..millis(REPLACE_AFTER)).contains(&now.saturating_sub(token.issued_at));
         if let Some(token) = kept.as_ref().filter(fresh) {
@@ -134,14 +135,14 @@ impl Apns {
     }
 
     /// APNs says that the token is too old: the next try makes another, unless this one is young and our clock is wrong.
-    fn expired(&self, now: UnixMillis) {
+    fn expired(&self, now: Millis) {
         let mut kept = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.as_ref().is_some_and(|token| now.saturating_sub(token.issued_at) >= millis(YOUNGEST)) {
             *kept = None;
         }
     }
 
-    fn request(&self, push: &PushMessage, now: UnixMillis) -> Result<reqwest::RequestBuilder, String> {
+    fn request(&self, push: &PushMessage, now: Millis) -> Result<reqwest::RequestBuilder, String> {
         let mut url = self.address.clone();
         url.path_segments_mut()
             .map_err(|()| "no path can be added to the address of APNs".to_owned())?
@@ -171,7 +172,7 @@ impl Apns {
 }
 
 /// In seconds since 1970; 0, which is "now or never", when no whole second is left.
-fn expiration(deliver_by: UnixMillis, now: UnixMillis) -> i64 {
+fn expiration(deliver_by: Millis, now: Millis) -> i64 {
     let second = deliver_by.div_euclid(1_000);
     if second > now.div_euclid(1_000) { second } else { 0 }
 }

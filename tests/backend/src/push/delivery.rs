@@ -10,7 +10,8 @@
 //!   is out: services may deliver in any order, and phones keep a tombstone.
 //! - What a service did not take is tried again, at growing intervals, as long as somebody needs it.
 
-use hookswitch_wire::{PushKind, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::PushKind;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
@@ -29,7 +30,7 @@ pub(crate) struct Delivery {
     /// The number of the push in the outbox.
     pub(crate) seq: u64,
     pub(crate) kind: PushKind,
-    pub(crate) deliver_by: UnixMillis,
+    pub(crate) deliver_by: Millis,
     pub(crate) stage: Stage,
     /// Whether the device may have got it.
     pub(crate) may_have_left: bool,
@@ -42,7 +43,7 @@ pub(crate) enum Stage {
     /// In the outbox.
     Waiting {
         /// When it is sent.
-        due_at: UnixMillis,
+        due_at: Millis,
     },
     /// Out, and not answered yet.
     Sending,
@@ -73,7 +74,7 @@ pub enum DeliveryEnd {
 /// What is true when a push is about to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
-    pub(crate) now: UnixMillis,
+    pub(crate) now: Millis,
     pub(crate) call: CallNow,
     /// Whether calls go to an external number now.
     pub(crate) forwarding_on: bool,
@@ -126,7 +127,7 @@ impl StartNow {
 
 impl Delivery {
     /// A push that was decided on at `at`.
-    pub(crate) fn new(seq: u64, kind: PushKind, expires_at: UnixMillis, at: UnixMillis) -> Self {
+    pub(crate) fn new(seq: u64, kind: PushKind, expires_at: Millis, at: Millis) -> Self {
         let deliver_by = match kind {
             PushKind::Incoming => expires_at,
             // Within the ringing: then the phone stops by itself.
@@ -172,13 +173,13 @@ impl Delivery {
     }
 
     /// It was out when the backend stopped: nobody knows.
-    pub(crate) fn interrupted(&mut self, now: UnixMillis) {
+    pub(crate) fn interrupted(&mut self, now: Millis) {
         self.may_have_left = true;
         self.stage = Stage::Waiting { due_at: now };
     }
 
     /// What a try came to.
-    pub(crate) fn came_back(&mut self, outcome: &Outcome, now: UnixMillis) {
+    pub(crate) fn came_back(&mut self, outcome: &Outcome, now: Millis) {
         let wait = match outcome {
             Outcome::Accepted => {
                 self.may_have_left = true;
@@ -252,7 +253,7 @@ mod tests {
 
     use super::*;
 
-    const AT: UnixMillis = 1_000_000;
+    const AT: Millis = 1_000_000;
     const KINDS: [PushKind; 3] = [PushKind::Incoming, PushKind::AnsweredElsewhere, PushKind::Ended];
 
     fn facts() -> Facts {
@@ -398,7 +399,7 @@ mod tests {
     /// A call, its start, its stop, and a push service of any mood.
     #[derive(Debug)]
     struct World {
-        now: UnixMillis,
+        now: Millis,
         call: CallNow,
         forwarding_on: bool,
         start: Delivery,

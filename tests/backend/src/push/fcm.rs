@@ -18,12 +18,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::clock::Millis;
 use async_trait::async_trait;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
-use hookswitch_wire::UnixMillis;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{
     Client,
@@ -83,7 +83,7 @@ type Pending = Shared<BoxFuture<'static, Result<AccessToken, Outcome>>>;
 #[derive(Clone)]
 struct AccessToken {
     token: SecretString,
-    replace_at: UnixMillis,
+    replace_at: Millis,
 }
 
 /// Gets access tokens.
@@ -164,7 +164,7 @@ impl Fcm {
     }
 
     /// The access token that is kept, or the way to the next.
-    fn pending(&self, now: UnixMillis) -> Pending {
+    fn pending(&self, now: Millis) -> Pending {
         let mut kept = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         let good = |pending: &&Pending| match pending.peek() {
             None => true,
@@ -189,7 +189,7 @@ impl Fcm {
         }
     }
 
-    fn message(push: &PushMessage, now: UnixMillis) -> Result<String, serde_json::Error> {
+    fn message(push: &PushMessage, now: Millis) -> Result<String, serde_json::Error> {
         let seconds = push.deliver_by.saturating_sub(now).max(0) / 1_000;
         let message = json!({
             "message": {
@@ -207,7 +207,7 @@ impl Fcm {
 }
 
 impl Grants {
-    async fn ask(&self, now: UnixMillis) -> Result<AccessToken, Outcome> {
+    async fn ask(&self, now: Millis) -> Result<AccessToken, Outcome> {
         let iat = now.div_euclid(1_000);
         let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::RS256) };
         let claims = Assertion {

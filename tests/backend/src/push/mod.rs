@@ -17,8 +17,9 @@ mod recorded;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use crate::clock::Millis;
 use async_trait::async_trait;
-use hookswitch_wire::{CallPush, DeviceId, Platform, UnixMillis};
+use hookswitch_wire::{CallPush, DeviceId, Platform};
 use reqwest::{
     Response,
     header::{HeaderMap, RETRY_AFTER},
@@ -51,7 +52,7 @@ pub struct PushMessage {
     /// What it says.
     pub payload: CallPush,
     /// By the server's clock: after this nobody needs it any more, so no service should keep it for longer.
-    pub deliver_by: UnixMillis,
+    pub deliver_by: Millis,
 }
 
 /// What became of one try. Every answer of a service is one of these.
@@ -62,7 +63,7 @@ pub enum Outcome {
     /// The service took nothing and never will for this token: the app is gone, or has another token by now.
     TokenGone {
         /// Since when; a token that was registered later is another matter. `None`: the service does not say.
-        since: Option<UnixMillis>,
+        since: Option<Millis>,
     },
     /// The service took nothing; later it may.
     Retry {
@@ -163,7 +164,7 @@ fn unanswered(error: &reqwest::Error) -> Outcome {
 }
 
 /// `Retry-After` in either form (RFC 9110, section 10.2.3).
-fn retry_after(headers: &HeaderMap, now: UnixMillis) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap, now: Millis) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));

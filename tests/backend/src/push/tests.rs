@@ -1,5 +1,6 @@
 //! Against servers that speak as Apple's and Google's do: HTTP/2 without TLS, on loopback.
 
+use hookswitch_wire::UnixMillis;
 use std::{
     collections::VecDeque,
     sync::{Mutex, OnceLock},
@@ -127,7 +128,7 @@ fn push(clock: &Clock, platform: Platform, kind: PushKind) -> PushMessage {
             kind,
             call_id: CallId::from("call-1"),
             account: AccountId::from("agent-1"),
-            expires_at: deliver_by,
+            expires_at: UnixMillis(deliver_by),
             routing: Version::new(1, 4),
             forwarding_on: false,
             from: Some("+33612345678".parse().unwrap()),

@@ -1,6 +1,7 @@
 //! Agents and their counterparts at the upstream issuer.
 
-use hookswitch_wire::{AccountId, Snapshot, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::{AccountId, Snapshot};
 
 use super::{Result, Row, Tx, Value, values};
 use crate::aggregate::Aggregate;
@@ -23,7 +24,7 @@ pub(crate) struct AgentRow {
 pub(crate) struct Shown {
     pub(crate) json: String,
     /// When time changes it.
-    pub(crate) due_at: Option<UnixMillis>,
+    pub(crate) due_at: Option<Millis>,
 }
 
 /// A person as the upstream issuer knows them.
@@ -87,7 +88,7 @@ impl Tx<'_> {
     }
 
     /// When time changes an agent, for whichever node lives then.
-    pub(crate) fn set_due(&self, account: &AccountId, at: Option<UnixMillis>) -> Result<()> {
+    pub(crate) fn set_due(&self, account: &AccountId, at: Option<Millis>) -> Result<()> {
         if self.is_shared() {
             let sql = "UPDATE agents SET due_at = ?2 WHERE account = ?1 AND due_at IS DISTINCT FROM ?2";
             self.execute(sql, values![account, at])?;
@@ -96,7 +97,7 @@ impl Tx<'_> {
     }
 
     /// An agent whom time has changed and whom no other node sees to; locked.
-    pub(crate) fn overdue(&self, now: UnixMillis) -> Result<Option<AccountId>> {
+    pub(crate) fn overdue(&self, now: Millis) -> Result<Option<AccountId>> {
         let sql = "SELECT account FROM agents WHERE due_at <= ?1 ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED";
         self.row(sql, values![now], |row| Ok(AccountId(row.get(0)?)))
     }

@@ -1,6 +1,7 @@
 //! Logins under way and the codes they end in.
 
-use hookswitch_wire::{AccountId, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::AccountId;
 use serde::{Deserialize, Serialize};
 
 use super::{Group, Result, Row, Tx, UpstreamSession, values};
@@ -65,7 +66,7 @@ pub(crate) struct LoginRow {
     pub(crate) purpose: Purpose,
     pub(crate) account: Option<AccountId>,
     pub(crate) session: Option<String>,
-    pub(crate) expires_at: UnixMillis,
+    pub(crate) expires_at: Millis,
 }
 
 /// A code, used or not.
@@ -73,14 +74,14 @@ pub(crate) struct LoginRow {
 pub(crate) struct CodeRow {
     pub(crate) account: AccountId,
     pub(crate) request: CodeRequest,
-    pub(crate) expires_at: UnixMillis,
+    pub(crate) expires_at: Millis,
     pub(crate) session: Option<String>,
     /// Who vouched for the agent.
     pub(crate) upstream: Option<UpstreamSession>,
 }
 
 impl Tx<'_> {
-    pub(crate) fn insert_login(&self, hash: &str, row: &LoginRow, now: UnixMillis) -> Result<()> {
+    pub(crate) fn insert_login(&self, hash: &str, row: &LoginRow, now: Millis) -> Result<()> {
         // Nobody comes back to a login of yesterday.
         self.execute("DELETE FROM logins WHERE expires_at < ?1", values![now.saturating_sub(86_400_000)])?;
         self.execute(
@@ -154,7 +155,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    pub(crate) fn insert_code(&self, hash: &str, row: &CodeRow, now: UnixMillis) -> Result<()> {
+    pub(crate) fn insert_code(&self, hash: &str, row: &CodeRow, now: Millis) -> Result<()> {
         self.execute("DELETE FROM codes WHERE expires_at < ?1", values![now.saturating_sub(86_400_000)])?;
         self.execute(
             "INSERT INTO codes (hash, account, request, expires_at, upstream_iss, upstream_sub, upstream_sid)

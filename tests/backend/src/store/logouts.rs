@@ -1,6 +1,6 @@
 //! Sign-outs on their way from issuer to issuer (OpenID Connect Back-Channel Logout 1.0).
 
-use hookswitch_wire::UnixMillis;
+use crate::clock::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::{Result, Row, Tx, values};
@@ -68,7 +68,7 @@ impl Tx<'_> {
     }
 
     /// Notes that a logout token came; false when it had come before.
-    pub(crate) fn note_logout(&self, iss: &str, jti: &str, expires_at: UnixMillis, now: UnixMillis) -> Result<bool> {
+    pub(crate) fn note_logout(&self, iss: &str, jti: &str, expires_at: Millis, now: Millis) -> Result<bool> {
         self.execute("DELETE FROM logouts_seen WHERE expires_at <= ?1", values![now])?;
         let added = self.execute(
             "INSERT INTO logouts_seen (iss, jti, expires_at) VALUES (?1, ?2, ?3) ON CONFLICT (iss, jti) DO NOTHING",

@@ -1,6 +1,7 @@
 //! Forwarding numbers and the codes that verify them.
 
-use hookswitch_wire::{AccountId, PhoneNumber, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::{AccountId, PhoneNumber};
 
 use super::{Result, Row, Tx, values};
 
@@ -8,7 +9,7 @@ use super::{Result, Row, Tx, values};
 pub(crate) struct CodeOut {
     /// Hashed.
     pub(crate) code: String,
-    pub(crate) expires_at: UnixMillis,
+    pub(crate) expires_at: Millis,
     pub(crate) tries: u32,
 }
 
@@ -19,7 +20,7 @@ impl Tx<'_> {
     }
 
     /// From now on the number is verified, and its code is used up.
-    pub(crate) fn set_verified(&self, account: &AccountId, number: &PhoneNumber, now: UnixMillis) -> Result<()> {
+    pub(crate) fn set_verified(&self, account: &AccountId, number: &PhoneNumber, now: Millis) -> Result<()> {
         self.execute(
             "INSERT INTO verified_numbers (account, number, at) VALUES (?1, ?2, ?3) ON CONFLICT (account, number) DO NOTHING",
             values![account.as_str(), number.as_str(), now],

@@ -1,6 +1,8 @@
 //! The push outbox, and what becomes of each push.
 
-use hookswitch_wire::{AccountId, CallId, DeviceId, PushKind, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::UnixMillis;
+use hookswitch_wire::{AccountId, CallId, DeviceId, PushKind};
 
 use super::{Result, Row, Tx, values};
 use crate::{
@@ -38,7 +40,7 @@ const fn stage_name(stage: Stage) -> &'static str {
     }
 }
 
-const fn due_at(stage: Stage) -> UnixMillis {
+const fn due_at(stage: Stage) -> Millis {
     match stage {
         Stage::Waiting { due_at } => due_at,
         Stage::Sending | Stage::Done(_) => 0,
@@ -72,7 +74,7 @@ impl Tx<'_> {
         let seq: Option<u64> = self.row(sql, values![entry.at, serde_json::to_string(entry)?], |row| row.get(0))?;
         entry.seq = seq.unwrap_or_default();
         let payload = &entry.payload;
-        let delivery = Delivery::new(entry.seq, payload.kind, payload.expires_at, entry.at);
+        let delivery = Delivery::new(entry.seq, payload.kind, payload.expires_at.0, entry.at);
         let sql = "INSERT INTO deliveries (seq, account, device, call_id, kind, deliver_by, stage, due_at, may_have_left, tries)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         self.execute(
@@ -107,7 +109,7 @@ impl Tx<'_> {
     }
 
     /// At most so many pushes whose time has come, in the order in which they were decided on. No other node gets them.
-    pub(crate) fn pushes_due(&self, now: UnixMillis, most: usize) -> Result<Vec<PushDue>> {
+    pub(crate) fn pushes_due(&self, now: Millis, most: usize) -> Result<Vec<PushDue>> {
         let sql = &format!(
             "SELECT {COLUMNS}, entry FROM deliveries JOIN outbox USING (seq)
              WHERE stage = 'waiting' AND due_at <= ?1 ORDER BY seq LIMIT ?2{}",
@@ -132,7 +134,7 @@ impl Tx<'_> {
     }
 
     /// When the next push is due.
-    pub(crate) fn next_push(&self) -> Result<Option<UnixMillis>> {
+    pub(crate) fn next_push(&self) -> Result<Option<Millis>> {
         let sql = "SELECT MIN(due_at) FROM deliveries WHERE stage = 'waiting'";
         Ok(self.row(sql, values![], |row| row.get(0))?.flatten())
     }
@@ -217,7 +219,7 @@ mod tests {
                 kind: PushKind::Incoming,
                 call_id: CallId::from(call),
                 account: AccountId::from("a"),
-                expires_at: 31_000,
+                expires_at: UnixMillis(31_000),
                 routing: Version::new(1, 1),
                 forwarding_on: false,
                 from: None,

@@ -1,6 +1,8 @@
 //! Sessions and their tokens. Tokens and cookies come here as hashes already.
 
-use hookswitch_wire::{AccountId, SessionId, SignIn, SignInKind, SignedOutReason, UnixMillis};
+use crate::clock::Millis;
+use hookswitch_wire::UnixMillis;
+use hookswitch_wire::{AccountId, SessionId, SignIn, SignInKind, SignedOutReason};
 
 use super::{Result, Row, Tx, UpstreamSession, values};
 
@@ -47,18 +49,18 @@ pub(crate) struct SessionRow {
     pub(crate) id: String,
     pub(crate) account: AccountId,
     pub(crate) kind: SessionKind,
-    pub(crate) created_at: UnixMillis,
-    pub(crate) last_seen: UnixMillis,
-    pub(crate) expires_at: UnixMillis,
+    pub(crate) created_at: Millis,
+    pub(crate) last_seen: Millis,
+    pub(crate) expires_at: Millis,
     pub(crate) address: String,
     pub(crate) second_factor: bool,
     pub(crate) generation: u64,
-    pub(crate) rotated_at: UnixMillis,
+    pub(crate) rotated_at: Millis,
     pub(crate) ended: Option<SignedOutReason>,
 }
 
 impl SessionRow {
-    pub(crate) fn lives(&self, now: UnixMillis) -> bool {
+    pub(crate) fn lives(&self, now: Millis) -> bool {
         self.ended.is_none() && self.expires_at > now
     }
 
@@ -72,7 +74,7 @@ impl SessionRow {
                 SessionKind::Cookie(Group::Desktop) => SignInKind::Desktop,
             },
             device: None,
-            signed_in_at: self.created_at,
+            signed_in_at: UnixMillis(self.created_at),
         }
     }
 }
@@ -81,7 +83,7 @@ impl SessionRow {
 pub(crate) struct RefreshRow {
     pub(crate) session: String,
     pub(crate) generation: u64,
-    pub(crate) expires_at: UnixMillis,
+    pub(crate) expires_at: Millis,
 }
 
 const COLUMNS: &str = "id, account, kind, created_at, last_seen, expires_at, address, second_factor, generation, \
@@ -154,7 +156,7 @@ impl Tx<'_> {
         self.row(sql, values![cookie], session)
     }
 
-    pub(crate) fn live_sessions(&self, account: &AccountId, now: UnixMillis) -> Result<Vec<SessionRow>> {
+    pub(crate) fn live_sessions(&self, account: &AccountId, now: Millis) -> Result<Vec<SessionRow>> {
         let sql = &format!(
             "SELECT {COLUMNS} FROM sessions WHERE account = ?1 AND ended_at IS NULL AND expires_at > ?2 ORDER BY created_at, rowid"
         );
@@ -168,7 +170,7 @@ impl Tx<'_> {
         self.rows(sql, values![account.as_str(), SessionKind::Mobile.name()], session)
     }
 
-    pub(crate) fn touch_session(&self, id: &str, address: &str, now: UnixMillis, expires_at: UnixMillis) -> Result<()> {
+    pub(crate) fn touch_session(&self, id: &str, address: &str, now: Millis, expires_at: Millis) -> Result<()> {
         let sql = "UPDATE sessions SET last_seen = ?3, address = ?2, expires_at = ?4 WHERE id = ?1";
         self.execute(sql, values![id, address, now, expires_at])?;
         Ok(())
@@ -180,7 +182,7 @@ impl Tx<'_> {
     }
 
     /// Ends a session and forgets its tokens; false when it had ended before.
-    pub(crate) fn end_session(&self, id: &str, reason: SignedOutReason, now: UnixMillis) -> Result<bool> {
+    pub(crate) fn end_session(&self, id: &str, reason: SignedOutReason, now: Millis) -> Result<bool> {
         let changed = self.execute(
             "UPDATE sessions SET ended_at = ?2, reason = ?3 WHERE id = ?1 AND ended_at IS NULL",
             values![id, now, reason_name(reason)],
@@ -190,13 +192,7 @@ impl Tx<'_> {
         Ok(changed > 0)
     }
 
-    pub(crate) fn insert_access_token(
-        &self,
-        hash: &str,
-        session: &str,
-        now: UnixMillis,
-        expires_at: UnixMillis,
-    ) -> Result<()> {
+    pub(crate) fn insert_access_token(&self, hash: &str, session: &str, now: Millis, expires_at: Millis) -> Result<()> {
         self.execute("DELETE FROM access_tokens WHERE session = ?1 AND expires_at <= ?2", values![session, now])?;
         self.execute(
             "INSERT INTO access_tokens (hash, session, expires_at) VALUES (?1, ?2, ?3)",
@@ -206,7 +202,7 @@ impl Tx<'_> {
     }
 
     /// The session of an access token that has not run out.
-    pub(crate) fn session_by_access_token(&self, hash: &str, now: UnixMillis) -> Result<Option<SessionRow>> {
+    pub(crate) fn session_by_access_token(&self, hash: &str, now: Millis) -> Result<Option<SessionRow>> {
         let sql = &format!(
             "SELECT {COLUMNS} FROM sessions WHERE id =
              (SELECT session FROM access_tokens WHERE hash = ?1 AND access_tokens.expires_at > ?2)"
@@ -239,7 +235,7 @@ impl Tx<'_> {
         self.row(sql, values![hash], token)
     }
 
-    pub(crate) fn prolong_refresh_token(&self, hash: &str, expires_at: UnixMillis) -> Result<()> {
+    pub(crate) fn prolong_refresh_token(&self, hash: &str, expires_at: Millis) -> Result<()> {
         self.execute("UPDATE refresh_tokens SET expires_at = ?2 WHERE hash = ?1", values![hash, expires_at])?;
         Ok(())
     }
@@ -250,7 +246,7 @@ impl Tx<'_> {
         self.rows(sql, values![session, generation], |row| row.get(0))
     }
 
-    pub(crate) fn set_generation(&self, session: &str, generation: u64, now: UnixMillis) -> Result<()> {
+    pub(crate) fn set_generation(&self, session: &str, generation: u64, now: Millis) -> Result<()> {
         self.execute(
             "UPDATE sessions SET generation = ?2, rotated_at = ?3 WHERE id = ?1",
             values![session, generation, now],

@@ -37,7 +37,7 @@ async fn an_agent_sees_where_they_are_signed_in_and_which_of_these_is_this() {
     assert_eq!(snapshot.sessions[0].device, Some(DeviceId::from("iphone")));
     assert_eq!(snapshot.sessions[1].device, None);
     let now = backend.operator().clock().now();
-    assert!(snapshot.sessions.iter().all(|session| (now - 60_000..=now).contains(&session.signed_in_at)));
+    assert!(snapshot.sessions.iter().all(|session| (now - 60_000..=now).contains(&session.signed_in_at.0)));
     let here = browser.session("web").await;
     assert_eq!(here["session"], of_kind(&snapshot, SignInKind::Browser).id.as_str());
     let here = desktop.session("desktop").await;

@@ -1,6 +1,7 @@
 //! Forwarding: where to, until when, and whether the agent can be reached there.
 
 use hookswitch_backend::{Backend, Config, Database, RingOutcome};
+use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{CannotRing, CodeBy, DeviceId, Effective, Snapshot};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ async fn forwarding_with_an_end_ends_by_itself_and_the_phones_ring_again() {
     let mut events = phone.stream().await;
     let until = backend.operator().clock().now() + 3_600_000;
     let on: Snapshot = read(forward(&phone, &json!({ "number": NUMBER, "until": until }), "on").await).await;
-    assert_eq!(on.presence.forwarding.until, Some(until));
+    assert_eq!(on.presence.forwarding.until, Some(UnixMillis(until)));
     assert_eq!(on.presence.forwards_to().unwrap().as_str(), NUMBER);
     // Nobody asks: the server does it.
     backend.operator().clock().jump(3_600_000);

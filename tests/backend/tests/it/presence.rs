@@ -1,4 +1,5 @@
 use hookswitch_backend::AgentSeed;
+use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{Effective, Notice, Role, SignedOutReason, Snapshot, StreamEvent, stream::SignedOut};
 use reqwest::Method;
 use serde_json::json;
@@ -33,7 +34,7 @@ async fn a_quiet_stream_beats_every_fifteen_seconds() {
         let before = backend.operator().clock().now();
         backend.operator().clock().jump(15_000);
         match events.next().await {
-            Some(StreamEvent::Heartbeat(beat)) => assert!(beat.at >= before + 15_000),
+            Some(StreamEvent::Heartbeat(beat)) => assert!(beat.at >= UnixMillis(before + 15_000)),
             other => panic!("{other:?}"),
         }
     }

@@ -288,12 +288,12 @@ async fn a_token_that_was_told_anew_survives_the_verdict_on_the_old_one() {
     assert_eq!(phone.state().await.devices[0].cannot_ring, None);
     // And this is a verdict on a time before the app told the same token again.
     let registered_at = phone.state().await.devices[0].last_seen;
-    service.says(Outcome::TokenGone { since: Some(registered_at - 1) });
+    service.says(Outcome::TokenGone { since: Some((registered_at - 1).0) });
     call(&backend);
     assert_eq!(service.tries(2).await[1].token, "another");
     assert_eq!(ends(&backend).await.len(), 2);
     assert_eq!(phone.state().await.devices[0].cannot_ring, None);
-    service.says(Outcome::TokenGone { since: Some(registered_at) });
+    service.says(Outcome::TokenGone { since: Some(registered_at.0) });
     call(&backend);
     assert_eq!(ends(&backend).await.len(), 3);
     assert_eq!(phone.state().await.devices[0].cannot_ring, Some(CannotRing::NoPushToken));

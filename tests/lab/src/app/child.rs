@@ -1,5 +1,6 @@
 //! An app in a process of its own. Whatever it does, the lab goes on and says what was wrong.
 
+use hookswitch::wire::UnixMillis;
 use std::{
     collections::HashMap,
     fmt,
@@ -340,7 +341,7 @@ mod tests {
             folder: "nowhere".into(),
             process: "app".into(),
         };
-        let open = Open { config, proxy: "http://127.0.0.1:1".into(), clock: Clocks { wall: 0, mono: 0 } };
+        let open = Open { config, proxy: "http://127.0.0.1:1".into(), clock: Clocks { wall: UnixMillis(0), mono: 0 } };
         (Child::open(program, open, news).await, told)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hookswitch::{
     Config, DeviceDescription, Hookswitch,
-    machine::{Failure, IssuerProfile, View},
+    machine::{AppState, Failure, IssuerProfile},
     ports::{Http, Ports},
     store::KeyFile,
     wire::{DeviceId, ForwardTo, PhoneNumber},
@@ -26,7 +26,7 @@ pub(crate) struct Here {
     core: Arc<Hookswitch>,
     device: DeviceId,
     clock: PhoneClock,
-    views: watch::Receiver<View>,
+    views: watch::Receiver<AppState>,
     /// Carry the core's news; end with this value.
     _observers: JoinSet<()>,
 }
@@ -119,7 +119,7 @@ fn value(of: &impl serde::Serialize) -> Result<Value, Failure> {
     serde_json::to_value(of).map_err(|error| Failure::internal(error.to_string()))
 }
 
-async fn tell_views(mut views: watch::Receiver<View>, news: UnboundedSender<News>) {
+async fn tell_views(mut views: watch::Receiver<AppState>, news: UnboundedSender<News>) {
     loop {
         let view = views.borrow_and_update().clone();
         if news.send(News::Shown(Box::new(view.into()))).is_err() || views.changed().await.is_err() {
@@ -128,7 +128,7 @@ async fn tell_views(mut views: watch::Receiver<View>, news: UnboundedSender<News
     }
 }
 
-async fn tell_stops(mut stops: tokio::sync::broadcast::Receiver<hookswitch::StopRinging>, news: UnboundedSender<News>) {
+async fn tell_stops(mut stops: tokio::sync::broadcast::Receiver<hookswitch::StoppedCall>, news: UnboundedSender<News>) {
     loop {
         match stops.recv().await {
             Ok(stop) => {

@@ -3,11 +3,11 @@
 //! For whoever writes such an app: `tests/scenarios/PHONES.md`. Its examples are read by a test here.
 
 use hookswitch::{
-    StopRinging,
+    StoppedCall,
     machine::{
-        Decision, Failure, PlatformAction, RingEntry, Silence, Stopped, Verdict, View, Wish,
+        AppState, CallAction, Choice, Decision, Failure, RingRecord, Silence, StopReason, Verdict,
         ring::Identity,
-        view::{LinkView, PresenceView, SessionView, Status},
+        view::{Link, PresenceState, SessionHealth, SessionState},
     },
     wire::{
         Availability, CallId, CallPush, CannotRing, CodeBy, DeviceId, Effective, Platform, SessionId, SignInKind,
@@ -258,7 +258,7 @@ pub(crate) struct Shown {
     pub(crate) session: SessionShown,
     #[serde(deserialize_with = "stated")]
     pub(crate) presence: Option<PresenceShown>,
-    pub(crate) link: LinkView,
+    pub(crate) link: Link,
     /// Calls that ring on this phone.
     pub(crate) ringing: Vec<CallId>,
     /// The call that this phone is in, or is answering.
@@ -282,7 +282,7 @@ pub(crate) enum SessionShown {
         completing: bool,
     },
     SignedIn {
-        status: Status,
+        status: SessionHealth,
         #[serde(deserialize_with = "stated")]
         name: Option<String>,
         #[serde(deserialize_with = "stated")]
@@ -305,7 +305,7 @@ pub(crate) struct PresenceShown {
     #[serde(deserialize_with = "stated")]
     pub(crate) banner: Option<String>,
     /// What the agent chose and the server has not confirmed.
-    pub(crate) pending: Vec<Choice>,
+    pub(crate) pending: Vec<ChoiceKind>,
     /// What the agent is told of a choice that was not applied.
     #[serde(deserialize_with = "stated")]
     pub(crate) superseded: Option<String>,
@@ -329,7 +329,7 @@ pub(crate) struct StateShown {
 /// What a choice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Choice {
+pub(crate) enum ChoiceKind {
     Availability,
     Forwarding,
 }
@@ -368,19 +368,19 @@ pub(crate) struct Decided {
     pub(crate) because: Option<Silence>,
     /// What the call UI must do.
     #[serde(flatten)]
-    pub(crate) action: PlatformAction,
+    pub(crate) action: CallAction,
     /// One sentence for a person.
     pub(crate) explanation: String,
 }
 
 impl Decided {
     /// What the call UI of such a phone must do about it. (In the lab every push must be reported.)
-    pub(crate) const fn action_on(&self, platform: Platform) -> PlatformAction {
+    pub(crate) const fn action_on(&self, platform: Platform) -> CallAction {
         let verdict = match self.because {
-            None => Verdict::Ring { until: 0, verify: false },
+            None => Verdict::Ring { until: UnixMillis(0), verify: false },
             Some(reason) => Verdict::Silence { reason },
         };
-        PlatformAction::of(verdict, platform, true)
+        CallAction::of(verdict, platform, true)
     }
 }
 
@@ -483,20 +483,20 @@ pub(crate) mod availability {
 
 // ---- from the core's values ------------------------------------------------------------------------------------
 
-impl From<View> for Shown {
-    fn from(view: View) -> Self {
+impl From<AppState> for Shown {
+    fn from(view: AppState) -> Self {
         let session = match view.session {
-            SessionView::Loading => SessionShown::Loading,
-            SessionView::Locked => SessionShown::Locked,
-            SessionView::SignedOut { why } => SessionShown::SignedOut { message: why.explain().map(str::to_owned) },
-            SessionView::SigningIn { completing } => SessionShown::SigningIn { completing },
-            SessionView::SignedIn { agent, status, token_expires_at: _ } => {
+            SessionState::Loading => SessionShown::Loading,
+            SessionState::Locked => SessionShown::Locked,
+            SessionState::SignedOut { why } => SessionShown::SignedOut { message: why.explain().map(str::to_owned) },
+            SessionState::SigningIn { completing } => SessionShown::SigningIn { completing },
+            SessionState::SignedIn { agent, status, token_expires_at: _ } => {
                 SessionShown::SignedIn { status, name: agent.name, email: agent.email }
             }
-            SessionView::ReauthRequired { agent, reason } => {
+            SessionState::ReauthRequired { agent, reason } => {
                 SessionShown::ReauthRequired { message: reason.explain().to_owned(), email: agent.email }
             }
-            SessionView::SigningOut => SessionShown::SigningOut,
+            SessionState::SigningOut => SessionShown::SigningOut,
         };
         Self {
             session,
@@ -508,11 +508,11 @@ impl From<View> for Shown {
     }
 }
 
-impl From<PresenceView> for PresenceShown {
-    fn from(presence: PresenceView) -> Self {
-        let choice = |wish: &Wish| match wish {
-            Wish::Availability { .. } => Choice::Availability,
-            Wish::Forwarding { .. } => Choice::Forwarding,
+impl From<PresenceState> for PresenceShown {
+    fn from(presence: PresenceState) -> Self {
+        let choice = |choice: &Choice| match choice {
+            Choice::Availability { .. } => ChoiceKind::Availability,
+            Choice::Forwarding { .. } => ChoiceKind::Forwarding,
         };
         let devices = &presence.confirmed.devices;
         Self {
@@ -546,18 +546,18 @@ impl From<&Snapshot> for StateShown {
     }
 }
 
-impl From<Stopped> for StoppedBecause {
-    fn from(why: Stopped) -> Self {
+impl From<StopReason> for StoppedBecause {
+    fn from(why: StopReason) -> Self {
         match why {
-            Stopped::AnsweredHere => Self::AnsweredHere,
-            Stopped::DeclinedHere => Self::DeclinedHere,
-            Stopped::Because { reason } => Self::Silence(reason),
+            StopReason::AnsweredHere => Self::AnsweredHere,
+            StopReason::DeclinedHere => Self::DeclinedHere,
+            StopReason::Silenced { reason } => Self::Silence(reason),
         }
     }
 }
 
-impl From<StopRinging> for StopsRinging {
-    fn from(stop: StopRinging) -> Self {
+impl From<StoppedCall> for StopsRinging {
+    fn from(stop: StoppedCall) -> Self {
         Self { call_id: stop.call_id, because: stop.why.into() }
     }
 }
@@ -572,16 +572,16 @@ impl From<&Decision> for Decided {
     }
 }
 
-impl From<RingEntry> for Entry {
-    fn from(entry: RingEntry) -> Self {
+impl From<RingRecord> for Entry {
+    fn from(entry: RingRecord) -> Self {
         match entry {
-            RingEntry::Decided(decision) => Self::Decided {
+            RingRecord::Decided(decision) => Self::Decided {
                 call_id: decision.push.call_id.clone(),
                 at: decision.at,
                 decided: Decided::from(&*decision),
                 inputs: inputs(&decision),
             },
-            RingEntry::Stopped { call_id, why, at } => Self::Stopped { call_id, at, because: why.into() },
+            RingRecord::Stopped { call_id, why, at } => Self::Stopped { call_id, at, because: why.into() },
         }
     }
 }
@@ -603,7 +603,7 @@ fn inputs(decision: &Decision) -> Vec<(String, String)> {
         Some(_) | None => "the push knows the newer state",
     };
     let server_time = facts.server_now.map_or("not heard yet".to_owned(), |now| {
-        let left = (push.expires_at - now) / 1_000;
+        let left = push.expires_at.since(now) / 1_000;
         if left > 0 { format!("{left} s left to ring") } else { format!("{} s too late", -left) }
     });
     [
@@ -709,13 +709,9 @@ mod tests {
     #[test]
     fn the_page_has_a_word_for_every_value() {
         let silences = Silence::ALL.map(|reason| serde_json::to_value(reason).unwrap());
-        let actions = [
-            PlatformAction::ReportIncomingCall,
-            PlatformAction::ReportThenEnd,
-            PlatformAction::AddCall,
-            PlatformAction::Nothing,
-        ]
-        .map(|action| serde_json::to_value(action).unwrap()["action"].take());
+        let actions =
+            [CallAction::ReportIncomingCall, CallAction::ReportThenEnd, CallAction::AddCall, CallAction::Nothing]
+                .map(|action| serde_json::to_value(action).unwrap()["action"].take());
         for word in silences.iter().chain(&actions) {
             assert!(PAGE.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
         }

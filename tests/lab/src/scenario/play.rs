@@ -1,5 +1,6 @@
 //! Plays a scenario in a world of its own, and writes what happened so that a person can read it.
 
+use hookswitch::wire::UnixMillis;
 use std::{
     collections::HashMap,
     fmt::Write as _,
@@ -8,7 +9,7 @@ use std::{
 };
 
 use hookswitch::{
-    machine::{Silence, view::Status},
+    machine::{Silence, view::SessionHealth},
     wire::{CallId, CannotRing, PhoneNumber, SessionId, SignInKind},
 };
 
@@ -200,7 +201,7 @@ impl Player {
                 .await
             }
             Action::Forward { on, to, for_seconds, fails } => {
-                let until = for_seconds.map(|seconds| self.world.clock.now() + i64::from(seconds) * 1_000);
+                let until = for_seconds.map(|seconds| UnixMillis(self.world.clock.now()) + i64::from(seconds) * 1_000);
                 let result = match self.world.surface(on) {
                     Some((browser, surface, _)) => browser.set_forwarding(surface, to.clone(), until).await,
                     None => self.phone(on)?.set_forwarding(to.clone(), until).await.map_err(text),
@@ -532,7 +533,7 @@ impl Player {
         }
         self.each_phone(&Places::One(place.to_owned()), |phone, Seen { shown: Shown { session, .. }, .. }| {
             let (held, told) = match (&session, is) {
-                (SessionShown::SignedIn { status: Status::Offline, .. }, SessionIs::Offline)
+                (SessionShown::SignedIn { status: SessionHealth::Offline, .. }, SessionIs::Offline)
                 | (SessionShown::SigningIn { .. }, SessionIs::SigningIn) => (true, None),
                 (SessionShown::SignedIn { .. }, SessionIs::SignedIn) => (true, None),
                 (SessionShown::SignedOut { message }, SessionIs::SignedOut) => (true, message.as_deref()),

@@ -409,7 +409,7 @@ pub(crate) enum Expectation {
     /// How the phone hears the server.
     Link {
         on: Places,
-        is: hookswitch::machine::view::LinkView,
+        is: hookswitch::machine::view::Link,
     },
 }
 

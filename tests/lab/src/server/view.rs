@@ -3,8 +3,8 @@
 use futures_util::future::join_all;
 use hookswitch::{
     machine::{
-        Superseded, Wish,
-        view::{CallView, LinkView, PresenceView, SessionView, Status},
+        Choice, SupersededChoice,
+        view::{Link, PhoneCall, PresenceState, SessionHealth, SessionState},
     },
     wire::{
         Availability, Call, CallState, CannotRing, Effective, PhoneNumber, Platform, Role, Surface, UnavailableReason,
@@ -70,7 +70,7 @@ struct PhoneView {
 #[derive(Default, Serialize)]
 struct SessionRow {
     state: &'static str,
-    status: Option<Status>,
+    status: Option<SessionHealth>,
     reason: Option<String>,
     email: Option<String>,
     name: Option<String>,
@@ -87,7 +87,7 @@ struct PresenceRow {
     forwarding: ForwardingRow,
     /// What the agent should be told.
     notices: Vec<&'static str>,
-    link: LinkView,
+    link: Link,
     as_of: i64,
 }
 
@@ -232,45 +232,47 @@ fn phone_view(phone: &Phone, mut decisions: Vec<DecisionRow>) -> PhoneView {
     }
 }
 
-fn session_row(session: &SessionView) -> SessionRow {
+fn session_row(session: &SessionState) -> SessionRow {
     let bare = |state| SessionRow { state, ..SessionRow::default() };
     match session {
-        SessionView::Loading => bare("loading"),
-        SessionView::Locked => bare("locked"),
-        SessionView::SignedOut { why } => SessionRow { reason: why.explain().map(str::to_owned), ..bare("signed_out") },
-        SessionView::SigningIn { .. } => bare("signing_in"),
-        SessionView::SignedIn { agent, status, token_expires_at } => SessionRow {
+        SessionState::Loading => bare("loading"),
+        SessionState::Locked => bare("locked"),
+        SessionState::SignedOut { why } => {
+            SessionRow { reason: why.explain().map(str::to_owned), ..bare("signed_out") }
+        }
+        SessionState::SigningIn { .. } => bare("signing_in"),
+        SessionState::SignedIn { agent, status, token_expires_at } => SessionRow {
             status: Some(*status),
             email: agent.email.clone(),
             name: agent.name.clone(),
-            access_token_expires_at: Some(*token_expires_at),
+            access_token_expires_at: Some(token_expires_at.0),
             ..bare("signed_in")
         },
-        SessionView::ReauthRequired { agent, reason } => SessionRow {
+        SessionState::ReauthRequired { agent, reason } => SessionRow {
             reason: Some(reason.explain().to_owned()),
             email: agent.email.clone(),
             name: agent.name.clone(),
             ..bare("reauth_required")
         },
-        SessionView::SigningOut => bare("signing_out"),
+        SessionState::SigningOut => bare("signing_out"),
     }
 }
 
-fn presence_row(presence: &PresenceView, link: LinkView) -> PresenceRow {
+fn presence_row(presence: &PresenceState, link: Link) -> PresenceRow {
     let confirmed = &presence.confirmed;
     PresenceRow {
         version: confirmed.version.to_string(),
         effective: confirmed.presence.effective,
         availability: confirmed.presence.availability,
-        pending: presence.pending.first().map(|wish| PendingRow {
-            what: match wish {
-                Wish::Availability { .. } => "availability",
-                Wish::Forwarding { .. } => "forwarding",
+        pending: presence.pending.first().map(|choice| PendingRow {
+            what: match choice {
+                Choice::Availability { .. } => "availability",
+                Choice::Forwarding { .. } => "forwarding",
             },
-            text: describe_wish(wish),
+            text: describe_wish(choice),
         }),
-        superseded: presence.superseded.as_ref().map(|Superseded { wish, why, .. }| TextRow {
-            text: format!("“{}” was not applied. {why}", describe_wish(wish)),
+        superseded: presence.superseded.as_ref().map(|SupersededChoice { choice, why, .. }| TextRow {
+            text: format!("“{}” was not applied. {why}", describe_wish(choice)),
         }),
         forwarding: ForwardingRow {
             on: confirmed.presence.forwarding.is_on(),
@@ -278,13 +280,13 @@ fn presence_row(presence: &PresenceView, link: LinkView) -> PresenceRow {
         },
         notices: confirmed.notices.iter().map(|notice| notice.explain()).collect(),
         link,
-        as_of: confirmed.at,
+        as_of: confirmed.at.0,
     }
 }
 
-fn describe_wish(wish: &Wish) -> String {
-    match wish {
-        Wish::Availability { availability } => match availability {
+fn describe_wish(choice: &Choice) -> String {
+    match choice {
+        Choice::Availability { availability } => match availability {
             Availability::Available => "Available".into(),
             Availability::Automatic => "Automatic".into(),
             Availability::Unavailable { reason } => match reason {
@@ -296,18 +298,18 @@ fn describe_wish(wish: &Wish) -> String {
             }
             .into(),
         },
-        Wish::Forwarding { to: Some(to) } => format!("Forward to {}", to.number),
-        Wish::Forwarding { to: None } => "Forwarding off".into(),
+        Choice::Forwarding { to: Some(to) } => format!("Forward to {}", to.number),
+        Choice::Forwarding { to: None } => "Forwarding off".into(),
     }
 }
 
-fn ringing_row(call: &CallView) -> RingingRow {
+fn ringing_row(call: &PhoneCall) -> RingingRow {
     RingingRow {
         call_id: call.call_id.to_string(),
         from: call.from.clone(),
         from_name: call.from_name.clone(),
-        since: call.since,
-        expires_at: call.expires_at,
+        since: call.since.0,
+        expires_at: call.expires_at.map(|at| at.0),
     }
 }
 
@@ -322,7 +324,7 @@ fn decision_row(entry: Entry) -> Option<DecisionRow> {
         ),
     };
     let platform = action.explain().to_owned();
-    Some(DecisionRow { call_id: call_id.to_string(), at, verdict, rule, explanation, inputs, platform })
+    Some(DecisionRow { call_id: call_id.to_string(), at: at.0, verdict, rule, explanation, inputs, platform })
 }
 
 /// The calls of everybody, newest first.
@@ -382,7 +384,7 @@ fn call_row(phones: &[(&Phone, Vec<DecisionRow>)], report: CallReport, sessions:
         // The desks ring where somebody is signed in.
         None if report.agent_was.is_none() => {
             for (key, kind) in [("web", "browser"), ("desktop", "desktop")] {
-                if sessions.iter().any(|session| session.kind == kind && session.created_at <= started_at) {
+                if sessions.iter().any(|session| session.kind == kind && session.created_at <= started_at.0) {
                     devices.push(DeviceRow { key: key.into(), outcome: "rings", reason: None });
                 }
             }
@@ -394,5 +396,5 @@ fn call_row(phones: &[(&Phone, Vec<DecisionRow>)], report: CallReport, sessions:
         CallState::Answered { by } => ("answered", Some(place(by))),
         CallState::Ended => ("ended", None),
     };
-    CallRow { call_id: call_id.to_string(), from, from_name, state, answered_by, at: started_at, devices }
+    CallRow { call_id: call_id.to_string(), from, from_name, state, answered_by, at: started_at.0, devices }
 }

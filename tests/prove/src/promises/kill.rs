@@ -13,7 +13,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hookswitch::machine::view::SessionView;
+use hookswitch::machine::view::SessionState;
 
 use super::Promise;
 use crate::{
@@ -148,7 +148,7 @@ fn point(work: Work, luck: &mut fastrand::Rng) -> KillPoint {
 }
 
 /// A new process on the folder; nothing kills it.
-async fn restart(house: &House, folder: &str) -> Result<(Process, SessionView), Trouble> {
+async fn restart(house: &House, folder: &str) -> Result<(Process, SessionState), Trouble> {
     let phone = Process::start(house, &house.folder(folder), "app", None)?;
     let session = timely(phone.opened()).await?.map_err(|error| format!("it does not start: {}", error.text()))?;
     Ok((phone, session))
@@ -205,9 +205,12 @@ async fn sign_in(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, 
 
     let (phone, session) = restart(house, folder).await?;
     let mut signed_in = match session {
-        SessionView::SignedIn { .. } => true,
-        SessionView::SignedOut { .. } | SessionView::SigningIn { .. } => false,
-        SessionView::Loading | SessionView::Locked | SessionView::ReauthRequired { .. } | SessionView::SigningOut => {
+        SessionState::SignedIn { .. } => true,
+        SessionState::SignedOut { .. } | SessionState::SigningIn { .. } => false,
+        SessionState::Loading
+        | SessionState::Locked
+        | SessionState::ReauthRequired { .. }
+        | SessionState::SigningOut => {
             return Err(format!("it starts with {session:?}"));
         }
     };
@@ -309,17 +312,17 @@ async fn sign_out(house: &House, folder: &str, kill: &KillPoint, luck: &mut fast
 
     let (phone, session) = restart(house, folder).await?;
     match session {
-        SessionView::SignedOut { .. } => {}
-        SessionView::SignedIn { .. } if !acknowledged => {
+        SessionState::SignedOut { .. } => {}
+        SessionState::SignedIn { .. } if !acknowledged => {
             works(house, &phone).await?;
             timely(phone.ask(Do::SignOut)).await?.map_err(Unanswered::text)?;
         }
-        SessionView::SignedIn { .. } => return Err("it was signed out, and is signed in again".into()),
-        SessionView::Loading
-        | SessionView::Locked
-        | SessionView::SigningIn { .. }
-        | SessionView::ReauthRequired { .. }
-        | SessionView::SigningOut => return Err(format!("it starts with {session:?}")),
+        SessionState::SignedIn { .. } => return Err("it was signed out, and is signed in again".into()),
+        SessionState::Loading
+        | SessionState::Locked
+        | SessionState::SigningIn { .. }
+        | SessionState::ReauthRequired { .. }
+        | SessionState::SigningOut => return Err(format!("it starts with {session:?}")),
     }
     phone.ask(Do::Foreground).await.map_err(Unanswered::text)?;
     let told = async {

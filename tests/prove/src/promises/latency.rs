@@ -16,10 +16,11 @@
 //! The full size is judged by its 99th percentile. The quick one runs beside other work, on machines that nobody chose: it
 //! is judged by its median.
 
+use hookswitch::wire::UnixMillis;
 use hookswitch::{
     machine::{
         Silence, Verdict,
-        view::{LinkView, SessionView},
+        view::{Link, SessionState},
     },
     wire::{CallId, CallPush, PushKind},
 };
@@ -101,10 +102,10 @@ async fn forwarding_phone(house: &House) -> Result<CallPush, Trouble> {
     phone.sign_in(house).await?;
     phone.core.foreground();
     let mut views = phone.core.watch();
-    let before = views.wait_for(|view| view.link == LinkView::Live && view.presence.is_some()).await.map_err(text)?;
+    let before = views.wait_for(|view| view.link == Link::Live && view.presence.is_some()).await.map_err(text)?;
     let presence = before.presence.as_ref().ok_or("no state is known")?;
     let routing = presence.confirmed.version;
-    let SessionView::SignedIn { agent, .. } = &before.session else { return Err("nobody is signed in".into()) };
+    let SessionState::SignedIn { agent, .. } = &before.session else { return Err("nobody is signed in".into()) };
     let account = agent.account.clone();
     drop(before);
     let number = "+33612345678".parse().map_err(text)?;
@@ -114,7 +115,7 @@ async fn forwarding_phone(house: &House) -> Result<CallPush, Trouble> {
         kind: PushKind::Incoming,
         call_id: CallId("cold".into()),
         account,
-        expires_at: i64::MAX,
+        expires_at: UnixMillis(i64::MAX),
         routing,
         forwarding_on: false,
         from: None,

@@ -1,12 +1,13 @@
 //! `logout`: signed out means signed out: at once when the agent asks, without network too; soon when it is asked for from
 //! afar, even if the phone is asleep in a pocket with its stream open.
 
+use hookswitch::wire::UnixMillis;
 use std::time::{Duration, Instant};
 
 use hookswitch::{
     machine::{
         Silence, Verdict,
-        view::{LinkView, SessionView},
+        view::{Link, SessionState},
     },
     wire::{AccountId, CallId, CallPush, PushKind, SignedOutReason, Version},
 };
@@ -61,7 +62,7 @@ fn call(account: &AccountId, id: String) -> CallPush {
         kind: PushKind::Incoming,
         call_id: CallId(id),
         account: account.clone(),
-        expires_at: i64::MAX,
+        expires_at: UnixMillis(i64::MAX),
         routing: Version::new(u64::from(u32::MAX), 1),
         forwarding_on: false,
         from: None,
@@ -85,7 +86,7 @@ async fn offline(house: &House, round: usize) -> Result<[f64; 2], Trouble> {
     let mut views = phone.core.watch();
     let began = Instant::now();
     let mut signing_out = Box::pin(phone.core.sign_out());
-    let locked = views.wait_for(|view| !matches!(view.session, SessionView::SignedIn { .. }));
+    let locked = views.wait_for(|view| !matches!(view.session, SessionState::SignedIn { .. }));
     let done = tokio::select! {
         locked = locked => { locked.map_err(text)?; None }
         done = &mut signing_out => Some(done),
@@ -107,7 +108,7 @@ async fn offline(house: &House, round: usize) -> Result<[f64; 2], Trouble> {
     drop(phone);
     let phone = Local::open(house, &house.folder(&format!("offline-{round}"))).await?;
     let session = phone.core.view().session;
-    if !matches!(session, SessionView::SignedOut { .. }) {
+    if !matches!(session, SessionState::SignedOut { .. }) {
         return Err(format!("after a restart it is {session:?}"));
     }
     phone.core.foreground();
@@ -126,10 +127,10 @@ async fn from_afar(house: &House, round: usize) -> Result<f64, Trouble> {
     phone.sign_in(house).await?;
     phone.core.foreground();
     let mut views = phone.core.watch();
-    views.wait_for(|view| view.link == LinkView::Live).await.map_err(text)?;
+    views.wait_for(|view| view.link == Link::Live).await.map_err(text)?;
     let began = Instant::now();
     house.operator.revoke_sessions(house.email(), SignedOutReason::Revoked).map_err(text)?;
-    let gone = views.wait_for(|view| !matches!(view.session, SessionView::SignedIn { .. }));
+    let gone = views.wait_for(|view| !matches!(view.session, SessionState::SignedIn { .. }));
     tokio::time::timeout(Duration::from_secs(20), gone).await.map_err(|_| "it never hears of it")?.map_err(text)?;
     if !is_silent(&phone, &account, format!("afar-{round}")) {
         return Err("a call rings after the sign-out".into());

@@ -26,7 +26,7 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt, stream};
 use hookswitch::{
-    machine::view::LinkView,
+    machine::view::Link,
     ports::{Http, HttpRequest},
     wire::{Availability, UnavailableReason},
 };
@@ -171,7 +171,7 @@ impl Phones {
             phone.sign_in(&house).await?;
             phone.core.foreground();
             let mut views = phone.core.watch();
-            views.wait_for(|view| view.link == LinkView::Live).await.map_err(text)?;
+            views.wait_for(|view| view.link == Link::Live).await.map_err(text)?;
             let says = says.clone();
             watchers.spawn(async move {
                 let mut last = None;
@@ -196,9 +196,9 @@ impl Phones {
             phone.cable.stretch(one_way);
             let mut views = phone.core.watch();
             phone.core.network(false);
-            views.wait_for(|view| view.link != LinkView::Live).await.map_err(text)?;
+            views.wait_for(|view| view.link != Link::Live).await.map_err(text)?;
             phone.core.network(true);
-            views.wait_for(|view| view.link == LinkView::Live).await.map_err(text)?;
+            views.wait_for(|view| view.link == Link::Live).await.map_err(text)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hookswitch::{
-    machine::{Failure, view::SessionView},
+    machine::{Failure, view::SessionState},
     wire::Availability,
 };
 use hookswitch_backend::{Fault, FaultPlan, Point};
@@ -232,7 +232,7 @@ async fn sign_out(house: &House, wrong: Wrong) -> Result<(), Trouble> {
     break_it(house, &phone, wrong);
     phone.core.sign_out().await.map_err(|failure| format!("it does not sign out: {failure:?}"))?;
     let session = phone.core.view().session;
-    if !matches!(session, SessionView::SignedOut { .. }) {
+    if !matches!(session, SessionState::SignedOut { .. }) {
         return Err(format!("after the sign-out it is {session:?}"));
     }
     mend_it(house, &phone);
@@ -248,7 +248,7 @@ async fn sign_out(house: &House, wrong: Wrong) -> Result<(), Trouble> {
 async fn live(phone: &Local) {
     phone.core.foreground();
     let mut views = phone.core.watch();
-    let _ = views.wait_for(|view| view.link == hookswitch::machine::view::LinkView::Live).await;
+    let _ = views.wait_for(|view| view.link == hookswitch::machine::view::Link::Live).await;
 }
 
 fn break_it(house: &House, phone: &Local, wrong: Wrong) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hookswitch::{
-    machine::{CallKnowledge, Decision, Failure, PlatformAction, Silence, TapKind, Verdict, view::LinkView},
+    machine::{CallAction, CallKnowledge, ChoiceKind, Decision, Failure, Silence, Verdict, view::Link},
     wire::{CallState, Effective, PushKind, Snapshot, UnixMillis, Version},
 };
 
@@ -64,8 +64,8 @@ pub(super) fn ring_decision(
         return Err(format!("{}: {verdict:?} is wrong, the newest that is known is {newest}", here()));
     }
     let wanted = match verdict {
-        Verdict::Ring { .. } => PlatformAction::ReportIncomingCall,
-        Verdict::Silence { .. } => PlatformAction::ReportThenEnd,
+        Verdict::Ring { .. } => CallAction::ReportIncomingCall,
+        Verdict::Silence { .. } => CallAction::ReportThenEnd,
     };
     if *action != wanted {
         return Err(format!("{}: {action:?} for {verdict:?}", here()));
@@ -102,7 +102,7 @@ pub(super) fn in_the_end(world: &World<'_>, current: &Snapshot) -> Result<(), Br
             let shown = presence.confirmed.version;
             return Err(format!("{device} shows {shown} in the end, the server is at {}", current.version));
         }
-        if view.link != LinkView::Live {
+        if view.link != Link::Live {
             return Err(format!("{device} hears nothing in the end: {:?}", view.link));
         }
         if !presence.pending.is_empty() {
@@ -123,27 +123,27 @@ pub(super) fn in_the_end(world: &World<'_>, current: &Snapshot) -> Result<(), Br
 
 /// Acknowledged: carried out. Shown as not applied: not carried out. One of the two, and nothing happens twice.
 fn tap_is_settled(world: &World<'_>, phone: &Phone, tap: &Tapped) -> Result<(), Broken> {
-    let (device, wish) = (&phone.device, &tap.wish);
+    let (device, choice) = (&phone.device, &tap.choice);
     let ever = world.server.ever_applied.iter().any(|key| tap.keys.contains(key));
     // What a restore has undone may be called undone.
     let standing = world.server.applied.iter().filter(|key| tap.keys.contains(key)).count();
     if standing > 1 {
-        return Err(format!("{device}: {wish:?} was carried out {standing} times"));
+        return Err(format!("{device}: {choice:?} was carried out {standing} times"));
     }
     let told = tap.reply.as_ref().is_some_and(|reply| reply.as_ref().is_err_and(|failure| !is_open(failure)));
     let reported = tap.superseded || (told && !tap.replaced);
     if reported && standing > 0 {
-        return Err(format!("{device}: {wish:?} was carried out, and reported as not applied: {:?}", tap.reply));
+        return Err(format!("{device}: {choice:?} was carried out, and reported as not applied: {:?}", tap.reply));
     }
     match &tap.reply {
-        Some(Ok(())) if !ever => Err(format!("{device}: {wish:?} was acknowledged, and never carried out")),
+        Some(Ok(())) if !ever => Err(format!("{device}: {choice:?} was acknowledged, and never carried out")),
         Some(Ok(())) => Ok(()),
         Some(Err(_)) | None if tap.replaced || tap.died => Ok(()),
         Some(Err(failure)) if !ever && !reported => {
-            Err(format!("{device}: {wish:?} was not carried out, and nobody said so: {failure:?}"))
+            Err(format!("{device}: {choice:?} was not carried out, and nobody said so: {failure:?}"))
         }
         Some(Err(_)) => Ok(()),
-        None => Err(format!("{device}: {wish:?} has no answer")),
+        None => Err(format!("{device}: {choice:?} has no answer")),
     }
 }
 
@@ -154,7 +154,7 @@ fn is_open(failure: &Failure) -> bool {
 
 /// Of two taps on one phone the later one is not overwritten by the earlier one.
 fn in_order(world: &World<'_>, phone: &Phone) -> Result<(), Broken> {
-    for kind in [TapKind::Availability, TapKind::Forwarding] {
+    for kind in [ChoiceKind::Availability, ChoiceKind::Forwarding] {
         let taps: Vec<&Tapped> = phone.taps.iter().filter(|tap| tap.is_about(kind)).collect();
         let nth = |key: &String| taps.iter().position(|tap| tap.keys.contains(key));
         let order: Vec<usize> = world.server.applied.iter().filter_map(nth).collect();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hookswitch::{
     machine::{
-        ApiCall, CommandId, Contents, EffectId, Failure, Identified, IssuerProfile, Loaded, Mono, Outcome, Setup,
-        SignInId, State, StoredSession, TapKind, Timer, Timestamp, TokenSet, Transaction, Wish,
+        AgentProfile, ApiCall, Choice, ChoiceKind, CommandId, Contents, EffectId, Failure, IssuerProfile, Loaded, Mono,
+        Outcome, Setup, SignInId, State, StoredSession, Timer, Timestamp, TokenSet, Transaction,
     },
     wire::{CallId, DeviceId, Platform, ServerMetadata, UnixMillis, Version},
 };
@@ -16,7 +16,7 @@ const ISSUER: &str = "https://id.example.com";
 
 /// A tap, and what became of it.
 pub(crate) struct Tapped {
-    pub(crate) wish: Wish,
+    pub(crate) choice: Choice,
     pub(crate) id: CommandId,
     /// The names under which the server may have carried it out.
     pub(crate) keys: Vec<String>,
@@ -30,12 +30,12 @@ pub(crate) struct Tapped {
 }
 
 impl Tapped {
-    pub(crate) const fn new(wish: Wish, id: CommandId) -> Self {
-        Self { wish, id, keys: Vec::new(), reply: None, superseded: false, replaced: false, died: false }
+    pub(crate) const fn new(choice: Choice, id: CommandId) -> Self {
+        Self { choice, id, keys: Vec::new(), reply: None, superseded: false, replaced: false, died: false }
     }
 
-    pub(crate) fn is_about(&self, kind: TapKind) -> bool {
-        self.wish.kind() == kind
+    pub(crate) fn is_about(&self, kind: ChoiceKind) -> bool {
+        self.choice.kind() == kind
     }
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Phone {
 impl Phone {
     pub(crate) fn new(index: usize, server: &mut Server, token_life: i64) -> Self {
         let device = DeviceId(format!("phone-{}", index + 1));
-        let agent = Identified { account: "alice".into(), email: None, name: None };
+        let agent = AgentProfile { account: "alice".into(), email: None, name: None };
         let (access, expires_at) = server.token(0, token_life);
         let tokens = TokenSet {
             sign_in: SignInId(index as u64 + 1),
@@ -115,7 +115,7 @@ impl Phone {
     }
 
     pub(crate) fn now(&self, now: u64) -> Timestamp {
-        Timestamp { wall: clock(now).saturating_add(self.skew), mono: now + 1_000 }
+        Timestamp { wall: clock(now) + self.skew, mono: now + 1_000 }
     }
 
     /// The process ends; what is in the vault stays.
@@ -127,7 +127,7 @@ impl Phone {
         self.open.clear();
         self.rings.clear();
         self.newest = Version::default();
-        for kind in [TapKind::Availability, TapKind::Forwarding] {
+        for kind in [ChoiceKind::Availability, ChoiceKind::Forwarding] {
             if let Some(tap) = self.newest_tap(kind) {
                 tap.died = true;
             }
@@ -141,22 +141,22 @@ impl Phone {
     }
 
     /// The only one of its kind that may be pending.
-    pub(crate) fn newest_tap(&mut self, kind: TapKind) -> Option<&mut Tapped> {
+    pub(crate) fn newest_tap(&mut self, kind: ChoiceKind) -> Option<&mut Tapped> {
         self.taps.iter_mut().rev().find(|tap| tap.is_about(kind))
     }
 
-    pub(crate) fn taps(&mut self, wish: Wish, id: CommandId) {
-        if let Some(older) = self.newest_tap(wish.kind()) {
+    pub(crate) fn taps(&mut self, choice: Choice, id: CommandId) {
+        if let Some(older) = self.newest_tap(choice.kind()) {
             older.replaced = true;
         }
-        self.taps.push(Tapped::new(wish, id));
+        self.taps.push(Tapped::new(choice, id));
     }
 
     /// Notes under which name a tap goes out.
     pub(crate) fn sends(&mut self, call: &ApiCall) {
         let (key, kind) = match call {
-            ApiCall::SetAvailability { key, .. } => (key, TapKind::Availability),
-            ApiCall::SetForwarding { key, .. } => (key, TapKind::Forwarding),
+            ApiCall::SetAvailability { key, .. } => (key, ChoiceKind::Availability),
+            ApiCall::SetForwarding { key, .. } => (key, ChoiceKind::Forwarding),
             ApiCall::FetchState
             | ApiCall::AwaitState { .. }
             | ApiCall::RegisterDevice { .. }
@@ -167,7 +167,7 @@ impl Phone {
             | ApiCall::Decline { .. }
             | ApiCall::HangUp { .. }
             | ApiCall::SignOutEverywhere { .. }
-            | ApiCall::RenewLease { .. } => return,
+            | ApiCall::RenewCallLease { .. } => return,
         };
         if let Some(tap) = self.newest_tap(kind)
             && !tap.keys.contains(key)
@@ -217,7 +217,7 @@ impl Phone {
 
 /// `Date` has whole seconds.
 pub(crate) fn date(now: u64) -> Option<UnixMillis> {
-    Some(clock(now).div_euclid(1_000) * 1_000)
+    Some(UnixMillis(clock(now).0.div_euclid(1_000) * 1_000))
 }
 
 pub(crate) fn metadata() -> ServerMetadata {

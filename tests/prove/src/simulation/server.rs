@@ -12,7 +12,7 @@ use hookswitch::{
 use hookswitch_backend::{Command, PresenceModel, Refusal, Said};
 
 /// The server's clock at the start.
-pub(crate) const EPOCH: UnixMillis = 1_700_000_000_000;
+pub(crate) const EPOCH: UnixMillis = UnixMillis(1_700_000_000_000);
 pub(crate) const HEARTBEAT: u64 = 15_000;
 
 /// Who reads a stream.
@@ -74,7 +74,7 @@ pub(crate) struct Server {
 pub(crate) type Pushes = Vec<(DeviceId, CallPush)>;
 
 pub(crate) fn clock(now: u64) -> UnixMillis {
-    EPOCH.saturating_add(i64::try_from(now).unwrap_or(i64::MAX))
+    EPOCH + i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 impl Server {
@@ -167,7 +167,7 @@ impl Server {
             ApiCall::Answer { key, call_id } => (key, None, Command::Answer { call_id, by: mobile() }),
             ApiCall::Decline { key, call_id } => (key, None, Command::Decline { call_id, by }),
             ApiCall::HangUp { key, call_id } => (key, None, Command::HangUp { call_id, by }),
-            ApiCall::RenewLease { key, call_id } => (key, None, Command::Renew(call_id)),
+            ApiCall::RenewCallLease { key, call_id } => (key, None, Command::Renew(call_id)),
             // Nobody signs out here, or asks whose a number is.
             ApiCall::SignOutEverywhere { .. }
             | ApiCall::EndSession { .. }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, ops::AddAssign};
 
 use hookswitch::{
     machine::{
-        ApiCall, Command as Ask, CommandId, Effect, EffectId, Event, Grant, Outcome, Request, SecretRef, Silence,
-        StreamNews, Timer, Timestamp, Transaction, Verdict, Wish, step, view::SessionView,
+        ApiCall, Choice, Command as Ask, CommandId, Effect, EffectId, Event, Grant, Outcome, Request, SecretRef,
+        Silence, StreamNews, Timer, Timestamp, Transaction, Verdict, step, view::SessionState,
     },
     wire::{CallId, CallPush, ForwardTo, Snapshot, StreamEvent, Surface, Version, stream::Heartbeat},
 };
@@ -284,7 +284,7 @@ impl<'p> World<'p> {
                 *asleep_until = 0;
                 let life = *life;
                 // An app decides when its core is open, which is when the vault was read.
-                if !*running || state.view(Timestamp { wall: clock(now), mono: now }).session == SessionView::Loading {
+                if !*running || state.view(Timestamp { wall: clock(now), mono: now }).session == SessionState::Loading {
                     let cold = !*running;
                     self.at(now + A_MOMENT, Happening::Push(phone, push));
                     self.tally.cold_starts += usize::from(cold);
@@ -393,7 +393,7 @@ impl<'p> World<'p> {
         let view = phone.state.view(phone.now(self.now));
         let Some(presence) = &view.presence else { return Ok(()) };
         if let Some(superseded) = &presence.superseded
-            && let Some(tap) = phone.newest_tap(superseded.wish.kind())
+            && let Some(tap) = phone.newest_tap(superseded.choice.kind())
         {
             tap.superseded = true;
         }
@@ -474,7 +474,7 @@ impl<'p> World<'p> {
                 if let Some(tap) = phone.taps.iter_mut().rev().find(|tap| tap.id == command)
                     && tap.reply.replace(reply).is_some()
                 {
-                    return Err(format!("{device}: a second reply to {:?}", tap.wish));
+                    return Err(format!("{device}: a second reply to {:?}", tap.choice));
                 }
             }
             Effect::Decided { decision } => {
@@ -658,7 +658,7 @@ impl<'p> World<'p> {
             self.at(at, Happening::Push(index, push));
         }
         if let Some(at) = self.server.model.next_change(clock(self.now)) {
-            let at = u64::try_from(at - clock(0)).unwrap_or(0);
+            let at = u64::try_from(at.since(clock(0))).unwrap_or(0);
             if self.ticks_at.is_none_or(|ticks_at| at < ticks_at || ticks_at <= self.now) {
                 self.ticks_at = Some(at);
                 self.at(at, Happening::Tick);
@@ -755,13 +755,13 @@ impl<'p> World<'p> {
 
     // ---- what people, phones and servers do --------------------------------------------------------------------
 
-    fn ask(&mut self, index: usize, ask: Ask, wish: Option<Wish>) -> Result<(), Broken> {
+    fn ask(&mut self, index: usize, ask: Ask, choice: Option<Choice>) -> Result<(), Broken> {
         let Some(phone) = self.phones.get_mut(index).filter(|phone| phone.running) else { return Ok(()) };
         let id = CommandId(phone.next_command);
         phone.next_command += 1;
-        if let Some(wish) = wish {
+        if let Some(choice) = choice {
             self.tally.commands += 1;
-            phone.taps(wish, id);
+            phone.taps(choice, id);
         }
         let to = (index, phone.life);
         self.step(to, Event::Command { id, command: ask })
@@ -791,12 +791,12 @@ impl<'p> World<'p> {
         self.tell(|| format!("* {act:?}"));
         match *act {
             Act::Choose { phone, availability } => {
-                let wish = Wish::Availability { availability };
-                self.ask(phone, Ask::SetAvailability { availability }, Some(wish))
+                let choice = Choice::Availability { availability };
+                self.ask(phone, Ask::SetAvailability { availability }, Some(choice))
             }
             Act::Forward { phone, on } => {
                 let to = number().filter(|_| on).map(|number| ForwardTo { number, until: None });
-                self.ask(phone, Ask::SetForwarding { to: to.clone() }, Some(Wish::Forwarding { to }))
+                self.ask(phone, Ask::SetForwarding { to: to.clone() }, Some(Choice::Forwarding { to }))
             }
             Act::BrowserChooses { availability } => {
                 self.browser_does(choose(availability, Surface::Desktop));
@@ -976,7 +976,7 @@ fn name_of_call(call: &ApiCall) -> String {
         ApiCall::Answer { call_id, .. } => format!("an answer to {call_id}"),
         ApiCall::Decline { call_id, .. } => format!("no to {call_id}"),
         ApiCall::HangUp { call_id, .. } => format!("the end of {call_id}"),
-        ApiCall::RenewLease { call_id, .. } => format!("a renewal for {call_id}"),
+        ApiCall::RenewCallLease { call_id, .. } => format!("a renewal for {call_id}"),
         ApiCall::SignOutEverywhere { .. } => "the end of all sessions".into(),
     }
 }
@@ -1003,8 +1003,8 @@ fn describe_outcome(outcome: &Outcome) -> String {
         | Outcome::Granted { .. }
         | Outcome::OAuthError { .. }
         | Outcome::Loaded { .. }
-        | Outcome::Superseded { .. }
-        | Outcome::LeaseHeld { .. }
+        | Outcome::NewerTokens { .. }
+        | Outcome::RefreshLeaseHeld { .. }
         | Outcome::Reread { .. }
         | Outcome::StorageFailed { .. } => format!("{outcome:?}"),
     }

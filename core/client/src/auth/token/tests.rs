@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
+use hookswitch_wire::UnixMillis;
 use proptest::prelude::*;
 
 use super::*;
@@ -83,7 +84,7 @@ async fn a_grant_is_read_and_its_secrets_are_named() {
     assert_eq!(secrets.get(grant.access).unwrap().expose_secret(), "a");
     assert_eq!(secrets.get(grant.refresh.unwrap()).unwrap().expose_secret(), "r");
     assert_eq!((grant.expires_in, grant.claims), (Some(300), None));
-    assert_eq!(answer.server_time, Some(1_795_435_200_000));
+    assert_eq!(answer.server_time, Some(UnixMillis(1_795_435_200_000)));
 }
 
 #[tokio::test]
@@ -307,7 +308,7 @@ async fn the_clock_of_whoever_is_not_the_issuer_is_not_believed() {
         assert_eq!(answer.server_time, None, "{status}");
     }
     let (answer, ..) = endpoint(400, JSON, REJECTED).with("date", date).answers().await;
-    assert_eq!(answer.server_time, Some(1_795_435_200_000));
+    assert_eq!(answer.server_time, Some(UnixMillis(1_795_435_200_000)));
 }
 
 // ---- what is sent --------------------------------------------------------------------------------------------------

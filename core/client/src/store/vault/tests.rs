@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for the one thing it waits for")]
 
+use hookswitch_wire::UnixMillis;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -36,7 +37,7 @@ struct HandClock(Arc<AtomicU64>);
 #[async_trait]
 impl Clock for HandClock {
     fn now(&self) -> Timestamp {
-        Timestamp { wall: 0, mono: self.0.load(Ordering::Relaxed) }
+        Timestamp { wall: UnixMillis(0), mono: self.0.load(Ordering::Relaxed) }
     }
 
     async fn sleep_until(&self, _: Mono) {
@@ -115,8 +116,8 @@ struct Process {
     secrets: Arc<Secrets>,
 }
 
-fn agent(name: &str) -> Identified {
-    Identified { account: name.into(), email: Some(format!("{name}@acme.example")), name: None }
+fn agent(name: &str) -> AgentProfile {
+    AgentProfile { account: name.into(), email: Some(format!("{name}@acme.example")), name: None }
 }
 
 impl Process {
@@ -126,7 +127,7 @@ impl Process {
             generation,
             access: self.secrets.name(&format!("access-{what}")),
             refresh: self.secrets.name(&format!("refresh-{what}")),
-            expires_at: 42,
+            expires_at: UnixMillis(42),
         }
     }
 
@@ -182,7 +183,7 @@ fn pending(process: &Process) -> PendingLogin {
         nonce: name("the-nonce"),
         verifier: name("the-verifier"),
         hint: Some("alice@acme.example".into()),
-        began_at: 7,
+        began_at: UnixMillis(7),
         began_mono: Some(9),
     }
 }
@@ -224,7 +225,7 @@ fn what_is_kept_is_there_in_the_next_process() {
     let mut app = device.process("app");
     let contents = app.contents();
     let kept = contents.pending.unwrap();
-    assert_eq!((kept.began_at, kept.began_mono), (7, None), "the monotonic clock means nothing here");
+    assert_eq!((kept.began_at, kept.began_mono), (UnixMillis(7), None), "the monotonic clock means nothing here");
     assert_eq!(
         [kept.state, kept.nonce, kept.verifier].map(|name| app.secret(name)),
         ["the-state", "the-nonce", "the-verifier"]
@@ -271,11 +272,11 @@ fn one_process_at_a_time_refreshes_and_the_others_use_what_it_got() {
     let (mut app, mut extension) = (device.process("app"), device.process("extension"));
     app.signs_in("alice", 1);
     assert_eq!(app.begins(1, 1), Outcome::Done);
-    assert_eq!(extension.begins(1, 1), Outcome::LeaseHeld { for_millis: LEASE });
+    assert_eq!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { for_millis: LEASE });
     device.pass(10_000);
-    assert_eq!(extension.begins(1, 1), Outcome::LeaseHeld { for_millis: LEASE - 10_000 });
+    assert_eq!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { for_millis: LEASE - 10_000 });
     assert_eq!(app.finishes(1, 2), Outcome::Done);
-    let Outcome::Superseded { tokens } = extension.begins(1, 1) else { panic!("not superseded") };
+    let Outcome::NewerTokens { tokens } = extension.begins(1, 1) else { panic!("not superseded") };
     assert_eq!((tokens.generation, extension.secret(tokens.refresh).as_str()), (2, "refresh-1-2"));
     assert_eq!(extension.begins(1, 2), Outcome::Done, "the lease ended with the refresh");
 }
@@ -290,11 +291,11 @@ fn a_lease_ends_by_its_deadline_by_a_reboot_and_by_being_given_back() {
     assert_eq!(extension.begins(1, 1), Outcome::Done, "deadline");
     device.mono.store(5, Ordering::Relaxed);
     assert_eq!(app.begins(1, 1), Outcome::Done, "reboot: more is left than a lease lasts");
-    assert!(matches!(extension.begins(1, 1), Outcome::LeaseHeld { .. }));
+    assert!(matches!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { .. }));
     app.vault.run(&Transaction::AbandonRefresh);
     assert_eq!(extension.begins(1, 1), Outcome::Done, "given back");
     app.vault.run(&Transaction::AbandonRefresh);
-    assert!(matches!(app.begins(1, 1), Outcome::LeaseHeld { .. }), "nobody gives back what another holds");
+    assert!(matches!(app.begins(1, 1), Outcome::RefreshLeaseHeld { .. }), "nobody gives back what another holds");
 }
 
 #[test]
@@ -306,7 +307,7 @@ fn the_lease_of_a_dead_process_is_taken_over_at_once_and_its_intent_is_told() {
     app.begins(1, 1);
     drop(app);
     let mut extension = device.process("extension");
-    assert!(matches!(extension.begins(1, 1), Outcome::LeaseHeld { .. }), "the app may be asleep");
+    assert!(matches!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { .. }), "the app may be asleep");
     let mut app = device.process("app");
     assert!(app.contents().session.unwrap().unsettled);
     assert_eq!(app.begins(1, 1), Outcome::Done);
@@ -335,7 +336,7 @@ fn who_wakes_up_after_another_has_refreshed_overwrites_nothing() {
     extension.begins(1, 1);
     extension.finishes(1, 2);
     let late = app.tokens(1, 2, "late");
-    let Outcome::Superseded { tokens } = app.vault.run(&Transaction::FinishRefresh { tokens: late }) else { panic!() };
+    let Outcome::NewerTokens { tokens } = app.vault.run(&Transaction::FinishRefresh { tokens: late }) else { panic!() };
     assert_eq!(app.secret(tokens.refresh), "refresh-1-2");
     assert_eq!(extension.stored(), stored("alice", 1 + 1, "1-2"));
 }
@@ -346,11 +347,11 @@ fn a_refresh_of_an_old_session_never_touches_a_new_sign_in() {
     let (mut app, mut extension) = (device.process("app"), device.process("extension"));
     app.signs_in("alice", 1);
     app.begins(1, 1);
-    extension.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    extension.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
     extension.signs_in("bob", 2);
-    assert!(matches!(app.finishes(1, 9), Outcome::Superseded { .. }));
-    assert!(matches!(app.begins(1, 9), Outcome::Superseded { .. }));
-    let ended = SignOutOf::Ended { sign_in: SignInId(1), why: SignedOutWhy::Revoked };
+    assert!(matches!(app.finishes(1, 9), Outcome::NewerTokens { .. }));
+    assert!(matches!(app.begins(1, 9), Outcome::NewerTokens { .. }));
+    let ended = SignOutScope::Ended { sign_in: SignInId(1), why: SignedOutWhy::Revoked };
     app.vault.run(&Transaction::SignOut { of: ended });
     assert_eq!(extension.stored(), stored("bob", 1, "2-1"));
 }
@@ -363,10 +364,10 @@ fn a_sign_out_queues_the_refresh_token_until_it_is_revoked() {
     let mut app = device.process("app");
     app.signs_in("alice", 1);
     app.vault.run(&Transaction::SavePending { pending: pending(&app), metadata: metadata() });
-    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
     assert!(matches!(app.begins(1, 1), Outcome::Reread { tokens: None }));
     app.signs_in("alice", 2);
-    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
     drop(app);
 
     let mut app = device.process("app");
@@ -387,7 +388,8 @@ fn a_session_that_the_server_ended_is_forgotten_and_not_revoked() {
     let device = Device::new();
     let mut app = device.process("app");
     app.signs_in("alice", 1);
-    app.vault.run(&Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(1), why: SignedOutWhy::Revoked } });
+    app.vault
+        .run(&Transaction::SignOut { of: SignOutScope::Ended { sign_in: SignInId(1), why: SignedOutWhy::Revoked } });
     let contents = app.contents();
     assert_eq!((contents.session, contents.revocations), (None, vec![]));
 }
@@ -446,14 +448,14 @@ fn a_process_that_still_has_the_old_key_in_memory_notices_that_another_one_began
     device.keys.invalidate();
     assert_eq!(app.loads(), Loaded::KeyInvalidated);
     app.signs_in("alice", 2);
-    assert!(matches!(extension.begins(1, 1), Outcome::Superseded { .. }));
+    assert!(matches!(extension.begins(1, 1), Outcome::NewerTokens { .. }));
     assert_eq!(extension.finishes(2, 2), Outcome::Done);
     assert_eq!(app.stored(), stored("alice", 2, "2-2"));
 }
 
 #[test]
 fn why_the_server_ended_a_session_is_kept_until_the_next_sign_in() {
-    let ended = |why| Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(1), why } };
+    let ended = |why| Transaction::SignOut { of: SignOutScope::Ended { sign_in: SignInId(1), why } };
     let device = Device::new();
     let mut app = device.process("app");
     app.signs_in("alice", 1);
@@ -468,7 +470,7 @@ fn why_the_server_ended_a_session_is_kept_until_the_next_sign_in() {
     assert_eq!(app.contents().signed_out, None);
     app.vault.run(&ended(SignedOutWhy::Revoked));
     assert_eq!(app.contents().signed_out, None, "an older session's end says nothing of this one");
-    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
     assert_eq!(app.contents().signed_out, None, "the agent knows");
 }
 
@@ -521,7 +523,7 @@ fn goes_on(device: &Device) -> Contents {
     let contents = app.contents();
     if contents.session.is_some() {
         let begun = app.begins(1, 1);
-        assert!(matches!(begun, Outcome::Done | Outcome::LeaseHeld { .. }), "{begun:?}");
+        assert!(matches!(begun, Outcome::Done | Outcome::RefreshLeaseHeld { .. }), "{begun:?}");
     }
     app.signs_in("bob", 2);
     assert_eq!(app.begins(2, 1), Outcome::Done);
@@ -700,7 +702,7 @@ fn a_token_in_the_queue_that_does_not_open_is_no_obstacle() {
     let device = Device::new();
     let mut app = device.process("app");
     app.signs_in("alice", 1);
-    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
     device.sql("UPDATE revocation SET token = x'00'");
     let [revocation] = app.contents().revocations[..] else { panic!() };
     assert!(app.vault.revocation(revocation).is_none());
@@ -790,7 +792,7 @@ fn no_secret_is_in_the_clear_in_any_file() {
     }
     let push_token = Some(app.secrets.name("the-push-token"));
     app.vault.run(&Transaction::SavePushToken { token: push_token });
-    app.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
     app.signs_in("alice", 2);
     let mut searched = 0;
     for entry in fs::read_dir(device.folder.path()).unwrap() {
@@ -891,8 +893,8 @@ impl Model {
 fn name_of(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done => "done",
-        Outcome::Superseded { .. } => "superseded",
-        Outcome::LeaseHeld { .. } => "held",
+        Outcome::NewerTokens { .. } => "superseded",
+        Outcome::RefreshLeaseHeld { .. } => "held",
         Outcome::Reread { tokens: None } => "gone",
         other => panic!("{other:?}"),
     }
@@ -956,14 +958,14 @@ proptest! {
                     minds[me].holds = false;
                 }
                 Act::SignOut => {
-                    process.vault.run(&Transaction::SignOut { of: SignOutOf::Whoever });
+                    process.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
                     model.revocations += usize::from(model.session.is_some());
                     model.forget();
                     minds[me] = Mind::default();
                 }
                 Act::Ended => {
                     if let Some((sign_in, _)) = minds[me].session {
-                        process.vault.run(&Transaction::SignOut { of: SignOutOf::Ended { sign_in: SignInId(sign_in), why: SignedOutWhy::Revoked } });
+                        process.vault.run(&Transaction::SignOut { of: SignOutScope::Ended { sign_in: SignInId(sign_in), why: SignedOutWhy::Revoked } });
                         if model.session.is_none_or(|(stored, _)| stored == sign_in) {
                             model.forget();
                         }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
+use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{SignedOutReason, stream::Heartbeat};
 use proptest::prelude::*;
 
@@ -86,7 +87,7 @@ fn body(end: &str) -> String {
 }
 
 fn heartbeat(at: i64) -> StreamNews {
-    StreamNews::Event { event: StreamEvent::Heartbeat(Heartbeat { at }) }
+    StreamNews::Event { event: StreamEvent::Heartbeat(Heartbeat { at: UnixMillis(at) }) }
 }
 
 #[tokio::test]
