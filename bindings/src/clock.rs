@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hookswitch::{
     machine::{Mono, Timestamp},
     ports::Clock as CoreClock,
+    wire::UnixMillis,
 };
 use tokio::sync::Notify;
 
@@ -40,7 +41,7 @@ impl ForeignClock {
 impl CoreClock for ForeignClock {
     fn now(&self) -> Timestamp {
         let Moment { wall, mono } = self.clock.now();
-        Timestamp { wall, mono }
+        Timestamp { wall: UnixMillis(wall), mono }
     }
 
     async fn sleep_until(&self, at: Mono) {

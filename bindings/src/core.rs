@@ -10,28 +10,29 @@ use std::{
 
 use hookswitch::{
     Hookswitch,
-    machine::{DeviceFacts, Failure},
+    machine::{
+        AppState, DeviceFacts, Failure,
+        view::{RingDecision, RingLogEntry},
+    },
     ports::{Clock as CoreClock, Ports, SystemClock},
-    wire::{CallPush, Capabilities, ForwardTo, PhoneNumber},
+    wire::{
+        Availability, CallId, CallPush, Capabilities, CodeBy, DeviceId, ForwardTo, PhoneNumber, SessionId, UnixMillis,
+    },
 };
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     clock::{Clock, ForeignClock},
     config::CoreConfig,
-    error::CoreError,
     keys::{ForeignKeys, Keys},
     observer::{Observer, observe},
-    presence::{Availability, CodeBy, Forwarding},
-    ring::{RingDecision, RingLogEntry},
     runtime::{self, SharedRuntime},
-    view::View,
 };
 
 /// The core of one app on one phone. Cheap to call from any thread.
 ///
 /// Asynchronous methods may be awaited on any thread and abandoned at any time: the work goes on in the library's runtime.
-/// After [`Core::shutdown`] every method fails with [`CoreError::Cancelled`], or does nothing.
+/// After [`Core::shutdown`] every method fails with [`Failure::Cancelled`], or does nothing.
 #[derive(uniffi::Object)]
 pub struct Core {
     open: Mutex<Option<Arc<Open>>>,
@@ -55,14 +56,14 @@ impl Deref for Open {
 }
 
 impl Core {
-    fn core(&self) -> Result<Arc<Open>, CoreError> {
+    fn core(&self) -> Result<Arc<Open>, Failure> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        open.ok_or_else(|| Failure::cancelled("This core was closed.").into())
+        open.ok_or_else(|| Failure::cancelled("This core was closed."))
     }
 }
 
-fn number(text: &str) -> Result<PhoneNumber, CoreError> {
-    text.parse().map_err(|invalid| Failure::forbidden(format!("{invalid}")).into())
+fn number(text: &str) -> Result<PhoneNumber, Failure> {
+    text.parse().map_err(|invalid| Failure::forbidden(format!("{invalid}")))
 }
 
 #[uniffi::export]
@@ -71,14 +72,14 @@ impl Core {
     /// a push. `clock` is for tests: an app on a device leaves it out.
     ///
     /// # Errors
-    /// [`CoreError::Internal`] for an unusable configuration, [`CoreError::Storage`] when the vault cannot be opened.
+    /// [`Failure::Internal`] for an unusable configuration, [`Failure::Storage`] when the vault cannot be opened.
     #[uniffi::constructor(default(observer = None, clock = None))]
     pub fn open(
         config: CoreConfig,
         keys: Arc<dyn Keys>,
         observer: Option<Arc<dyn Observer>>,
         clock: Option<Arc<dyn Clock>>,
-    ) -> Result<Arc<Self>, CoreError> {
+    ) -> Result<Arc<Self>, Failure> {
         let runtime = runtime::shared()?;
         let (config, proxy) = config.taken_apart();
         let clock_changed = Arc::new(Notify::new());
@@ -112,16 +113,16 @@ impl Core {
     ///
     /// # Errors
     /// After [`Self::shutdown`].
-    pub fn device(&self) -> Result<String, CoreError> {
-        Ok(self.core()?.device().to_string())
+    pub fn device(&self) -> Result<DeviceId, Failure> {
+        Ok(self.core()?.device())
     }
 
     /// What to show now.
     ///
     /// # Errors
     /// After [`Self::shutdown`].
-    pub fn view(&self) -> Result<View, CoreError> {
-        Ok(self.core()?.view().into())
+    pub fn state(&self) -> Result<AppState, Failure> {
+        Ok(self.core()?.view())
     }
 
     // ---- session ------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ impl Core {
     ///
     /// # Errors
     /// See [`Hookswitch::begin_login`].
-    pub async fn begin_login(&self, hint: Option<String>, redirect_uri: String) -> Result<String, CoreError> {
+    pub async fn begin_login(&self, hint: Option<String>, redirect_uri: String) -> Result<String, Failure> {
         Ok(self.core()?.begin_login(hint, &redirect_uri).await?.into())
     }
 
@@ -138,23 +139,23 @@ impl Core {
     ///
     /// # Errors
     /// See [`Hookswitch::finish_login`].
-    pub async fn finish_login(&self, redirect: String) -> Result<(), CoreError> {
-        Ok(self.core()?.finish_login(&redirect).await?)
+    pub async fn finish_login(&self, redirect: String) -> Result<(), Failure> {
+        self.core()?.finish_login(&redirect).await
     }
 
     /// Gives a sign-in up. Not for a browser that is merely minimised.
     ///
     /// # Errors
     /// See [`Hookswitch::cancel_login`].
-    pub async fn cancel_login(&self) -> Result<(), CoreError> {
-        Ok(self.core()?.cancel_login().await?)
+    pub async fn cancel_login(&self) -> Result<(), Failure> {
+        self.core()?.cancel_login().await
     }
 
     /// A valid access token for a request of the app's own. Ask again for each; do not keep it.
     ///
     /// # Errors
     /// See [`Hookswitch::access_token`].
-    pub async fn access_token(&self) -> Result<String, CoreError> {
+    pub async fn access_token(&self) -> Result<String, Failure> {
         use secrecy::ExposeSecret;
         Ok(self.core()?.access_token().await?.expose_secret().to_owned())
     }
@@ -164,7 +165,7 @@ impl Core {
     ///
     /// # Errors
     /// As [`Self::access_token`].
-    pub fn fresh_access_token(&self) -> Result<Option<String>, CoreError> {
+    pub fn fresh_access_token(&self) -> Result<Option<String>, Failure> {
         use secrecy::ExposeSecret;
         let core = self.core()?;
         match pin!(core.access_token()).poll(&mut Context::from_waker(Waker::noop())) {
@@ -177,32 +178,32 @@ impl Core {
     ///
     /// # Errors
     /// See [`Hookswitch::sign_out`].
-    pub async fn sign_out(&self) -> Result<(), CoreError> {
-        Ok(self.core()?.sign_out().await?)
+    pub async fn sign_out(&self) -> Result<(), Failure> {
+        self.core()?.sign_out().await
     }
 
     /// Signs the agent out on all devices. Needs the server.
     ///
     /// # Errors
     /// See [`Hookswitch::sign_out_everywhere`].
-    pub async fn sign_out_everywhere(&self) -> Result<(), CoreError> {
-        Ok(self.core()?.sign_out_everywhere().await?)
+    pub async fn sign_out_everywhere(&self) -> Result<(), Failure> {
+        self.core()?.sign_out_everywhere().await
     }
 
-    /// Signs the agent out in one place of [`crate::presence::Presence::signed_in_at`].
+    /// Signs the agent out in one place of [`hookswitch::machine::view::PresenceState::sign_ins`].
     ///
     /// # Errors
     /// See [`Hookswitch::end_session`].
-    pub async fn end_session(&self, session: String) -> Result<(), CoreError> {
-        Ok(self.core()?.end_session(session.as_str().into()).await?)
+    pub async fn end_session(&self, session: SessionId) -> Result<(), Failure> {
+        self.core()?.end_session(session).await
     }
 
     /// Resets token and cache without losing the sign-in, and says what it did, one line a step.
     ///
     /// # Errors
     /// See [`Hookswitch::repair`].
-    pub async fn repair(&self) -> Result<Vec<String>, CoreError> {
-        Ok(self.core()?.repair().await?)
+    pub async fn repair(&self) -> Result<Vec<String>, Failure> {
+        self.core()?.repair().await
     }
 
     // ---- presence -----------------------------------------------------------------------------------------------
@@ -211,37 +212,34 @@ impl Core {
     ///
     /// # Errors
     /// See [`Hookswitch::set_availability`].
-    pub async fn set_availability(&self, availability: Availability) -> Result<(), CoreError> {
-        Ok(self.core()?.set_availability(availability.into()).await?)
+    pub async fn set_availability(&self, availability: Availability) -> Result<(), Failure> {
+        self.core()?.set_availability(availability).await
     }
 
     /// Forwards calls, or turns forwarding off; returns when the server has confirmed it. While it is on, this phone does
     /// not ring.
     ///
     /// # Errors
-    /// See [`Hookswitch::forward`]; [`CoreError::Forbidden`] for what is no number.
-    pub async fn set_forwarding(&self, to: Option<Forwarding>) -> Result<(), CoreError> {
-        let to = match to {
-            Some(Forwarding { number: text, until }) => Some(ForwardTo { number: number(&text)?, until }),
-            None => None,
-        };
-        Ok(self.core()?.forward(to).await?)
+    /// See [`Hookswitch::forward`]; [`Failure::Forbidden`] for what is no number.
+    pub async fn set_forwarding(&self, to: Option<String>, until: Option<UnixMillis>) -> Result<(), Failure> {
+        let to = to.as_deref().map(number).transpose()?.map(|number| ForwardTo { number, until });
+        self.core()?.forward(to).await
     }
 
     /// Has the server send a code to a number.
     ///
     /// # Errors
     /// See [`Hookswitch::send_code`].
-    pub async fn send_code(&self, to: String, by: CodeBy) -> Result<(), CoreError> {
-        Ok(self.core()?.send_code(number(&to)?, by.into()).await?)
+    pub async fn send_code(&self, to: String, by: CodeBy) -> Result<(), Failure> {
+        self.core()?.send_code(number(&to)?, by).await
     }
 
     /// Tells the server the code that the agent has read.
     ///
     /// # Errors
     /// See [`Hookswitch::verify_number`].
-    pub async fn verify_number(&self, to: String, code: String) -> Result<(), CoreError> {
-        Ok(self.core()?.verify_number(number(&to)?, &code.into()).await?)
+    pub async fn verify_number(&self, to: String, code: String) -> Result<(), Failure> {
+        self.core()?.verify_number(number(&to)?, &code.into()).await
     }
 
     // ---- calls --------------------------------------------------------------------------------------------------
@@ -249,13 +247,13 @@ impl Core {
     /// Decides on a call push (its JSON payload): no network, no wait.
     ///
     /// # Errors
-    /// [`CoreError::Internal`] when the payload is not a call push, [`CoreError::Cancelled`] after [`Self::shutdown`]. iOS must
+    /// [`Failure::Internal`] when the payload is not a call push, [`Failure::Cancelled`] after [`Self::shutdown`]. iOS must
     /// report a call all the same.
-    pub fn decide(&self, payload: &str, must_report: bool) -> Result<RingDecision, CoreError> {
+    pub fn decide(&self, payload: &str, must_report: bool) -> Result<RingDecision, Failure> {
         let push: CallPush = serde_json::from_str(payload)
             .map_err(|error| Failure::internal(format!("The push cannot be read: {error}")))?;
-        let decision: RingDecision = self.core()?.decide(push, must_report).into();
-        tracing::info!(target: "hookswitch::ring", call = decision.call_id, "{}", decision.explanation);
+        let decision = RingDecision::from(&self.core()?.decide(push, must_report));
+        tracing::info!(target: "hookswitch::ring", call = %decision.call_id, "{}", decision.explanation);
         Ok(decision)
     }
 
@@ -263,32 +261,32 @@ impl Core {
     ///
     /// # Errors
     /// See [`Hookswitch::answer`].
-    pub async fn answer(&self, call_id: String) -> Result<(), CoreError> {
-        Ok(self.core()?.answer(call_id.as_str().into()).await?)
+    pub async fn answer(&self, call_id: CallId) -> Result<(), Failure> {
+        self.core()?.answer(call_id).await
     }
 
     /// Declines; this phone is silent at once.
     ///
     /// # Errors
     /// See [`Hookswitch::decline`].
-    pub async fn decline(&self, call_id: String) -> Result<(), CoreError> {
-        Ok(self.core()?.decline(call_id.as_str().into()).await?)
+    pub async fn decline(&self, call_id: CallId) -> Result<(), Failure> {
+        self.core()?.decline(call_id).await
     }
 
     /// Hangs up.
     ///
     /// # Errors
     /// See [`Hookswitch::hang_up`].
-    pub async fn hang_up(&self, call_id: String) -> Result<(), CoreError> {
-        Ok(self.core()?.hang_up(call_id.as_str().into()).await?)
+    pub async fn hang_up(&self, call_id: CallId) -> Result<(), Failure> {
+        self.core()?.hang_up(call_id).await
     }
 
     /// The last 200 decisions, oldest first.
     ///
     /// # Errors
     /// After [`Self::shutdown`].
-    pub fn ring_log(&self) -> Result<Vec<RingLogEntry>, CoreError> {
-        Ok(self.core()?.ring_log().into_iter().map(RingLogEntry::from).collect())
+    pub fn ring_log(&self) -> Result<Vec<RingLogEntry>, Failure> {
+        Ok(self.core()?.ring_log().iter().map(RingLogEntry::from).collect())
     }
 
     // ---- platform -----------------------------------------------------------------------------------------------
@@ -297,9 +295,9 @@ impl Core {
     ///
     /// # Errors
     /// See [`Hookswitch::set_push_token`].
-    pub async fn set_push_token(&self, token: Option<String>) -> Result<(), CoreError> {
+    pub async fn set_push_token(&self, token: Option<String>) -> Result<(), Failure> {
         let token = token.map(Into::into);
-        Ok(self.core()?.set_push_token(token.as_ref()).await?)
+        self.core()?.set_push_token(token.as_ref()).await
     }
 
     /// What the phone lets the app do when a call comes, and its own number, as far as the platform tells. Android:
@@ -312,7 +310,7 @@ impl Core {
         call_notifications: Option<bool>,
         full_screen_intent: Option<bool>,
         line_number: Option<String>,
-    ) -> Result<(), CoreError> {
+    ) -> Result<(), Failure> {
         let capabilities = Capabilities { call_notifications, full_screen_intent };
         let line_number = line_number.and_then(|text| text.parse().ok());
         Ok(self.core()?.set_device_facts(DeviceFacts { capabilities, line_number }).await?)
@@ -347,7 +345,7 @@ impl Core {
     ///
     /// # Errors
     /// After [`Self::shutdown`].
-    pub async fn saved(&self) -> Result<(), CoreError> {
+    pub async fn saved(&self) -> Result<(), Failure> {
         self.core()?.saved().await;
         Ok(())
     }
@@ -356,7 +354,7 @@ impl Core {
     ///
     /// # Errors
     /// After [`Self::shutdown`].
-    pub fn transcript(&self) -> Result<String, CoreError> {
+    pub fn transcript(&self) -> Result<String, Failure> {
         Ok(self.core()?.transcript())
     }
 }

@@ -4,9 +4,7 @@
 //! |---|---|
 //! | [`core`] | [`Core`], the object: session, presence, calls, platform events |
 //! | [`config`] | [`CoreConfig`] |
-//! | [`view`] | [`View`]: everything that an app shows |
-//! | [`session`], [`presence`], [`ring`] | the parts of it; ring decisions |
-//! | [`error`] | [`CoreError`]: what the app does next |
+//! | [`model`] | the core's own types: what apps show, ring decisions, failures |
 //! | [`keys`], [`observer`], [`log`], [`clock`] | the foreign traits: key store, changes, log lines, and clocks for tests |
 //! | `runtime` | the threads |
 //! | `android` | on Android only: the certificate verifier's context |
@@ -23,19 +21,15 @@ pub mod android;
 pub mod clock;
 pub mod config;
 pub mod core;
-pub mod error;
 pub mod keys;
 pub mod log;
+pub mod model;
 pub mod observer;
 #[cfg(feature = "inject-panic")]
 pub mod panic;
-pub mod presence;
-pub mod ring;
 mod runtime;
-pub mod session;
-pub mod view;
 
-pub use self::{config::CoreConfig, core::Core, error::CoreError, view::View};
+pub use self::{config::CoreConfig, core::Core};
 
 /// Memory is wiped when it is freed: secrets pass through buffers of HTTP, TLS and JSON that are not ours to wipe. What
 /// remains in a core dump after the sign-out is measured by `prove canary`.

@@ -34,7 +34,7 @@ pub enum LogLevel {
 
 /// What a sink threw. Nobody is told.
 #[derive(Debug, thiserror::Error, uniffi::Error)]
-pub enum LogSinkError {
+pub enum LogLinesError {
     /// It threw.
     #[error("{why}")]
     Failed {
@@ -43,7 +43,7 @@ pub enum LogSinkError {
     },
 }
 
-impl From<uniffi::UnexpectedUniFFICallbackError> for LogSinkError {
+impl From<uniffi::UnexpectedUniFFICallbackError> for LogLinesError {
     fn from(error: uniffi::UnexpectedUniFFICallbackError) -> Self {
         Self::Failed { why: error.reason }
     }
@@ -51,12 +51,12 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for LogSinkError {
 
 /// Takes the lines of the log, one at a time, on a thread of the library's.
 #[uniffi::export(with_foreign)]
-pub trait LogSink: Send + Sync {
+pub trait LogLines: Send + Sync {
     /// A line.
     ///
     /// # Errors
     /// Whatever it throws is dropped.
-    fn log(&self, level: LogLevel, target: String, message: String) -> Result<(), LogSinkError>;
+    fn log(&self, level: LogLevel, target: String, message: String) -> Result<(), LogLinesError>;
 }
 
 struct Line {
@@ -66,7 +66,7 @@ struct Line {
 }
 
 /// Where lines go; the newest sink takes them all.
-static SINK: Mutex<Option<Arc<dyn LogSink>>> = Mutex::new(None);
+static SINK: Mutex<Option<Arc<dyn LogLines>>> = Mutex::new(None);
 static STARTED: OnceLock<bool> = OnceLock::new();
 /// Lines that wait for a sink that takes its time; those beyond are dropped.
 const WAITING: usize = 1_024;
@@ -74,7 +74,7 @@ const WAITING: usize = 1_024;
 /// Sends the core's log to `sink` from now on; a later sink takes the place of an earlier one, the level of the first call
 /// stays. Gives `false` when the process logs elsewhere already (it has a `tracing` subscriber of its own).
 #[uniffi::export]
-pub fn start_logging(level: LogLevel, sink: Arc<dyn LogSink>) -> bool {
+pub fn start_logging(level: LogLevel, sink: Arc<dyn LogLines>) -> bool {
     *SINK.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
     *STARTED.get_or_init(|| {
         let filter = match level {

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use hookswitch::{StopRinging, machine};
+use hookswitch::machine::{AppState, view::StoppedCall};
 use tokio::sync::{
     broadcast::{self, error::RecvError},
     watch,
 };
-
-use crate::{ring::StopReason, view::View};
 
 /// What an observer threw. It is logged, and changes nothing.
 #[derive(Debug, thiserror::Error, uniffi::Error)]
@@ -35,40 +33,38 @@ pub trait Observer: Send + Sync {
     ///
     /// # Errors
     /// Whatever it throws is logged.
-    fn changed(&self, view: View) -> Result<(), ObserverError>;
+    fn changed(&self, state: AppState) -> Result<(), ObserverError>;
 
     /// A call that rings on this phone must stop.
     ///
     /// # Errors
     /// Whatever it throws is logged.
-    fn stop_ringing(&self, call_id: String, why: StopReason) -> Result<(), ObserverError>;
+    fn stop_ringing(&self, call: StoppedCall) -> Result<(), ObserverError>;
 }
 
 /// Ends with the core.
 pub(crate) async fn observe(
-    mut views: watch::Receiver<machine::View>,
-    mut stops: broadcast::Receiver<StopRinging>,
+    mut states: watch::Receiver<AppState>,
+    mut stops: broadcast::Receiver<StoppedCall>,
     observer: Arc<dyn Observer>,
 ) {
-    views.mark_changed();
+    states.mark_changed();
     loop {
         tokio::select! {
             // A ring that must stop is urgent.
             biased;
             stop = stops.recv() => match stop {
-                Ok(StopRinging { call_id, why }) => {
-                    tell(&observer, move |observer| observer.stop_ringing(call_id.to_string(), why.into())).await;
-                }
-                // Whatever is not among the view's ringing calls has stopped.
-                Err(RecvError::Lagged(_)) => views.mark_changed(),
+                Ok(call) => tell(&observer, move |observer| observer.stop_ringing(call)).await,
+                // Whatever is not among the state's ringing calls has stopped.
+                Err(RecvError::Lagged(_)) => states.mark_changed(),
                 Err(RecvError::Closed) => return,
             },
-            changed = views.changed() => {
+            changed = states.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                let view = views.borrow_and_update().clone();
-                tell(&observer, move |observer| observer.changed(view.into())).await;
+                let state = states.borrow_and_update().clone();
+                tell(&observer, move |observer| observer.changed(state)).await;
             }
         }
     }

@@ -6,6 +6,6 @@
 /// Never: the other side gets an exception of UniFFI's.
 #[uniffi::export]
 #[allow(clippy::panic, reason = "that is what it is for")]
-pub fn inject_panic() -> Result<(), crate::CoreError> {
+pub fn inject_panic() -> Result<(), hookswitch::machine::Failure> {
     panic!("injected")
 }

@@ -14,21 +14,12 @@ use std::{
 
 use hookswitch_machine::{
     AppState, Command, CommandId, Decision, Effect, EffectId, Entry, Event, Failure, Recorder, Reply, RingRecord,
-    SecretRef, Setup, State, StopReason, StreamNews, Timestamp, step,
+    SecretRef, Setup, State, StreamNews, Timestamp, step, view::StoppedCall,
 };
-use hookswitch_wire::CallId;
+use hookswitch_wire::Snapshot;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{ports::Clock, secrets::Secrets};
-
-/// What the call UI must do apart from deciding on a push.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoppedCall {
-    /// Which call.
-    pub call_id: CallId,
-    /// Why.
-    pub why: StopReason,
-}
 
 /// Lines of a transcript that are kept.
 const TRANSCRIPT_LINES: usize = 4_000;
@@ -185,6 +176,10 @@ impl Heart {
         // Not the watched one: "fresh" depends on the time, too.
         let now = self.clock.now();
         self.lock().state.view(now)
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        self.lock().state.snapshot().cloned()
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<AppState> {

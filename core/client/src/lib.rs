@@ -32,8 +32,8 @@ mod sync;
 use std::sync::Arc;
 
 pub use config::{Config, DeviceDescription};
-pub use heart::StoppedCall;
 pub use hookswitch_machine as machine;
+use hookswitch_machine::view::StoppedCall;
 use hookswitch_machine::{AppState, Command, Decision, DeviceFacts, Event, Failure, Reply, RingRecord, Setup};
 pub use hookswitch_wire as wire;
 use hookswitch_wire::{Availability, CallId, CallPush, CodeBy, DeviceId, ForwardTo, PhoneNumber, SessionId};
@@ -123,6 +123,11 @@ impl Hookswitch {
     /// What to show now.
     pub fn view(&self) -> AppState {
         self.heart.view()
+    }
+
+    /// The newest state of the server, whole: what the app's presence is made from. For tools that look behind what apps show.
+    pub fn snapshot(&self) -> Option<wire::Snapshot> {
+        self.heart.snapshot()
     }
 
     /// What to show, and each change of it, coalesced to the latest.
@@ -275,7 +280,7 @@ impl Hookswitch {
 
     // ---- where the agent is signed in -----------------------------------------------------------------------------
 
-    /// Signs the agent out in one place; `view().presence.confirmed.sessions` has them all. This phone's own session is
+    /// Signs the agent out in one place; `PresenceState::sign_ins` has them all. This phone's own session is
     /// ended as by [`Self::sign_out`].
     ///
     /// # Errors

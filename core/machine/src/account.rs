@@ -6,7 +6,6 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
-use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{CodeBy, PhoneNumber, SessionId};
 
 use crate::{

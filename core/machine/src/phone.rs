@@ -360,7 +360,7 @@ impl Phone {
         phone.answer(register, is_state(state(1)));
         phone.hears(state(1));
         phone.forget_history();
-        assert_eq!(phone.status(), SessionHealth::Fresh);
+        assert_eq!(phone.health(), SessionHealth::Fresh);
         assert_eq!(phone.view().link, Link::Live);
         phone
     }
@@ -616,9 +616,13 @@ impl Phone {
     }
 
     #[track_caller]
-    pub(crate) fn status(&self) -> SessionHealth {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.state.snapshot().cloned().unwrap()
+    }
+
+    pub(crate) fn health(&self) -> SessionHealth {
         match self.view().session {
-            SessionState::SignedIn { status, .. } => status,
+            SessionState::SignedIn { health, .. } => health,
             other => panic!("not signed in: {other:?}"),
         }
     }
@@ -661,7 +665,7 @@ impl Phone {
     }
 
     pub(crate) fn ringing(&self) -> Vec<String> {
-        self.view().ringing.into_iter().map(|call| call.call_id.to_string()).collect()
+        self.view().calls.ringing.into_iter().map(|call| call.call_id.to_string()).collect()
     }
 
     #[track_caller]

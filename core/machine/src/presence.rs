@@ -183,9 +183,10 @@ pub struct SupersededChoice {
     pub at: UnixMillis,
     /// What happened, for the agent.
     pub why: String,
-    /// Where and when something newer was chosen: "Desktop at 14:02". `None` when nothing was, or nobody knows.
-    #[serde(default)]
-    pub by: Option<Chosen>,
+    /// Where something newer was chosen, for display: "Desktop". Nothing when nothing was, or nobody knows.
+    pub by: Option<String>,
+    /// When that was, by the server's clock.
+    pub chosen_at: Option<UnixMillis>,
 }
 
 /// The presence stream, as the phone sees it.
@@ -409,7 +410,10 @@ impl Step<'_> {
             if let Some(to) = tap.to {
                 self.fail(to, failure);
             }
-            self.state.presence.superseded = Some(SupersededChoice { choice: tap.choice, at, why: why.to_owned(), by });
+            let chosen_at = by.as_ref().map(|chosen| chosen.at);
+            let by = by.map(|chosen| chosen.by.title().to_owned());
+            self.state.presence.superseded =
+                Some(SupersededChoice { choice: tap.choice, why: why.to_owned(), at, by, chosen_at });
         }
     }
 

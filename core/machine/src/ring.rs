@@ -231,7 +231,7 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
 
 /// What the app must do about a verdict on its platform. The shells carry it out without thinking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum CallAction {
     /// iOS: report the call to CallKit under the call's own UUID; it rings.
     /// (`CXProvider.reportNewIncomingCall`, from within the PushKit callback.)

@@ -1,34 +1,36 @@
-//! What an app shows: plain values made from the state.
+//! Exactly what apps show: plain values made from the state, sentences included. The bindings export these very types, so
+//! what is written here is what a Kotlin or Swift developer reads, and the lab's phones speak their serde form.
 
-use hookswitch_wire::{Agent, CallId, PhoneNumber, Presence, Snapshot, UnixMillis};
+use hookswitch_wire::{
+    Availability, CallId, Device, Effective, ForwardTo, PhoneNumber, Presence, SignIn, Snapshot, UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    calls::Phase,
+    calls::{HeardCall, Phase},
     presence::{Choice, StreamLink, SupersededChoice},
+    ring::{CallAction, Decision, Identity, RingRecord, Silence, StopReason, Verdict},
     session::{AgentProfile, LoginStage, ReauthReason, Refresh, Session, SignedIn, SignedOutWhy},
     state::{Lifecycle, State},
     time::Timestamp,
 };
 
-/// Everything that an app shows.
+/// Everything that an app shows, complete each time: draw it, and keep no state of your own beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppState {
     /// Who is signed in, and how well.
     pub session: SessionState,
-    /// The agent's presence, when it is known.
+    /// The agent's presence; nothing while it is not known.
     pub presence: Option<PresenceState>,
-    /// How well this phone hears the server.
+    /// How fresh all of this is.
     pub link: Link,
-    /// Calls that ring on this phone.
-    pub ringing: Vec<PhoneCall>,
-    /// The call that this phone is in.
-    pub in_call: Option<PhoneCall>,
+    /// The calls on this phone.
+    pub calls: CallsState,
 }
 
-/// The session.
+/// The session. Each state has one obvious reaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum SessionState {
     /// The vault is being read: show a splash screen.
     Loading,
@@ -36,29 +38,33 @@ pub enum SessionState {
     Locked,
     /// Show the sign-in page.
     SignedOut {
-        /// What to tell the agent, if anything.
+        /// What ended the last session, if there was one.
         why: SignedOutWhy,
+        /// What to tell the agent above the sign-in page, if anything.
+        message: Option<String>,
     },
     /// The browser is open or minimised, or the sign-in is being completed.
     SigningIn {
-        /// `true` when the browser has come back.
+        /// The browser has come back: show a spinner.
         completing: bool,
     },
-    /// Show the app.
+    /// Show the app. Offline is no sign-out.
     SignedIn {
-        /// Who.
+        /// Whose app it is.
         agent: AgentProfile,
-        /// How well.
-        status: SessionHealth,
+        /// How well the agent is signed in.
+        health: SessionHealth,
         /// When the access token expires, by the server's clock. The app need not care: it is renewed by itself.
         token_expires_at: UnixMillis,
     },
-    /// Show the sign-in page, with the agent's e-mail address filled in.
+    /// Show the sign-in page with the agent's e-mail address filled in.
     ReauthRequired {
-        /// Who.
+        /// Who was signed in.
         agent: AgentProfile,
-        /// What to tell the agent.
+        /// Why the session cannot go on.
         reason: ReauthReason,
+        /// What to tell the agent above the sign-in page.
+        message: String,
     },
     /// Show the sign-in page; the vault is being cleared.
     SigningOut,
@@ -70,35 +76,50 @@ pub enum SessionState {
 pub enum SessionHealth {
     /// All is well.
     Fresh,
-    /// The access token is being renewed.
+    /// The access token is being renewed: show nothing.
     Refreshing,
-    /// The server cannot be reached. The session is safe.
+    /// The server cannot be reached: say that there is no connection. The session is safe.
     Offline,
-    /// The newest tokens are in memory only, because storage fails.
+    /// The newest tokens are in memory only, because this phone's storage fails: the agent stays signed in while the app runs.
     Degraded,
 }
 
-/// The agent's presence.
+/// The agent's presence, whole each time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresenceState {
-    /// What the server says.
-    pub confirmed: Box<Snapshot>,
-    /// What the agent asked for and the server has not confirmed.
-    pub pending: Vec<Choice>,
-    /// What the agent asked for and will not happen.
-    pub superseded: Option<SupersededChoice>,
-    /// Says that this phone is silent, while calls go elsewhere.
+    /// Orders states: `epoch-rev`, as text.
+    pub version: String,
+    /// What the agent chose last, anywhere, as the server has confirmed it.
+    pub availability: Availability,
+    /// What colleagues and routing see: computed by the server.
+    pub effective: Effective,
+    /// Where all calls go; nothing: to the apps.
+    pub forwarding: Option<ForwardTo>,
+    /// Says that calls go elsewhere and this phone is silent: show it, with one button that turns forwarding off.
     pub banner: Option<Banner>,
+    /// What was chosen on this phone and the server has not confirmed, at most one of each kind: show it apart from what is
+    /// confirmed.
+    pub pending: Vec<Choice>,
+    /// What was chosen on this phone and will not happen.
+    pub superseded: Option<SupersededChoice>,
+    /// What the agent should be told, a sentence or two each.
+    pub notices: Vec<String>,
+    /// The agent's phones.
+    pub devices: Vec<Device>,
+    /// Where the agent is signed in, oldest first.
+    pub sign_ins: Vec<SignIn>,
+    /// When the server said all of this, by its clock.
+    pub as_of: UnixMillis,
 }
 
 /// Calls go elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Banner {
-    /// Where.
+    /// Where calls go.
     pub number: PhoneNumber,
-    /// When the server turns it off by itself, by its clock; `None`: when somebody does.
+    /// When the server turns it off by itself, by its clock; nothing: when somebody does.
     pub until: Option<UnixMillis>,
-    /// Whether a call would go there now. `false` while the agent takes no calls: then none goes anywhere.
+    /// Whether a call would go there now. Not while the agent takes no calls: then none goes anywhere.
     pub takes_calls: bool,
     /// Whether this phone has that number, as far as the server knows: a forwarded call then rings here as an ordinary one.
     /// Worth a warning, because the app and forwarding to its phone exclude each other.
@@ -111,86 +132,160 @@ pub struct Banner {
 pub enum Link {
     /// Nobody is signed in.
     Off,
-    /// In the background, on purpose.
+    /// The app is in the background and hears nothing, on purpose.
     Background,
-    /// Not, and it is tried again.
+    /// The server cannot be reached, and it is tried again.
     Offline,
-    /// Soon.
+    /// A connection is being made.
     Connecting,
     /// What is shown is what is.
     Live,
 }
 
+/// The calls on this phone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallsState {
+    /// Calls that ring on this phone.
+    pub ringing: Vec<PhoneCall>,
+    /// The call that this phone is in, or is answering.
+    pub in_call: Option<PhoneCall>,
+}
+
 /// A call on this phone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhoneCall {
-    /// Which.
+    /// The same on every device.
     pub call_id: CallId,
-    /// Who calls.
+    /// Who calls, in the form of E.164; nothing when withheld.
     pub from: Option<PhoneNumber>,
     /// Who calls, for display.
     pub from_name: Option<String>,
     /// Since when this phone has it, by the best guess of the server's clock.
     pub since: UnixMillis,
-    /// When it stops ringing by itself, by the server's clock; `None` for a call that no push announced.
+    /// When it stops ringing by itself, by the server's clock; nothing for a call that no push announced.
     pub expires_at: Option<UnixMillis>,
+}
+
+/// A call that rang on this phone and must stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoppedCall {
+    /// The call.
+    pub call_id: CallId,
+    /// What ended its ring.
+    pub why: StopReason,
+}
+
+/// A decision on a call push. Carry its action out before you return to the push service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingDecision {
+    /// The call that the push is about.
+    pub call_id: CallId,
+    /// What the call UI must do.
+    pub action: CallAction,
+    /// Why the phone is silent; nothing: it rings.
+    pub silence: Option<Silence>,
+    /// Who calls, in the form of E.164; nothing when withheld.
+    pub from: Option<PhoneNumber>,
+    /// Who calls, for display.
+    pub from_name: Option<String>,
+    /// When the ring ends by itself, by the server's clock.
+    pub expires_at: UnixMillis,
+    /// When it was decided, by the best guess of the server's clock.
+    pub at: UnixMillis,
+    /// The rule and its result, in a sentence for the log.
+    pub explanation: String,
+}
+
+/// A line of the ring log, for support.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RingLogEntry {
+    /// A push was decided on.
+    Decided {
+        /// What came out.
+        decision: RingDecision,
+        /// What the rule looked at, in the order in which it looks.
+        inputs: Vec<RingInput>,
+    },
+    /// A ring ended.
+    Stopped {
+        /// The call that rang.
+        call_id: CallId,
+        /// What ended its ring.
+        why: StopReason,
+        /// When, by the best guess of the server's clock.
+        at: UnixMillis,
+    },
+}
+
+/// One thing that the ring rule looked at, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RingInput {
+    /// What it is: "push says", "phone knows".
+    pub what: String,
+    /// What it was.
+    pub value: String,
 }
 
 impl State {
     /// What an app shows.
     pub fn view(&self, now: Timestamp) -> AppState {
-        let session = match &self.session {
+        AppState {
+            session: self.session_state(now),
+            presence: self.presence.confirmed.as_deref().map(|confirmed| self.presence_state(confirmed)),
+            link: self.link(),
+            calls: self.calls_state(),
+        }
+    }
+
+    fn session_state(&self, now: Timestamp) -> SessionState {
+        match &self.session {
             Session::Loading => SessionState::Loading,
             Session::Locked => SessionState::Locked,
-            Session::SignedOut { why } => SessionState::SignedOut { why: *why },
+            Session::SignedOut { why } => SessionState::signed_out(*why),
             Session::SigningIn { stage, .. } => SessionState::SigningIn {
                 completing: match stage {
                     LoginStage::Preparing { .. } | LoginStage::Browser => false,
                     LoginStage::Exchanging { .. } | LoginStage::Storing { .. } => true,
                 },
             },
-            Session::SignedIn(session) => {
-                let status = if session.unsaved {
-                    SessionHealth::Degraded
-                } else if !self.network_up || self.is_cut_off(session, now) {
-                    SessionHealth::Offline
-                } else if session.refresh != Refresh::Idle && !session.has_fresh_token(now) {
-                    SessionHealth::Refreshing
-                } else {
-                    SessionHealth::Fresh
-                };
-                SessionState::SignedIn {
-                    agent: session.agent.clone(),
-                    status,
-                    token_expires_at: session.tokens.expires_at,
-                }
-            }
-            Session::ReauthRequired { agent, reason } => {
-                SessionState::ReauthRequired { agent: agent.clone(), reason: *reason }
-            }
+            Session::SignedIn(session) => SessionState::SignedIn {
+                agent: session.agent.clone(),
+                health: self.health(session, now),
+                token_expires_at: session.tokens.expires_at,
+            },
+            Session::ReauthRequired { agent, reason } => SessionState::reauth_required(agent.clone(), *reason),
             Session::SigningOut { .. } => SessionState::SigningOut,
-        };
-        let presence = self.presence.confirmed.clone().map(|confirmed| PresenceState {
+        }
+    }
+
+    fn health(&self, session: &SignedIn, now: Timestamp) -> SessionHealth {
+        if session.unsaved {
+            SessionHealth::Degraded
+        } else if !self.network_up || self.is_cut_off(session, now) {
+            SessionHealth::Offline
+        } else if session.refresh != Refresh::Idle && !session.has_fresh_token(now) {
+            SessionHealth::Refreshing
+        } else {
+            SessionHealth::Fresh
+        }
+    }
+
+    fn presence_state(&self, confirmed: &Snapshot) -> PresenceState {
+        let Snapshot { version, presence, devices, sessions, notices, at, agent: _, calls: _, trace: _ } = confirmed;
+        let number = presence.forwarding.number.clone();
+        PresenceState {
+            version: version.to_string(),
+            availability: presence.availability,
+            effective: presence.effective,
+            forwarding: number.map(|number| ForwardTo { number, until: presence.forwarding.until }),
+            banner: self.banner(presence),
             pending: self.presence.taps.iter().map(|tap| tap.choice.clone()).collect(),
             superseded: self.presence.superseded.clone(),
-            banner: self.banner(&confirmed.presence),
-            confirmed,
-        });
-        let in_phase = |wanted: fn(Phase) -> bool| {
-            self.calls.heard.iter().filter(move |(_, call)| wanted(call.phase)).map(|(id, call)| PhoneCall {
-                call_id: id.clone(),
-                from: call.push.as_ref().and_then(|push| push.from.clone()),
-                from_name: call.push.as_ref().and_then(|push| push.from_name.clone()),
-                since: call.since,
-                expires_at: call.push.as_ref().map(|push| push.expires_at),
-            })
-        };
-        AppState {
-            session,
-            presence,
-            link: self.link_view(),
-            ringing: in_phase(|phase| phase == Phase::Ringing).collect(),
-            in_call: in_phase(|phase| matches!(phase, Phase::Answering | Phase::InCall)).next(),
+            notices: notices.iter().map(|notice| notice.explain().to_owned()).collect(),
+            devices: devices.clone(),
+            sign_ins: sessions.clone(),
+            as_of: *at,
         }
     }
 
@@ -204,6 +299,16 @@ impl State {
         })
     }
 
+    fn calls_state(&self) -> CallsState {
+        let in_phase = |wanted: fn(Phase) -> bool| {
+            self.calls.heard.iter().filter(move |(_, call)| wanted(call.phase)).map(|(id, call)| call.shown(id))
+        };
+        CallsState {
+            ringing: in_phase(|phase| phase == Phase::Ringing).collect(),
+            in_call: in_phase(|phase| matches!(phase, Phase::Answering | Phase::InCall)).next(),
+        }
+    }
+
     /// Whether attempts fail, and nothing else shows that the server is there.
     fn is_cut_off(&self, session: &SignedIn, now: Timestamp) -> bool {
         let no_token = session.backoff.has_failed() && !session.has_fresh_token(now);
@@ -211,7 +316,7 @@ impl State {
         no_token || (!live && (session.backoff.has_failed() || self.presence.fails()))
     }
 
-    fn link_view(&self) -> Link {
+    fn link(&self) -> Link {
         if !matches!(self.session, Session::SignedIn(_)) {
             return Link::Off;
         }
@@ -232,23 +337,108 @@ impl State {
         }
     }
 
+    /// The newest state of the server, whole: what [`AppState::presence`] is made from.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.presence.confirmed.as_deref()
+    }
+
     /// The log of ring decisions.
     pub const fn ring_log(&self) -> &crate::ring::RingLog {
         &self.calls.log
     }
 }
 
+impl SessionState {
+    /// Nobody is signed in, in the words for it.
+    pub fn signed_out(why: SignedOutWhy) -> Self {
+        Self::SignedOut { why, message: why.explain().map(str::to_owned) }
+    }
+
+    /// The agent must sign in again, in the words for it.
+    pub fn reauth_required(agent: AgentProfile, reason: ReauthReason) -> Self {
+        Self::ReauthRequired { agent, reason, message: reason.explain().to_owned() }
+    }
+}
+
+impl HeardCall {
+    fn shown(&self, call_id: &CallId) -> PhoneCall {
+        let push = self.push.as_ref();
+        PhoneCall {
+            call_id: call_id.clone(),
+            from: push.and_then(|push| push.from.clone()),
+            from_name: push.and_then(|push| push.from_name.clone()),
+            since: self.since,
+            expires_at: push.map(|push| push.expires_at),
+        }
+    }
+}
+
+impl From<&Decision> for RingDecision {
+    fn from(decision: &Decision) -> Self {
+        let Decision { push, verdict, action, at, facts: _ } = decision;
+        Self {
+            call_id: push.call_id.clone(),
+            action: *action,
+            silence: match verdict {
+                Verdict::Ring { .. } => None,
+                Verdict::Silence { reason } => Some(*reason),
+            },
+            from: push.from.clone(),
+            from_name: push.from_name.clone(),
+            expires_at: push.expires_at,
+            at: *at,
+            explanation: decision.explain(),
+        }
+    }
+}
+
+impl From<&RingRecord> for RingLogEntry {
+    fn from(record: &RingRecord) -> Self {
+        match record {
+            RingRecord::Decided(decision) => {
+                Self::Decided { decision: RingDecision::from(&**decision), inputs: inputs(decision) }
+            }
+            RingRecord::Stopped { call_id, why, at } => Self::Stopped { call_id: call_id.clone(), why: *why, at: *at },
+        }
+    }
+}
+
+fn inputs(Decision { push, facts, .. }: &Decision) -> Vec<RingInput> {
+    let on = |on: bool| if on { "on" } else { "off" };
+    let identity = match &facts.identity {
+        Identity::SignedIn { account } if *account == push.account => "signed in, it is this agent's call".to_owned(),
+        Identity::SignedIn { .. } => "signed in as somebody else".to_owned(),
+        Identity::SignedOut => "nobody is signed in".to_owned(),
+        Identity::Unknown => "not known yet".to_owned(),
+    };
+    let knows = facts.routing.map_or("nothing".to_owned(), |routing| {
+        format!("forwarding {} at {}", on(routing.forwarding_on), routing.version)
+    });
+    let newer = match facts.routing {
+        Some(routing) if routing.version >= push.routing => "the phone knows the newer state",
+        Some(_) | None => "the push knows the newer state",
+    };
+    let server_time = facts.server_now.map_or("not heard yet".to_owned(), |now| {
+        let left = push.expires_at.since(now) / 1_000;
+        if left > 0 { format!("{left} s left to ring") } else { format!("{} s too late", -left) }
+    });
+    [
+        ("agent", identity),
+        ("call", format!("{:?}", facts.call).to_lowercase()),
+        ("push says", format!("forwarding {} at {}", on(push.forwarding_on), push.routing)),
+        ("phone knows", knows),
+        ("believed", newer.to_owned()),
+        ("other call", if facts.busy { "yes" } else { "no" }.to_owned()),
+        ("server time", server_time),
+    ]
+    .map(|(what, value)| RingInput { what: what.to_owned(), value })
+    .into()
+}
+
 /// How an agent is called on screen.
 impl From<&AgentProfile> for String {
     fn from(agent: &AgentProfile) -> Self {
         agent.name.clone().or_else(|| agent.email.clone()).unwrap_or_else(|| agent.account.to_string())
-    }
-}
-
-impl PresenceState {
-    /// The agent, as the server describes it.
-    pub const fn agent(&self) -> &Agent {
-        &self.confirmed.agent
     }
 }
 

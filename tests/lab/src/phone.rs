@@ -11,7 +11,10 @@ use std::{
 
 use hookswitch::{
     Hookswitch,
-    machine::{Failure, view::Link},
+    machine::{
+        AppState, CallAction, Failure, StopReason, Verdict,
+        view::{Link, RingDecision, RingLogEntry, SessionState, StoppedCall},
+    },
     ports::Http,
     wire::{Availability, CallId, CallPush, CodeBy, DeviceId, Platform, PushKind, SessionId, UnixMillis},
 };
@@ -23,7 +26,7 @@ use crate::{
         App, News,
         child::{Child, Program},
         here::Here,
-        protocol::{AppConfig, Ask, Decided, Entry, Open, SessionShown, Shown, StopsRinging},
+        protocol::{AppConfig, Ask, Open},
         proxy::Proxy,
     },
     cable::{Cable, Sent},
@@ -77,10 +80,10 @@ struct Inner {
     /// The system browser is open at this address.
     login_url: Option<String>,
     /// Decisions of processes that are gone: a bench remembers more than a phone.
-    past: Vec<Entry>,
+    past: Vec<RingLogEntry>,
     /// What the call UI was told: by the answers to pushes, and by the rings that must stop.
-    decided: Vec<(CallId, Decided)>,
-    stopped: Vec<StopsRinging>,
+    decided: Vec<RingDecision>,
+    stopped: Vec<StoppedCall>,
     /// What no phone does, and this one did.
     broken: Option<String>,
 }
@@ -93,11 +96,11 @@ struct Running {
 
 /// What a phone shows, and all that it has decided.
 pub(crate) struct Seen {
-    pub(crate) shown: Shown,
+    pub(crate) shown: AppState,
     /// Oldest first.
-    pub(crate) log: Vec<Entry>,
+    pub(crate) log: Vec<RingLogEntry>,
     /// Calls that the call UI was told to stop.
-    pub(crate) stopped: Vec<StopsRinging>,
+    pub(crate) stopped: Vec<StoppedCall>,
 }
 
 impl Phone {
@@ -185,14 +188,14 @@ impl Phone {
     }
 
     /// What the app's observer was told last.
-    pub(crate) fn shown(&self) -> Option<Shown> {
+    pub(crate) fn shown(&self) -> Option<AppState> {
         self.app().ok()?.shown()
     }
 
     /// All decisions on this bench, oldest first.
-    pub(crate) async fn ring_log(&self) -> Vec<Entry> {
+    pub(crate) async fn ring_log(&self) -> Vec<RingLogEntry> {
         let past = self.inner().past.clone();
-        let now: Vec<Entry> = self.ask(Ask::RingLog).await.unwrap_or_default();
+        let now: Vec<RingLogEntry> = self.ask(Ask::RingLog).await.unwrap_or_default();
         [past, now].concat()
     }
 
@@ -206,14 +209,14 @@ impl Phone {
         // An answer comes after what the observer was told before it.
         let log = [past, app.ask(Ask::RingLog).await?].concat();
         let shown = app.shown().ok_or_else(|| Failure::internal("The app has not said what it shows."))?;
-        let is_logged = |(call, decided): &(CallId, Decided)| {
+        let is_logged = |decided: &RingDecision| {
             log.iter().any(|entry| match entry {
-                Entry::Decided { call_id, decided: logged, .. } => call_id == call && logged == decided,
-                Entry::Stopped { .. } => false,
+                RingLogEntry::Decided { decision, .. } => decision == decided,
+                RingLogEntry::Stopped { .. } => false,
             })
         };
-        if let Some((call, decided)) = decided.iter().find(|decided| !is_logged(decided)) {
-            self.is_broken(format!("the ring log has no such decision on call {call}: {}", decided.explanation));
+        if let Some(RingDecision { call_id, explanation, .. }) = decided.iter().find(|decided| !is_logged(decided)) {
+            self.is_broken(format!("the ring log has no such decision on call {call_id}: {explanation}"));
         }
         Ok(Seen { shown, log, stopped: self.inner().stopped.clone() })
     }
@@ -275,7 +278,7 @@ impl Phone {
     /// Kills the process: nothing is asked, nothing is saved.
     pub(crate) async fn kill(&self) {
         // Read by the bench, not said by the phone.
-        let log: Vec<Entry> = self.ask(Ask::RingLog).await.unwrap_or_default();
+        let log: Vec<RingLogEntry> = self.ask(Ask::RingLog).await.unwrap_or_default();
         let running = {
             let mut inner = self.inner();
             inner.past.extend(log);
@@ -288,7 +291,7 @@ impl Phone {
         self.note(Kind::Fault, "the app was killed");
     }
 
-    fn note_changes(&self, before: Option<&Shown>, now: &Shown) {
+    fn note_changes(&self, before: Option<&AppState>, now: &AppState) {
         let session = describe_session(&now.session);
         if before.is_none_or(|before| describe_session(&before.session) != session) {
             self.note(Kind::Effect, session);
@@ -296,8 +299,8 @@ impl Phone {
         if before.is_none_or(|before| before.link != now.link) && now.link != Link::Off {
             self.note(Kind::Effect, format!("hears the server: {:?}", now.link).to_lowercase());
         }
-        let state = |shown: &Shown| {
-            let state = &shown.presence.as_ref()?.state;
+        let state = |shown: &AppState| {
+            let state = shown.presence.as_ref()?;
             Some(format!("shows {:?} at {}", state.effective, state.version))
         };
         if let Some(shows) = state(now)
@@ -468,18 +471,18 @@ impl Phone {
             return Ok(());
         }
         self.start(false).await?;
-        let (kind, call, what) = (push.kind, push.call_id.clone(), describe(&push));
-        let decided: Decided = self.ask(Ask::Decide { push, must_report: true }).await?;
+        let (kind, what) = (push.kind, describe(&push));
+        let decided: RingDecision = self.ask(Ask::Decide { push, must_report: true }).await?;
         match kind {
             PushKind::Incoming => {
                 self.note(Kind::Decision, format!("{} {}", decided.explanation, decided.action.explain()));
             }
             PushKind::AnsweredElsewhere | PushKind::Ended => self.note(Kind::Push, what),
         }
-        if decided.action != decided.action_on(self.platform) {
+        if decided.action != action_on(self.platform, &decided) {
             self.is_broken(format!("not what must be done here, as {:?}: {:?}", self.platform, decided.action));
         }
-        self.inner().decided.push((call, decided));
+        self.inner().decided.push(decided);
         Ok(())
     }
 
@@ -499,7 +502,7 @@ async fn listen(phone: Weak<Phone>, mut told: mpsc::UnboundedReceiver<News>) {
                 last = Some(shown);
             }
             News::Stopped(stopped) => {
-                let text = format!("stops ringing: {}", stopped.because.explain());
+                let text = format!("stops ringing: {}", why_it_stopped(stopped.why));
                 phone.inner().stopped.push(stopped);
                 phone.note(Kind::Decision, text);
             }
@@ -517,21 +520,38 @@ fn describe(push: &CallPush) -> String {
     format!("{what} (state {}, forwarding {})", push.routing, if push.forwarding_on { "on" } else { "off" })
 }
 
+/// What the call UI of such a phone must do about a decision. (In the lab every push must be reported.)
+const fn action_on(platform: Platform, decided: &RingDecision) -> CallAction {
+    let verdict = match decided.silence {
+        None => Verdict::Ring { until: decided.expires_at, verify: false },
+        Some(reason) => Verdict::Silence { reason },
+    };
+    CallAction::of(verdict, platform, true)
+}
+
+fn why_it_stopped(why: StopReason) -> &'static str {
+    match why {
+        StopReason::AnsweredHere => "it was answered here.",
+        StopReason::DeclinedHere => "it was declined here.",
+        StopReason::Silenced { reason } => reason.explain().trim_start_matches("Silent: "),
+    }
+}
+
 async fn note_requests(key: &'static str, mut sent: mpsc::UnboundedReceiver<Sent>, timeline: Arc<Timeline>) {
     while let Some(Sent { request, result }) = sent.recv().await {
         timeline.add(key, Kind::Request, format!("{request} → {result}"));
     }
 }
 
-fn describe_session(session: &SessionShown) -> String {
+fn describe_session(session: &SessionState) -> String {
     match session {
-        SessionShown::Loading => "reads its vault".into(),
-        SessionShown::Locked => "cannot read its key before the first unlock".into(),
-        SessionShown::SignedOut { message } => message.as_deref().unwrap_or("nobody is signed in").into(),
-        SessionShown::SigningIn { completing: false } => "waits for the browser".into(),
-        SessionShown::SigningIn { completing: true } => "completes the sign-in".into(),
-        SessionShown::SignedIn { status, .. } => format!("signed in, {status:?}").to_lowercase(),
-        SessionShown::ReauthRequired { message, .. } => message.clone(),
-        SessionShown::SigningOut => "signs out".into(),
+        SessionState::Loading => "reads its vault".into(),
+        SessionState::Locked => "cannot read its key before the first unlock".into(),
+        SessionState::SignedOut { message, .. } => message.as_deref().unwrap_or("nobody is signed in").into(),
+        SessionState::SigningIn { completing: false } => "waits for the browser".into(),
+        SessionState::SigningIn { completing: true } => "completes the sign-in".into(),
+        SessionState::SignedIn { health, .. } => format!("signed in, {health:?}").to_lowercase(),
+        SessionState::ReauthRequired { message, .. } => message.clone(),
+        SessionState::SigningOut => "signs out".into(),
     }
 }

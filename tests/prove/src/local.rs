@@ -222,7 +222,7 @@ mod tests {
             for choice in [Availability::Automatic, Availability::Available, Availability::Automatic] {
                 other.core.set_availability(choice).await.unwrap();
                 let shows = |view: &hookswitch::machine::AppState| {
-                    view.presence.as_ref().is_some_and(|it| it.confirmed.presence.availability == choice)
+                    view.presence.as_ref().is_some_and(|it| it.availability == choice)
                 };
                 views.wait_for(shows).await.unwrap();
             }

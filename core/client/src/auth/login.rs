@@ -1,7 +1,6 @@
 //! The address of the login page, and the redirect that comes back (RFC 6749, section 4.1; RFC 7636; RFC 8252).
 
 use hookswitch_machine::{Failure, PendingLogin, Redirect};
-use hookswitch_wire::UnixMillis;
 use oauth2::{
     AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient,
 };
@@ -71,6 +70,8 @@ pub(crate) fn parse_redirect(address: &str, secrets: &Secrets) -> Result<Redirec
 
 #[cfg(test)]
 mod tests {
+    use hookswitch_wire::UnixMillis;
+
     use super::*;
     use proptest::prelude::*;
 

@@ -339,9 +339,9 @@ pub(crate) async fn token(core: &Hookswitch) -> Result<String, Failure> {
 }
 
 /// How well somebody is signed in; `None` when nobody is.
-pub(crate) fn status(core: &Hookswitch) -> Option<SessionHealth> {
+pub(crate) fn health(core: &Hookswitch) -> Option<SessionHealth> {
     match core.view().session {
-        SessionState::SignedIn { status, .. } => Some(status),
+        SessionState::SignedIn { health, .. } => Some(health),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use hookswitch::{
     },
 };
 
-use crate::bench::{ISSUER, MINUTE, Page, Phone, REDIRECT, begin_login, begun, soon, status, token};
+use crate::bench::{ISSUER, MINUTE, Page, Phone, REDIRECT, begin_login, begun, health, soon, token};
 
 const WAITING: SessionState = SessionState::SigningIn { completing: false };
 const NOBODY: SessionState = SessionState::SignedOut { why: SignedOutWhy::Never };
@@ -29,7 +29,7 @@ async fn finish(phone: &mut Phone, core: &Hookswitch, page: &Page) {
     assert!(page.belongs_to(&post));
     post.signs_in(page);
     soon(finish).await.unwrap();
-    assert_eq!(status(core), Some(SessionHealth::Fresh));
+    assert_eq!(health(core), Some(SessionHealth::Fresh));
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn of_two_sign_ins_the_newer_one_wins_and_the_older_ones_redirect_is_refus
         finish(&mut phone, &core, &newer).await;
         let refused = forbidden(soon(core.finish_login(&older.redirect("code"))).await);
         assert!(refused.contains("not valid any more"), "{refused}");
-        assert_eq!(status(&core), Some(SessionHealth::Fresh));
+        assert_eq!(health(&core), Some(SessionHealth::Fresh));
     }
 }
 
@@ -205,7 +205,7 @@ async fn a_redirect_that_comes_again_after_the_sign_in_changes_nothing() {
         }
         let refused = forbidden(soon(core.finish_login(&page.redirect("code"))).await);
         assert!(refused.contains("not valid any more"), "{refused}");
-        assert_eq!(status(&core), Some(SessionHealth::Fresh));
+        assert_eq!(health(&core), Some(SessionHealth::Fresh));
         assert_eq!(phone.posts(), 1);
     }
 }

@@ -14,7 +14,7 @@ use hookswitch::{
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
-use crate::bench::{EXPIRY, Phone, begun, soon, status, token};
+use crate::bench::{EXPIRY, Phone, begun, health, soon, token};
 
 /// Whoever finds the lease held looks again after so many milliseconds.
 const LOOKS_AGAIN: u64 = 250;
@@ -155,7 +155,7 @@ async fn a_lost_answer_is_told_to_all_who_wait_and_ends_nothing() {
     for asked in asking {
         assert!(matches!(soon(asked).await, Err(Failure::Offline { .. })));
     }
-    assert_eq!(status(&core), Some(SessionHealth::Offline));
+    assert_eq!(health(&core), Some(SessionHealth::Offline));
     let again = begun(core.access_token());
     let post = phone.post().await;
     assert_eq!(post.field("refresh_token"), "refresh-1");

@@ -17,10 +17,10 @@ use hookswitch::{
 };
 use secrecy::ExposeSecret;
 
-use crate::bench::{EXPIRY, Phone, begin_login, begun, shows, soon, status, token};
+use crate::bench::{EXPIRY, Phone, begin_login, begun, health, shows, soon, token};
 
 fn is(wanted: SessionHealth) -> impl Fn(&SessionState) -> bool {
-    move |session| matches!(session, SessionState::SignedIn { status, .. } if *status == wanted)
+    move |session| matches!(session, SessionState::SignedIn { health, .. } if *health == wanted)
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_rotation_that_cannot_be_saved_is_told_and_saved_as_soon_as_it_can_be(
     // The disk stays full: tried again, in vain.
     core.foreground();
     phone.clock.wake_within(5_000).await;
-    assert_eq!(status(&core), Some(SessionHealth::Degraded));
+    assert_eq!(health(&core), Some(SessionHealth::Degraded));
     phone.free_disk();
     // The attempt that was under way may have been in vain, too.
     phone.clock.wake_while(5_000, shows(&core, is(SessionHealth::Fresh))).await;
@@ -60,13 +60,13 @@ async fn a_sign_in_that_cannot_be_saved_lasts_while_the_app_does() {
     let asked = begun(core.finish_login(&redirect));
     phone.post().await.signs_in(&page);
     soon(asked).await.unwrap();
-    assert_eq!(status(&core), Some(SessionHealth::Degraded));
+    assert_eq!(health(&core), Some(SessionHealth::Degraded));
     assert_eq!(token(&core).await.unwrap(), "access-1");
 
     // A refresh whose end cannot be stored does not begin; that ends no session either.
     phone.clock.advance(EXPIRY);
     assert!(matches!(token(&core).await, Err(Failure::Storage { .. })));
-    assert_eq!(status(&core), Some(SessionHealth::Degraded));
+    assert_eq!(health(&core), Some(SessionHealth::Degraded));
     assert_eq!(phone.posts(), 1);
 
     phone.free_disk();
@@ -74,7 +74,7 @@ async fn a_sign_in_that_cannot_be_saved_lasts_while_the_app_does() {
     phone.post().await.grants(2);
     assert_eq!(soon(asked).await.unwrap().expose_secret(), "access-2");
     soon(core.saved()).await;
-    assert_eq!(status(&core), Some(SessionHealth::Fresh));
+    assert_eq!(health(&core), Some(SessionHealth::Fresh));
     drop(core);
     assert_eq!(token(&phone.start().await).await.unwrap(), "access-2");
 }

@@ -144,7 +144,7 @@ fn turning_forwarding_on_stops_a_call_that_rings_and_leaves_one_that_runs() {
     let mut forwarded = forwarding(4);
     forwarded.calls = with_call(4, "c1", here()).calls;
     phone.hears(forwarded);
-    assert!(phone.view().in_call.is_some());
+    assert!(phone.view().calls.in_call.is_some());
 
     let mut phone = ringing();
     let mut forwarded = forwarding(3);
@@ -226,7 +226,7 @@ fn an_answer_is_told_to_the_server_and_leased_as_long_as_the_call_runs() {
     assert!(!phone.has_reply(answer));
     phone.answer(answer_call, is_state(with_call(3, "c1", here())));
     assert_eq!(phone.reply_to(answer), &Ok(Reply::Done));
-    assert_eq!(phone.view().in_call.unwrap().from_name.as_deref(), Some("A Customer"));
+    assert_eq!(phone.view().calls.in_call.unwrap().from_name.as_deref(), Some("A Customer"));
     phone.forget_history();
     for rev in 4..8 {
         phone.advance(LEASE_RENEWAL);
@@ -242,7 +242,7 @@ fn an_answer_is_told_to_the_server_and_leased_as_long_as_the_call_runs() {
     phone.forget_history();
     phone.advance(LEASE_RENEWAL * 2);
     assert_eq!(phone.sent(lease), 0);
-    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.view().calls.in_call, None);
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn an_answer_that_came_too_late_says_so() {
     phone.answer(answer_call, Outcome::Refused { status: 409, code: "call_taken".into(), detail, current: None });
     assert_eq!(phone.failure_of(answer).why(), "The call was answered on another device.");
     assert_eq!(phone.stops().last(), Some(&("c1".into(), because(Silence::AnsweredElsewhere))));
-    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.view().calls.in_call, None);
     assert_eq!(phone.gets(push("c1", 3)), silent(Silence::AnsweredElsewhere));
 }
 
@@ -262,7 +262,7 @@ fn an_answer_without_a_network_fails_and_the_call_is_not_kept() {
         let (mut phone, answer) = answering();
         phone.answer(answer_call, outcome);
         assert!(matches!(phone.failure_of(answer), Failure::Offline { .. }));
-        assert_eq!(phone.view().in_call, None);
+        assert_eq!(phone.view().calls.in_call, None);
     }
 }
 
@@ -272,7 +272,7 @@ fn hanging_up_while_the_answer_is_on_its_way_is_final() {
     phone.command(Command::HangUp { call_id: "c1".into() });
     phone.answer(answer_call, is_state(with_call(3, "c1", here())));
     assert!(matches!(phone.failure_of(answer), Failure::Cancelled { .. }));
-    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.view().calls.in_call, None);
     phone.forget_history();
     phone.advance(LEASE_RENEWAL * 3);
     assert_eq!(phone.sent(lease), 0, "nobody stays in call for ever");
@@ -283,19 +283,19 @@ fn an_answer_granted_for_a_call_that_is_over_by_then_is_no_call() {
     let (mut phone, answer) = answering();
     phone.answer(answer_call, is_state(with_call(3, "c1", CallState::Ended)));
     assert!(phone.reply_to(answer).is_err());
-    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.view().calls.in_call, None);
 }
 
 #[test]
 fn the_stop_push_that_our_own_answer_causes_does_not_end_our_call() {
     let (mut phone, _) = answering();
     phone.gets(stop("c1", PushKind::AnsweredElsewhere));
-    assert!(phone.view().in_call.is_some());
+    assert!(phone.view().calls.in_call.is_some());
     let mut phone = in_call();
     phone.gets(stop("c1", PushKind::AnsweredElsewhere));
-    assert!(phone.view().in_call.is_some());
+    assert!(phone.view().calls.in_call.is_some());
     phone.gets(stop("c1", PushKind::Ended));
-    assert_eq!(phone.view().in_call, None, "but an end is an end");
+    assert_eq!(phone.view().calls.in_call, None, "but an end is an end");
 }
 
 #[test]
@@ -330,10 +330,10 @@ fn a_lease_that_the_server_does_not_know_any_more_ends_the_call() {
     let mut phone = in_call();
     phone.advance(LEASE_RENEWAL);
     phone.answer(lease, unreachable());
-    assert!(phone.view().in_call.is_some(), "one that fails is renewed by the next one");
+    assert!(phone.view().calls.in_call.is_some(), "one that fails is renewed by the next one");
     phone.advance(LEASE_RENEWAL);
     phone.answer(lease, refused(404, "not_found"));
-    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.view().calls.in_call, None);
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn the_answer_to_a_lease_is_news_and_a_call_that_was_hung_up_meanwhile_ends_once
     let mut phone = in_call();
     phone.advance(LEASE_RENEWAL);
     phone.answer(lease, is_state(with_call(41, "c1", here())));
-    assert_eq!(phone.view().presence.unwrap().confirmed.version.rev, 41);
+    assert_eq!(phone.snapshot().version.rev, 41);
 
     phone.advance(LEASE_RENEWAL);
     phone.command(Command::HangUp { call_id: "c1".into() });
@@ -540,9 +540,9 @@ fn a_session_that_ends_while_an_answer_is_on_its_way_ends_the_call_and_answers_t
     phone.is_signed_out_remotely(hookswitch_wire::SignedOutReason::Revoked);
     assert!(matches!(phone.failure_of(answer), Failure::Reauthenticate { .. }));
     assert_eq!(phone.stops().last(), Some(&("c1".into(), because(Silence::SignedOut))));
-    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.view().calls.in_call, None);
     phone.answer(answer_call, is_state(with_call(9, "c1", here())));
-    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.view().calls.in_call, None);
 }
 
 #[test]

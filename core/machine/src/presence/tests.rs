@@ -14,7 +14,7 @@ const BREAK: Availability = Availability::Unavailable { reason: UnavailableReaso
 const NUMBER: &str = "+33612345678";
 
 fn confirmed(phone: &Phone) -> Version {
-    phone.view().presence.unwrap().confirmed.version
+    phone.snapshot().version
 }
 
 fn pending(phone: &Phone) -> usize {
@@ -48,7 +48,7 @@ fn an_older_state_is_never_applied() {
     phone.hears(state(5));
     for older in [state(4), state(5), forwarding(3)] {
         phone.hears(older);
-        assert_eq!(phone.view().presence.unwrap().confirmed, state(5));
+        assert_eq!(phone.snapshot(), *state(5));
     }
     phone.hears(forwarding(6));
     assert_eq!(phone.view().presence.unwrap().banner.unwrap().number.as_str(), NUMBER);
@@ -127,14 +127,14 @@ fn a_tap_is_pending_until_the_server_has_confirmed_it() {
     let mut phone = Phone::signed_in();
     let id = phone.taps(BREAK);
     assert_eq!(pending(&phone), 1);
-    assert_eq!(phone.view().presence.unwrap().confirmed.presence.availability, Availability::Available);
+    assert_eq!(phone.snapshot().presence.availability, Availability::Available);
     assert_eq!(attempts(&phone)[0].1, 1, "If-Match");
     phone.hears(state(1));
     assert_eq!(pending(&phone), 1);
     phone.answer(tap, is_state(state_with(2, |state| state.presence.availability = BREAK)));
     assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
     assert_eq!(pending(&phone), 0);
-    assert_eq!(phone.view().presence.unwrap().confirmed.presence.availability, BREAK);
+    assert_eq!(phone.snapshot().presence.availability, BREAK);
     assert!(!phone.timers.keys().any(|timer| matches!(timer, Timer::TapExpiry { .. })));
 }
 
@@ -172,7 +172,8 @@ fn an_old_tap_says_which_device_was_newer_and_when() {
     let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
     phone.answer(tap, stale(state_with(4, |state| state.presence.chosen = Some(chosen.clone()))));
     let superseded = phone.view().presence.unwrap().superseded.unwrap();
-    assert_eq!((superseded.by, superseded.why.as_str()), (Some(chosen), "Superseded by Desktop."));
+    assert_eq!((superseded.by, superseded.why.as_str()), (Some("Desktop".to_owned()), "Superseded by Desktop."));
+    assert_eq!(superseded.chosen_at, Some(chosen.at));
 
     // What was chosen before the tap has not superseded it.
     let mut phone = Phone::signed_in();
@@ -232,7 +233,7 @@ fn a_tap_that_may_have_been_applied_is_called_neither_before_the_server_has_said
     let (mut phone, _) = in_doubt();
     phone.answer(tap, is_state(state_with(2, |state| state.presence.availability = BREAK)));
     assert_eq!((pending(&phone), superseded(&phone)), (0, None), "it was");
-    assert_eq!(phone.view().presence.unwrap().confirmed.presence.availability, BREAK);
+    assert_eq!(phone.snapshot().presence.availability, BREAK);
 
     let (mut phone, _) = in_doubt();
     phone.answer(tap, stale(state(2)));
@@ -456,11 +457,11 @@ fn a_stream_that_is_silent_for_two_and_a_half_heartbeats_is_dead() {
     assert_eq!(phone.view().link, Link::Live);
     phone.advance(1);
     assert_ne!(phone.view().link, Link::Live);
-    assert_eq!(phone.status(), SessionHealth::Offline);
+    assert_eq!(phone.health(), SessionHealth::Offline);
     phone.advance(500);
     phone.hears(state(1));
     assert_eq!(phone.view().link, Link::Live);
-    assert_eq!(phone.status(), SessionHealth::Fresh, "at once, not when the stream is stable");
+    assert_eq!(phone.health(), SessionHealth::Fresh, "at once, not when the stream is stable");
 }
 
 #[test]
@@ -541,13 +542,13 @@ fn who_loses_a_node_comes_back_in_the_turn_that_it_gave_and_nothing_has_failed_m
     let mut phone = lost_its_node();
     phone.advance(9_999);
     assert_eq!(phone.stream, None);
-    assert_eq!((phone.view().link, phone.status()), (Link::Connecting, SessionHealth::Fresh));
+    assert_eq!((phone.view().link, phone.health()), (Link::Connecting, SessionHealth::Fresh));
     phone.advance(501);
     assert!(phone.stream.is_some());
-    assert_eq!((phone.view().link, phone.status()), (Link::Connecting, SessionHealth::Fresh));
+    assert_eq!((phone.view().link, phone.health()), (Link::Connecting, SessionHealth::Fresh));
     // The other node does not know it, so it is no turn any more.
     phone.stream_closes(unreachable());
-    assert_eq!((phone.view().link, phone.status()), (Link::Offline, SessionHealth::Offline));
+    assert_eq!((phone.view().link, phone.health()), (Link::Offline, SessionHealth::Offline));
     assert!(phone.timers[&Timer::Reconnect] - phone.now.mono < 1_000);
 }
 

@@ -324,12 +324,12 @@ fn a_login_whose_vault_fails_is_degraded_and_saved_later() {
     phone.storage_fails = true;
     phone.answer(exchange, login_granted(claims()));
     assert_eq!(phone.reply_to(finished), &Ok(Reply::Done));
-    assert_eq!(phone.status(), SessionHealth::Degraded);
+    assert_eq!(phone.health(), SessionHealth::Degraded);
     phone.storage_fails = false;
     phone.forget_history();
     phone.advance(5_000);
     assert_eq!(phone.stored(|t| matches!(t, Transaction::SignIn { .. })), 1);
-    assert_ne!(phone.status(), SessionHealth::Degraded);
+    assert_ne!(phone.health(), SessionHealth::Degraded);
 }
 
 #[test]
@@ -373,11 +373,11 @@ fn each_state_of_the_vault_has_its_recovery() {
 
     let mut phone = Phone::loading(Loaded::KeyInvalidated);
     phone.release_storage();
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::KeyLost });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::KeyLost));
 
     let mut phone = Phone::loading(Loaded::Contents(Contents { quarantined: 1, ..Contents::default() }));
     phone.release_storage();
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::StorageCorrupt });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::StorageCorrupt));
 
     let mut phone = Phone::loading(Loaded::Contents(Phone::contents_of_alice()));
     phone.storage_fails = true;
@@ -569,7 +569,7 @@ fn offline_is_never_a_logout() {
         assert!(phone.is_signed_in(), "{outcome:?}");
         assert!(phone.reply_to(waiting).is_err());
         assert!(!matches!(phone.failure_of(waiting), Failure::Reauthenticate { .. }), "{outcome:?}");
-        assert_eq!(phone.status(), SessionHealth::Offline);
+        assert_eq!(phone.health(), SessionHealth::Offline);
         let again = phone.command(Command::AccessToken);
         phone.answer(refresh, granted(2));
         assert!(phone.reply_to(again).is_ok(), "{outcome:?}");
@@ -607,7 +607,7 @@ fn a_failed_refresh_is_tried_again_and_brings_the_link_back() {
     phone.answer(refresh, granted(2));
     assert!(phone.stream.is_some());
     phone.hears(state(1));
-    assert_eq!(phone.status(), SessionHealth::Fresh);
+    assert_eq!(phone.health(), SessionHealth::Fresh);
 }
 
 #[test]
@@ -671,7 +671,7 @@ fn a_lease_of_another_process_is_waited_for() {
     let waiting = phone.command(Command::AccessToken);
     let also = phone.command(Command::AccessToken);
     assert_eq!(phone.stored(|t| matches!(t, Transaction::BeginRefresh { .. })), 1, "no busy loop");
-    assert_eq!(phone.status(), SessionHealth::Refreshing);
+    assert_eq!(phone.health(), SessionHealth::Refreshing);
     phone.advance(250);
     assert!(!phone.has_reply(waiting));
     phone
@@ -890,14 +890,14 @@ fn rotated_tokens_that_cannot_be_saved_are_used_and_saved_later() {
     phone.answer(tap, Outcome::Unauthenticated);
     phone.storage_fails = true;
     phone.answer(refresh, granted(2));
-    assert_eq!(phone.status(), SessionHealth::Degraded);
+    assert_eq!(phone.health(), SessionHealth::Degraded);
     let token = phone.command(Command::AccessToken);
     assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_002) }));
     phone.advance(12_000);
-    assert_eq!(phone.status(), SessionHealth::Degraded);
+    assert_eq!(phone.health(), SessionHealth::Degraded);
     phone.storage_fails = false;
     phone.advance(5_000);
-    assert_eq!(phone.status(), SessionHealth::Fresh);
+    assert_eq!(phone.health(), SessionHealth::Fresh);
     phone.forget_history();
     phone.advance(12_000);
     assert_eq!(phone.stored(|t| matches!(t, Transaction::FinishRefresh { .. })), 0, "saved once is enough");
@@ -912,9 +912,9 @@ fn an_older_save_that_succeeds_late_does_not_vouch_for_the_newest_tokens() {
     phone.answer(tap, Outcome::Unauthenticated);
     phone.storage_fails = true;
     phone.answer(refresh, granted(2));
-    assert_eq!(phone.status(), SessionHealth::Degraded);
+    assert_eq!(phone.health(), SessionHealth::Degraded);
     phone.tokens_saved_by_an_older_generation();
-    assert_eq!(phone.status(), SessionHealth::Degraded);
+    assert_eq!(phone.health(), SessionHealth::Degraded);
 }
 
 impl Phone {
@@ -966,13 +966,13 @@ fn a_sign_in_that_could_not_be_stored_is_not_ended_by_a_vault_that_knows_nothing
             phone.event(Event::Completed { effect: id, server_time: None, outcome });
         }
         assert!(matches!(phone.failure_of(waiting), Failure::Storage { .. }));
-        assert_eq!(phone.status(), SessionHealth::Degraded);
+        assert_eq!(phone.health(), SessionHealth::Degraded);
         phone.storage_fails = false;
         phone.release_storage();
         let waiting = phone.command(Command::AccessToken);
         phone.answer(refresh, granted(2));
         assert!(phone.reply_to(waiting).is_ok());
-        assert_eq!(phone.status(), SessionHealth::Fresh);
+        assert_eq!(phone.health(), SessionHealth::Fresh);
     }
 }
 
@@ -994,7 +994,7 @@ fn a_sign_out_stores_the_newest_tokens_first_for_they_are_the_ones_to_revoke() {
         })
         .collect();
     assert!(matches!(stores[..2], [Transaction::FinishRefresh { .. }, Transaction::SignOut { .. }]), "{stores:?}");
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
 }
 
 #[test]
@@ -1069,7 +1069,7 @@ fn a_sign_out_holds_at_once_and_offline() {
     assert_eq!(phone.gets(push("c2", 3)), crate::Verdict::Silence { reason: Silence::SignedOut });
     phone.release_storage();
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
     assert_eq!(phone.knowledge().unwrap().account, None);
     assert_eq!(phone.requests(), Vec::<&Request>::new());
 }
@@ -1111,7 +1111,7 @@ fn a_sign_out_that_the_vault_refuses_is_stored_again() {
     phone.advance(7_000);
     phone.storage_fails = false;
     phone.advance(5_000);
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
     assert_eq!(phone.sent(revoke), 1);
     assert!(!phone.timers.contains_key(&Timer::SaveTokens));
 }
@@ -1122,7 +1122,7 @@ fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
         let mut phone = Phone::signed_in();
         phone.gets(push("c1", 1));
         phone.is_signed_out_remotely(reason);
-        assert_eq!(phone.view().session, SessionState::SignedOut { why: reason.into() });
+        assert_eq!(phone.view().session, SessionState::signed_out(reason.into()));
         assert!(SignedOutWhy::from(reason).explain().is_some());
         assert_eq!(phone.stops(), [("c1".into(), StopReason::Silenced { reason: Silence::SignedOut })]);
         assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutScope::Ended { .. } })), 1);
@@ -1137,11 +1137,11 @@ fn why_the_server_ended_the_session_is_told_after_a_restart_and_to_other_process
     let ended = Contents { signed_out: Some(SignedOutWhy::Revoked), ..Contents::default() };
     let mut phone = Phone::new(ended);
     phone.event(Event::Started { seed: 1 });
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Revoked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Revoked));
     // A login that was given up goes back to it.
     phone.begins_login();
     phone.command(Command::CancelLogin);
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Revoked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Revoked));
 
     let mut phone = expired();
     phone.leases.push_back(Outcome::Reread { tokens: None });
@@ -1157,7 +1157,7 @@ fn why_the_server_ended_the_session_is_told_after_a_restart_and_to_other_process
         };
         phone.event(Event::Completed { effect: id, server_time: None, outcome });
     }
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Revoked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Revoked));
 }
 
 #[test]
@@ -1172,7 +1172,7 @@ fn signing_out_everywhere_ends_this_session_too_whether_stream_or_answer_is_quic
             phone.answer(everywhere, Outcome::Done);
         }
         assert_eq!(phone.reply_to(asked), &Ok(Reply::Done));
-        assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
+        assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
         assert_eq!(phone.stops(), [("c1".into(), StopReason::Silenced { reason: Silence::SignedOut })]);
         assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutScope::Ended { .. } })), 1);
         phone.advance(HOUR);
@@ -1193,7 +1193,7 @@ fn signing_out_everywhere_offline_changes_nothing_and_says_so() {
     let asked = phone.command(Command::SignOutEverywhere);
     phone.is_signed_out_remotely(SignedOutReason::Revoked);
     assert!(matches!(phone.failure_of(asked), Failure::Reauthenticate { .. }));
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Revoked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Revoked));
     let asked = phone.command(Command::SignOutEverywhere);
     assert!(matches!(phone.failure_of(asked), Failure::Reauthenticate { .. }));
 }
@@ -1219,9 +1219,9 @@ fn whatever_is_under_way_at_a_sign_out_is_answered_and_its_result_is_ignored() {
         let outcome = if phone.open.values().next().is_some_and(refresh) { granted(2) } else { is_state(state(5)) };
         phone.answer(whatever, outcome);
     }
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
     assert_eq!(phone.view().presence, None);
-    assert_eq!(phone.view().in_call, None);
+    assert_eq!(phone.view().calls.in_call, None);
 }
 
 #[test]
@@ -1239,7 +1239,7 @@ fn a_sign_out_while_the_login_is_being_stored_follows_it_into_the_vault() {
     );
     phone.release_storage();
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
     assert_eq!(phone.sent(revoke), 1);
 }
 
@@ -1252,7 +1252,7 @@ fn a_sign_out_during_a_new_sign_in_ends_the_old_session_too() {
     let signed_out = phone.command(Command::SignOut);
     assert!(phone.reply_to(begun).is_err());
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
-    assert_eq!(phone.view().session, SessionState::SignedOut { why: SignedOutWhy::Asked });
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
 }
 
 #[test]
@@ -1292,7 +1292,7 @@ fn a_repair_resets_token_and_cache_and_keeps_the_sign_in() {
     assert_eq!(steps.len(), 4);
     assert!(phone.is_signed_in());
     assert!(phone.stream.is_some());
-    assert_eq!(phone.view().presence.unwrap().confirmed.version.rev, 2);
+    assert_eq!(phone.snapshot().version.rev, 2);
     assert_eq!((phone.sent(refresh), phone.sent(register), phone.sent(fetch)), (1, 1, 1));
 }
 
@@ -1306,7 +1306,7 @@ fn a_repair_without_a_network_says_so_and_loses_nothing() {
     phone.answer(refresh, granted(2));
     phone.answer(register, is_state(state(2)));
     phone.hears(state(2));
-    assert_eq!(phone.status(), SessionHealth::Fresh);
+    assert_eq!(phone.health(), SessionHealth::Fresh);
 }
 
 #[test]

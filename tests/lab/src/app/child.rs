@@ -1,6 +1,5 @@
 //! An app in a process of its own. Whatever it does, the lab goes on and says what was wrong.
 
-use hookswitch::wire::UnixMillis;
 use std::{
     collections::HashMap,
     fmt,
@@ -10,7 +9,10 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use hookswitch::{machine::Failure, wire::DeviceId};
+use hookswitch::{
+    machine::{AppState, Failure},
+    wire::DeviceId,
+};
 use serde_json::Value;
 use tokio::{
     io::AsyncWriteExt,
@@ -23,7 +25,7 @@ use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
 
 use super::{
     News,
-    protocol::{Ask, Open, Opened, Question, Said, Shown},
+    protocol::{Ask, Open, Opened, Question, Said},
 };
 
 /// A transcript is one line, of megabytes.
@@ -98,7 +100,7 @@ struct Process {
 
 struct Conversation {
     state: Mutex<State>,
-    shown: Mutex<Option<Shown>>,
+    shown: Mutex<Option<AppState>>,
     /// Whoever wants the process to end says why; the first one is heard.
     wanted: watch::Sender<Option<End>>,
     over: watch::Sender<bool>,
@@ -134,7 +136,7 @@ impl Child {
         &self.device
     }
 
-    pub(crate) fn shown(&self) -> Option<Shown> {
+    pub(crate) fn shown(&self) -> Option<AppState> {
         self.process.conversation.shown().clone()
     }
 
@@ -209,7 +211,7 @@ impl Conversation {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shown(&self) -> MutexGuard<'_, Option<Shown>> {
+    fn shown(&self) -> MutexGuard<'_, Option<AppState>> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -319,9 +321,9 @@ impl Conversation {
 mod tests {
     use super::*;
     use crate::app::protocol::{AppConfig, Clocks};
+    use hookswitch::wire::UnixMillis;
 
-    const SHOWN: &str =
-        r#"{"shown":{"session":{"is":"loading"},"presence":null,"link":"off","ringing":[],"in_call":null}}"#;
+    const SHOWN: &str = r#"{"shown":{"session":{"kind":"loading"},"presence":null,"link":"off","calls":{"ringing":[],"in_call":null}}}"#;
     const STOPPED: &str = r#"{"stopped":{"call_id":"1","because":"expired"}}"#;
 
     fn shell(script: &str) -> Program {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use hookswitch::{
     Config, DeviceDescription, Hookswitch,
-    machine::{AppState, Failure, IssuerProfile},
+    machine::{
+        AppState, Failure, IssuerProfile,
+        view::{RingDecision, RingLogEntry, StoppedCall},
+    },
     ports::{Http, Ports},
     store::KeyFile,
     wire::{DeviceId, ForwardTo, PhoneNumber},
@@ -17,7 +20,7 @@ use tokio::{
 
 use super::{
     News,
-    protocol::{AppConfig, Ask, Decided, Entry, Shown},
+    protocol::{AppConfig, Ask},
 };
 use crate::clock::PhoneClock;
 
@@ -26,7 +29,7 @@ pub(crate) struct Here {
     core: Arc<Hookswitch>,
     device: DeviceId,
     clock: PhoneClock,
-    views: watch::Receiver<AppState>,
+    states: watch::Receiver<AppState>,
     /// Carry the core's news; end with this value.
     _observers: JoinSet<()>,
 }
@@ -56,9 +59,9 @@ impl Here {
         let config = Config { issuer, server, client_id, redirect_uris, profile, device, folder, process };
         let core = Arc::new(Hookswitch::open(config, ports).await?);
         let mut observers = JoinSet::new();
-        observers.spawn(tell_views(core.watch(), news.clone()));
+        observers.spawn(tell_states(core.watch(), news.clone()));
         observers.spawn(tell_stops(core.stops(), news));
-        Ok(Self { device: core.device(), views: core.watch(), core, clock, _observers: observers })
+        Ok(Self { device: core.device(), states: core.watch(), core, clock, _observers: observers })
     }
 
     pub(crate) const fn core(&self) -> &Arc<Hookswitch> {
@@ -69,9 +72,8 @@ impl Here {
         &self.device
     }
 
-    pub(crate) fn shown(&self) -> Shown {
-        let view = self.views.borrow().clone();
-        view.into()
+    pub(crate) fn shown(&self) -> AppState {
+        self.states.borrow().clone()
     }
 
     pub(crate) async fn perform(&self, ask: Ask) -> Result<Value, Failure> {
@@ -95,7 +97,7 @@ impl Here {
             Ask::Answer { call_id } => core.answer(call_id).await?,
             Ask::Decline { call_id } => core.decline(call_id).await?,
             Ask::HangUp { call_id } => core.hang_up(call_id).await?,
-            Ask::Decide { push, must_report } => return value(&Decided::from(&core.decide(push, must_report))),
+            Ask::Decide { push, must_report } => return value(&RingDecision::from(&core.decide(push, must_report))),
             Ask::SetPushToken { token } => core.set_push_token(token.map(Into::into).as_ref()).await?,
             Ask::Foreground => core.foreground(),
             Ask::Background => core.background(),
@@ -103,7 +105,7 @@ impl Here {
             Ask::Network { up } => core.network(up),
             Ask::Clock(clocks) => self.clock.show(clocks),
             Ask::Saved => core.saved().await,
-            Ask::RingLog => return value(&core.ring_log().into_iter().map(Entry::from).collect::<Vec<_>>()),
+            Ask::RingLog => return value(&core.ring_log().iter().map(RingLogEntry::from).collect::<Vec<_>>()),
             Ask::Transcript => return value(&core.transcript()),
         }
         Ok(Value::Null)
@@ -119,20 +121,20 @@ fn value(of: &impl serde::Serialize) -> Result<Value, Failure> {
     serde_json::to_value(of).map_err(|error| Failure::internal(error.to_string()))
 }
 
-async fn tell_views(mut views: watch::Receiver<AppState>, news: UnboundedSender<News>) {
+async fn tell_states(mut states: watch::Receiver<AppState>, news: UnboundedSender<News>) {
     loop {
-        let view = views.borrow_and_update().clone();
-        if news.send(News::Shown(Box::new(view.into()))).is_err() || views.changed().await.is_err() {
+        let state = states.borrow_and_update().clone();
+        if news.send(News::Shown(Box::new(state))).is_err() || states.changed().await.is_err() {
             return;
         }
     }
 }
 
-async fn tell_stops(mut stops: tokio::sync::broadcast::Receiver<hookswitch::StoppedCall>, news: UnboundedSender<News>) {
+async fn tell_stops(mut stops: tokio::sync::broadcast::Receiver<StoppedCall>, news: UnboundedSender<News>) {
     loop {
         match stops.recv().await {
             Ok(stop) => {
-                if news.send(News::Stopped(stop.into())).is_err() {
+                if news.send(News::Stopped(stop)).is_err() {
                     return;
                 }
             }

@@ -19,13 +19,17 @@ pub(crate) mod serve;
 
 use std::sync::Arc;
 
-use hookswitch::{Hookswitch, machine::Failure, wire::DeviceId};
+use hookswitch::{
+    Hookswitch,
+    machine::{AppState, Failure, view::StoppedCall},
+    wire::DeviceId,
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use child::Child;
 use here::Here;
-use protocol::{Ask, Clocks, Shown, StopsRinging};
+use protocol::{Ask, Clocks};
 
 /// An app that runs.
 pub(crate) enum App {
@@ -36,8 +40,8 @@ pub(crate) enum App {
 /// What an app says unasked.
 #[derive(Debug)]
 pub(crate) enum News {
-    Shown(Box<Shown>),
-    Stopped(StopsRinging),
+    Shown(Box<AppState>),
+    Stopped(StoppedCall),
     /// Its process is gone, and nobody killed it: why.
     Ended(String),
 }
@@ -65,7 +69,7 @@ impl App {
     }
 
     /// What the app's observer was told last.
-    pub(crate) fn shown(&self) -> Option<Shown> {
+    pub(crate) fn shown(&self) -> Option<AppState> {
         match self {
             Self::Here(here) => Some(here.shown()),
             Self::Child(child) => child.shown(),

@@ -1,20 +1,13 @@
 //! What the lab and the app on a phone say to each other: one JSON object a line, when the app is a process of its own.
 //!
-//! For whoever writes such an app: `tests/scenarios/PHONES.md`. Its examples are read by a test here.
+//! What the app shows, decides and logs are the core's own types, in their serde form. For whoever writes such an app:
+//! `tests/scenarios/PHONES.md`. Its examples are read by a test here.
 
 use hookswitch::{
-    StoppedCall,
-    machine::{
-        AppState, CallAction, Choice, Decision, Failure, RingRecord, Silence, StopReason, Verdict,
-        ring::Identity,
-        view::{Link, PresenceState, SessionHealth, SessionState},
-    },
-    wire::{
-        Availability, CallId, CallPush, CannotRing, CodeBy, DeviceId, Effective, Platform, SessionId, SignInKind,
-        Snapshot, UnixMillis,
-    },
+    machine::{AppState, Failure, view::StoppedCall},
+    wire::{Availability, CallId, CallPush, CodeBy, DeviceId, Platform, SessionId, UnixMillis},
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 /// A line of the lab's.
@@ -76,7 +69,7 @@ pub(crate) enum Ask {
     HangUp {
         call_id: CallId,
     },
-    /// Answered with [`Decided`].
+    /// Answered with a [`hookswitch::machine::view::RingDecision`].
     Decide {
         push: CallPush,
         must_report: bool,
@@ -94,7 +87,7 @@ pub(crate) enum Ask {
     Clock(Clocks),
     /// Answered once all is in the vault.
     Saved,
-    /// Answered with a list of [`Entry`].
+    /// Answered with a list of [`hookswitch::machine::view::RingLogEntry`].
     RingLog,
     /// Answered with a text.
     Transcript,
@@ -181,9 +174,9 @@ pub(crate) enum Said {
     /// To the question with this number; a failure has one of the six names of [`Failure`].
     Answer { id: u64, answer: Result<Value, Failure> },
     /// What the app would show, whenever that changes.
-    Shown(Box<Shown>),
+    Shown(Box<AppState>),
     /// A call must stop ringing.
-    Stopped(StopsRinging),
+    Stopped(StoppedCall),
 }
 
 impl Said {
@@ -206,10 +199,10 @@ impl Said {
         let mut value: Value = serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
         let unasked = |name: &str, value: &mut Value| value.get_mut(name).map(Value::take);
         if let Some(shown) = unasked("shown", &mut value) {
-            return Ok(Self::Shown(serde_json::from_value(shown).map_err(|error| format!("shown: {error}"))?));
+            return whole(shown).map(|shown| Self::Shown(Box::new(shown))).map_err(|error| format!("shown: {error}"));
         }
         if let Some(stopped) = unasked("stopped", &mut value) {
-            return Ok(Self::Stopped(serde_json::from_value(stopped).map_err(|error| format!("stopped: {error}"))?));
+            return whole(stopped).map(Self::Stopped).map_err(|error| format!("stopped: {error}"));
         }
         if value.get("failure").is_some() {
             let Failed { id, failure, why } =
@@ -252,196 +245,22 @@ impl Said {
     }
 }
 
-/// What an app shows, as far as scenarios look at it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Shown {
-    pub(crate) session: SessionShown,
-    #[serde(deserialize_with = "stated")]
-    pub(crate) presence: Option<PresenceShown>,
-    pub(crate) link: Link,
-    /// Calls that ring on this phone.
-    pub(crate) ringing: Vec<CallId>,
-    /// The call that this phone is in, or is answering.
-    #[serde(deserialize_with = "stated")]
-    pub(crate) in_call: Option<CallId>,
-}
-
-/// The session. Messages are the core's own words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub(crate) enum SessionShown {
-    Loading,
-    Locked,
-    SignedOut {
-        #[serde(deserialize_with = "stated")]
-        message: Option<String>,
-    },
-    SigningIn {
-        /// The browser has come back.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        completing: bool,
-    },
-    SignedIn {
-        status: SessionHealth,
-        #[serde(deserialize_with = "stated")]
-        name: Option<String>,
-        #[serde(deserialize_with = "stated")]
-        email: Option<String>,
-    },
-    ReauthRequired {
-        message: String,
-        #[serde(deserialize_with = "stated")]
-        email: Option<String>,
-    },
-    SigningOut,
-}
-
-/// The agent's presence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PresenceShown {
-    #[serde(flatten)]
-    pub(crate) state: StateShown,
-    /// The number in the banner.
-    #[serde(deserialize_with = "stated")]
-    pub(crate) banner: Option<String>,
-    /// What the agent chose and the server has not confirmed.
-    pub(crate) pending: Vec<ChoiceKind>,
-    /// What the agent is told of a choice that was not applied.
-    #[serde(deserialize_with = "stated")]
-    pub(crate) superseded: Option<String>,
-    /// The agent's phones.
-    pub(crate) devices: Vec<DeviceShown>,
-    /// Where the agent is signed in, oldest first.
-    pub(crate) signed_in_at: Vec<SessionOnList>,
-}
-
-/// What phones and browsers show alike.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StateShown {
-    pub(crate) version: String,
-    #[serde(with = "availability")]
-    pub(crate) availability: Availability,
-    pub(crate) effective: Effective,
-    #[serde(deserialize_with = "stated")]
-    pub(crate) forwarding: Option<String>,
-}
-
-/// What a choice is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ChoiceKind {
-    Availability,
-    Forwarding,
-}
-
-/// One of the agent's phones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DeviceShown {
-    pub(crate) id: DeviceId,
-    /// Why no call is pushed to it.
-    #[serde(deserialize_with = "stated")]
-    pub(crate) cannot_ring: Option<CannotRing>,
-}
-
-/// A place where the agent is signed in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SessionOnList {
-    pub(crate) session: SessionId,
-    pub(crate) kind: SignInKind,
-    /// Which of the phones.
-    #[serde(deserialize_with = "stated")]
-    pub(crate) device: Option<DeviceId>,
-}
-
-/// A call must stop ringing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StopsRinging {
-    pub(crate) call_id: CallId,
-    pub(crate) because: StoppedBecause,
-}
-
-/// A decision on a push.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Decided {
-    /// Why the phone is silent; `None`: it rings.
-    #[serde(deserialize_with = "stated")]
-    pub(crate) because: Option<Silence>,
-    /// What the call UI must do.
-    #[serde(flatten)]
-    pub(crate) action: CallAction,
-    /// One sentence for a person.
-    pub(crate) explanation: String,
-}
-
-impl Decided {
-    /// What the call UI of such a phone must do about it. (In the lab every push must be reported.)
-    pub(crate) const fn action_on(&self, platform: Platform) -> CallAction {
-        let verdict = match self.because {
-            None => Verdict::Ring { until: UnixMillis(0), verify: false },
-            Some(reason) => Verdict::Silence { reason },
-        };
-        CallAction::of(verdict, platform, true)
-    }
-}
-
-/// A line of the ring log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub(crate) enum Entry {
-    Decided {
-        call_id: CallId,
-        at: UnixMillis,
-        #[serde(flatten)]
-        decided: Decided,
-        /// What the rule looked at, in the order in which it looks; for the lab's page.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        inputs: Vec<(String, String)>,
-    },
-    Stopped {
-        call_id: CallId,
-        at: UnixMillis,
-        because: StoppedBecause,
-    },
-}
-
-/// Why a phone stopped ringing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StoppedBecause {
-    AnsweredHere,
-    DeclinedHere,
-    Silence(Silence),
-}
-
-impl StoppedBecause {
-    /// Half a sentence for a person.
-    pub(crate) fn explain(self) -> &'static str {
-        match self {
-            Self::AnsweredHere => "it was answered here.",
-            Self::DeclinedHere => "it was declined here.",
-            Self::Silence(reason) => reason.explain().trim_start_matches("Silent: "),
+/// Reads a value that says everything: a field that somebody forgot would read as `null` otherwise.
+fn whole<T: Serialize + DeserializeOwned>(said: Value) -> Result<T, String> {
+    fn lacks(said: &Value, whole: &Value) -> Option<String> {
+        match (said, whole) {
+            (Value::Object(said), Value::Object(whole)) => whole
+                .iter()
+                .find_map(|(name, value)| said.get(name).map_or(Some(name.clone()), |said| lacks(said, value))),
+            (Value::Array(said), Value::Array(whole)) => {
+                said.iter().zip(whole).find_map(|(said, whole)| lacks(said, whole))
+            }
+            _ => None,
         }
     }
-}
-
-impl Serialize for StoppedBecause {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::AnsweredHere => serializer.serialize_str("answered_here"),
-            Self::DeclinedHere => serializer.serialize_str("declined_here"),
-            Self::Silence(reason) => reason.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for StoppedBecause {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(match text.as_str() {
-            "answered_here" => Self::AnsweredHere,
-            "declined_here" => Self::DeclinedHere,
-            other => Self::Silence(Silence::deserialize(de::value::StrDeserializer::<D::Error>::new(other))?),
-        })
-    }
+    let value: T = serde_json::from_value(said.clone()).map_err(|error| error.to_string())?;
+    let again = serde_json::to_value(&value).map_err(|error| error.to_string())?;
+    lacks(&said, &again).map_or(Ok(value), |field| Err(format!("missing field `{field}`")))
 }
 
 /// A value or `null`. Without this, a field that somebody forgot would read as `null`.
@@ -481,147 +300,14 @@ pub(crate) mod availability {
     }
 }
 
-// ---- from the core's values ------------------------------------------------------------------------------------
-
-impl From<AppState> for Shown {
-    fn from(view: AppState) -> Self {
-        let session = match view.session {
-            SessionState::Loading => SessionShown::Loading,
-            SessionState::Locked => SessionShown::Locked,
-            SessionState::SignedOut { why } => SessionShown::SignedOut { message: why.explain().map(str::to_owned) },
-            SessionState::SigningIn { completing } => SessionShown::SigningIn { completing },
-            SessionState::SignedIn { agent, status, token_expires_at: _ } => {
-                SessionShown::SignedIn { status, name: agent.name, email: agent.email }
-            }
-            SessionState::ReauthRequired { agent, reason } => {
-                SessionShown::ReauthRequired { message: reason.explain().to_owned(), email: agent.email }
-            }
-            SessionState::SigningOut => SessionShown::SigningOut,
-        };
-        Self {
-            session,
-            presence: view.presence.map(PresenceShown::from),
-            link: view.link,
-            ringing: view.ringing.into_iter().map(|call| call.call_id).collect(),
-            in_call: view.in_call.map(|call| call.call_id),
-        }
-    }
-}
-
-impl From<PresenceState> for PresenceShown {
-    fn from(presence: PresenceState) -> Self {
-        let choice = |choice: &Choice| match choice {
-            Choice::Availability { .. } => ChoiceKind::Availability,
-            Choice::Forwarding { .. } => ChoiceKind::Forwarding,
-        };
-        let devices = &presence.confirmed.devices;
-        Self {
-            state: StateShown::from(&*presence.confirmed),
-            banner: presence.banner.map(|banner| banner.number.to_string()),
-            pending: presence.pending.iter().map(choice).collect(),
-            superseded: presence.superseded.map(|superseded| superseded.why),
-            devices: devices
-                .iter()
-                .map(|device| DeviceShown { id: device.id.clone(), cannot_ring: device.cannot_ring })
-                .collect(),
-            signed_in_at: presence
-                .confirmed
-                .sessions
-                .iter()
-                .map(|it| SessionOnList { session: it.id.clone(), kind: it.kind, device: it.device.clone() })
-                .collect(),
-        }
-    }
-}
-
-impl From<&Snapshot> for StateShown {
-    fn from(state: &Snapshot) -> Self {
-        let presence = &state.presence;
-        Self {
-            version: state.version.to_string(),
-            availability: presence.availability,
-            effective: presence.effective,
-            forwarding: presence.forwarding.number.as_ref().map(ToString::to_string),
-        }
-    }
-}
-
-impl From<StopReason> for StoppedBecause {
-    fn from(why: StopReason) -> Self {
-        match why {
-            StopReason::AnsweredHere => Self::AnsweredHere,
-            StopReason::DeclinedHere => Self::DeclinedHere,
-            StopReason::Silenced { reason } => Self::Silence(reason),
-        }
-    }
-}
-
-impl From<StoppedCall> for StopsRinging {
-    fn from(stop: StoppedCall) -> Self {
-        Self { call_id: stop.call_id, because: stop.why.into() }
-    }
-}
-
-impl From<&Decision> for Decided {
-    fn from(decision: &Decision) -> Self {
-        let because = match decision.verdict {
-            Verdict::Ring { .. } => None,
-            Verdict::Silence { reason } => Some(reason),
-        };
-        Self { because, action: decision.action, explanation: decision.explain() }
-    }
-}
-
-impl From<RingRecord> for Entry {
-    fn from(entry: RingRecord) -> Self {
-        match entry {
-            RingRecord::Decided(decision) => Self::Decided {
-                call_id: decision.push.call_id.clone(),
-                at: decision.at,
-                decided: Decided::from(&*decision),
-                inputs: inputs(&decision),
-            },
-            RingRecord::Stopped { call_id, why, at } => Self::Stopped { call_id, at, because: why.into() },
-        }
-    }
-}
-
-fn inputs(decision: &Decision) -> Vec<(String, String)> {
-    let Decision { push, facts, .. } = decision;
-    let on = |on: bool| if on { "on" } else { "off" };
-    let identity = match &facts.identity {
-        Identity::SignedIn { account } if *account == push.account => "signed in, it is this agent's call".to_owned(),
-        Identity::SignedIn { .. } => "signed in as somebody else".to_owned(),
-        Identity::SignedOut => "nobody is signed in".to_owned(),
-        Identity::Unknown => "not known yet".to_owned(),
-    };
-    let knows = facts.routing.map_or("nothing".to_owned(), |routing| {
-        format!("forwarding {} at {}", on(routing.forwarding_on), routing.version)
-    });
-    let newer = match facts.routing {
-        Some(routing) if routing.version >= push.routing => "the phone knows the newer state",
-        Some(_) | None => "the push knows the newer state",
-    };
-    let server_time = facts.server_now.map_or("not heard yet".to_owned(), |now| {
-        let left = push.expires_at.since(now) / 1_000;
-        if left > 0 { format!("{left} s left to ring") } else { format!("{} s too late", -left) }
-    });
-    [
-        ("agent", identity),
-        ("call", format!("{:?}", facts.call).to_lowercase()),
-        ("push says", format!("forwarding {} at {}", on(push.forwarding_on), push.routing)),
-        ("phone knows", knows),
-        ("believed", newer.to_owned()),
-        ("other call", if facts.busy { "yes" } else { "no" }.to_owned()),
-        ("server time", server_time),
-    ]
-    .map(|(label, value)| (label.to_owned(), value))
-    .into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+
+    use hookswitch::machine::{
+        CallAction, Silence,
+        view::{RingDecision, RingLogEntry, SessionState},
+    };
 
     use super::*;
 
@@ -643,14 +329,14 @@ mod tests {
     }
 
     /// As the lab reads the answer to such a question, and writes it again.
-    fn read_answer(ask: &Ask, ok: Value) -> serde_json::Result<Value> {
-        fn again<T: for<'de> Deserialize<'de> + Serialize>(value: Value) -> serde_json::Result<Value> {
-            serde_json::to_value(serde_json::from_value::<T>(value)?)
+    fn read_answer(ask: &Ask, ok: Value) -> Result<Value, String> {
+        fn again<T: DeserializeOwned + Serialize>(value: Value) -> Result<Value, String> {
+            serde_json::to_value(whole::<T>(value)?).map_err(|error| error.to_string())
         }
         match ask {
             Ask::Open(_) => again::<Opened>(ok),
-            Ask::Decide { .. } => again::<Decided>(ok),
-            Ask::RingLog => again::<Vec<Entry>>(ok),
+            Ask::Decide { .. } => again::<RingDecision>(ok),
+            Ask::RingLog => again::<Vec<RingLogEntry>>(ok),
             Ask::Repair => again::<Vec<String>>(ok),
             Ask::BeginLogin { .. } | Ask::Transcript => again::<String>(ok),
             Ask::FinishLogin { .. }
@@ -703,7 +389,7 @@ mod tests {
             examples().filter_map(|line| field(&json(line)).as_str().map(str::to_owned)).collect()
         };
         assert_eq!(shown(|example| &example["do"]), variants::<Ask>("do"));
-        assert_eq!(shown(|example| &example["shown"]["session"]["is"]), variants::<SessionShown>("is"));
+        assert_eq!(shown(|example| &example["shown"]["session"]["kind"]), variants::<SessionState>("kind"));
     }
 
     #[test]
@@ -711,7 +397,7 @@ mod tests {
         let silences = Silence::ALL.map(|reason| serde_json::to_value(reason).unwrap());
         let actions =
             [CallAction::ReportIncomingCall, CallAction::ReportThenEnd, CallAction::AddCall, CallAction::Nothing]
-                .map(|action| serde_json::to_value(action).unwrap()["action"].take());
+                .map(|action| serde_json::to_value(action).unwrap());
         for word in silences.iter().chain(&actions) {
             assert!(PAGE.contains(&format!("`{}`", word.as_str().unwrap())), "{word}");
         }
@@ -728,16 +414,16 @@ mod tests {
             (r#"{"ok": null}"#, "missing field `id`"),
             (r#"{"id": 1, "failure": "Offline"}"#, "missing field `why`"),
             (r#"{"id": 1, "failure": "offline", "why": "x"}"#, "offline"),
-            (r#"{"shown": {"session": {"is": "asleep"}}}"#, "asleep"),
+            (r#"{"shown": {"session": {"kind": "asleep"}}}"#, "asleep"),
             (
-                r#"{"shown": {"session": {"is": "loading"}, "link": "off", "ringing": [], "in_call": null}}"#,
+                r#"{"shown": {"session": {"kind": "loading"}, "link": "off", "calls": {"ringing": [], "in_call": null}}}"#,
                 "`presence`",
             ),
             (
-                r#"{"shown": {"session": {"is": "loading"}, "presence": null, "link": "off", "ringing": []}}"#,
+                r#"{"shown": {"session": {"kind": "loading"}, "presence": null, "link": "off", "calls": {"ringing": []}}}"#,
                 "`in_call`",
             ),
-            (r#"{"stopped": {"call_id": "1", "because": "bored"}}"#, "bored"),
+            (r#"{"stopped": {"call_id": "1", "why": {"kind": "bored"}}}"#, "bored"),
         ] {
             let complaint = Said::parse(line).unwrap_err();
             assert!(complaint.contains(word), "{line}: {complaint}");

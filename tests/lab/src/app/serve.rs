@@ -8,7 +8,10 @@ use std::{
     task::Poll,
 };
 
-use hookswitch::{http::Network, machine::Failure};
+use hookswitch::{
+    http::Network,
+    machine::{AppState, Failure},
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     sync::mpsc,
@@ -18,7 +21,7 @@ use tokio::{
 use super::{
     News,
     here::Here,
-    protocol::{Ask, Open, Opened, Question, Said, Shown},
+    protocol::{Ask, Open, Opened, Question, Said},
 };
 use crate::clock::PhoneClock;
 
@@ -86,7 +89,7 @@ async fn start(open: Open, news: mpsc::UnboundedSender<News>) -> Result<Here, Fa
 /// Standard output.
 #[derive(Default)]
 struct Voice {
-    last_shown: Mutex<Option<Shown>>,
+    last_shown: Mutex<Option<AppState>>,
 }
 
 impl Voice {

@@ -9,15 +9,17 @@ use std::{
 };
 
 use hookswitch::{
-    machine::{Silence, view::SessionHealth},
-    wire::{CallId, CannotRing, PhoneNumber, SessionId, SignInKind},
+    machine::{
+        Silence,
+        view::{AppState, PresenceState, RingLogEntry, SessionHealth, SessionState},
+    },
+    wire::{Availability, CallId, CannotRing, Effective, PhoneNumber, SessionId, SignIn, SignInKind, Snapshot},
 };
 
 use hookswitch_backend::{FaultPlan, RingOutcome};
 
 use super::schema::{Action, Code, Decider, Expectation, Places, Scenario, SessionIs, Step};
 use crate::{
-    app::protocol::{Entry, SessionOnList, SessionShown, Shown, StateShown},
     browser::{Browser, Credentials, Loaded, Page},
     phone::{APP_REDIRECT, Phone, Seen},
     timeline::Kind,
@@ -418,7 +420,8 @@ impl Player {
             }
             Expectation::Banner { on, is } => {
                 self.each_phone(on, |phone, seen| {
-                    let banner = seen.shown.presence.and_then(|presence| presence.banner);
+                    let banner =
+                        seen.shown.presence.and_then(|presence| presence.banner).map(|it| it.number.to_string());
                     (banner == *is).then_some(()).ok_or_else(|| format!("{} shows {banner:?}", phone.key))
                 })
                 .await
@@ -426,7 +429,7 @@ impl Player {
             Expectation::Rings { on, call } => {
                 let id = self.call(call)?;
                 self.each_phone(on, |phone, seen| {
-                    let rings = seen.shown.ringing.contains(&id);
+                    let rings = rings(&seen.shown, &id);
                     let why = || format!("{} does not ring: {}", phone.key, self.why(phone, &seen.log, &id));
                     rings.then_some(()).ok_or_else(why)
                 })
@@ -435,7 +438,7 @@ impl Player {
             Expectation::Silent { on, call, because, decided_by } => {
                 let id = self.call(call)?;
                 self.each_phone(on, |phone, Seen { shown, log, .. }| {
-                    if shown.ringing.contains(&id) {
+                    if rings(&shown, &id) {
                         return Err(format!("{} rings", phone.key));
                     }
                     let by_phone = last_silence(&log, &id) == Some(*because);
@@ -467,16 +470,15 @@ impl Player {
             Expectation::Stopped { on, call, because } => {
                 let id = self.call(call)?;
                 self.each_phone(on, |phone, Seen { shown, log, stopped }| {
-                    if shown.ringing.contains(&id) {
+                    if rings(&shown, &id) {
                         return Err(format!("{} still rings", phone.key));
                     }
                     let logged = log.iter().rev().find_map(|entry| match entry {
-                        Entry::Stopped { call_id, because, .. } if *call_id == id => Some(*because),
-                        Entry::Stopped { .. } | Entry::Decided { .. } => None,
+                        RingLogEntry::Stopped { call_id, why, .. } if *call_id == id => Some(*why),
+                        RingLogEntry::Stopped { .. } | RingLogEntry::Decided { .. } => None,
                     });
                     // The call UI stops when it is told, not when the log says so.
-                    let told =
-                        stopped.iter().rev().find(|stopped| stopped.call_id == id).map(|stopped| stopped.because);
+                    let told = stopped.iter().rev().find(|stopped| stopped.call_id == id).map(|stopped| stopped.why);
                     let held = logged == Some(*because) && told == logged;
                     let why = || format!("{}: its log says {logged:?}, its call UI was told {told:?}", phone.key);
                     held.then_some(()).ok_or_else(why)
@@ -485,7 +487,8 @@ impl Player {
             }
             Expectation::InCall { on, call } => {
                 let id = self.call(call)?;
-                self.each_phone(&Places::One(on.clone()), |phone, Seen { shown: Shown { in_call, .. }, .. }| {
+                self.each_phone(&Places::One(on.clone()), |phone, seen| {
+                    let in_call = seen.shown.calls.in_call.map(|call| call.call_id);
                     let held = in_call.as_ref() == Some(&id);
                     held.then_some(()).ok_or_else(|| format!("{} is in {in_call:?}", phone.key))
                 })
@@ -493,7 +496,7 @@ impl Player {
             }
             Expectation::Superseded { on, says } => {
                 self.each_phone(&Places::One(on.clone()), |phone, seen| {
-                    let told = seen.shown.presence.and_then(|presence| presence.superseded);
+                    let told = seen.shown.presence.and_then(|presence| presence.superseded).map(|it| it.why);
                     let held = told.as_deref().is_some_and(|told| told.contains(says.as_str()));
                     held.then_some(()).ok_or_else(|| format!("{} says {told:?}", phone.key))
                 })
@@ -506,13 +509,13 @@ impl Player {
             Expectation::SignedInAt { on, are } => {
                 self.each_phone(on, |phone, seen| {
                     let presence = seen.shown.presence.ok_or_else(|| format!("{} knows no state", phone.key))?;
-                    let places: Vec<String> = presence.signed_in_at.iter().map(|it| self.place_of(it)).collect();
+                    let places: Vec<String> = presence.sign_ins.iter().map(|it| self.place_of(it)).collect();
                     (places == *are).then_some(()).ok_or_else(|| format!("{} shows {places:?}", phone.key))
                 })
                 .await
             }
             Expectation::Link { on, is } => {
-                self.each_phone(on, |phone, Seen { shown: Shown { link, .. }, .. }| {
+                self.each_phone(on, |phone, Seen { shown: AppState { link, .. }, .. }| {
                     (link == *is).then_some(()).ok_or_else(|| format!("{} is {link:?}", phone.key))
                 })
                 .await
@@ -531,13 +534,13 @@ impl Player {
                 )),
             };
         }
-        self.each_phone(&Places::One(place.to_owned()), |phone, Seen { shown: Shown { session, .. }, .. }| {
+        self.each_phone(&Places::One(place.to_owned()), |phone, Seen { shown: AppState { session, .. }, .. }| {
             let (held, told) = match (&session, is) {
-                (SessionShown::SignedIn { status: SessionHealth::Offline, .. }, SessionIs::Offline)
-                | (SessionShown::SigningIn { .. }, SessionIs::SigningIn) => (true, None),
-                (SessionShown::SignedIn { .. }, SessionIs::SignedIn) => (true, None),
-                (SessionShown::SignedOut { message }, SessionIs::SignedOut) => (true, message.as_deref()),
-                (SessionShown::ReauthRequired { message, .. }, SessionIs::ReauthRequired) => {
+                (SessionState::SignedIn { health: SessionHealth::Offline, .. }, SessionIs::Offline)
+                | (SessionState::SigningIn { .. }, SessionIs::SigningIn) => (true, None),
+                (SessionState::SignedIn { .. }, SessionIs::SignedIn) => (true, None),
+                (SessionState::SignedOut { message, .. }, SessionIs::SignedOut) => (true, message.as_deref()),
+                (SessionState::ReauthRequired { message, .. }, SessionIs::ReauthRequired) => {
                     (true, Some(message.as_str()))
                 }
                 _ => (false, None),
@@ -557,7 +560,7 @@ impl Player {
                     Some((browser, surface, _)) => browser.state(surface).await?.as_ref().map(StateShown::from),
                     None => {
                         let seen = self.phone(place)?.seen().await.map_err(text)?;
-                        seen.shown.presence.map(|presence| presence.state)
+                        seen.shown.presence.as_ref().map(StateShown::from)
                     }
                 };
                 let trouble = match state {
@@ -614,7 +617,7 @@ impl Player {
     }
 
     /// The place of a session: a phone, `browser` or `desktop`.
-    fn place_of(&self, session: &SessionOnList) -> String {
+    fn place_of(&self, session: &SignIn) -> String {
         match session.kind {
             SignInKind::Browser => "browser".into(),
             SignInKind::Desktop => "desktop".into(),
@@ -627,8 +630,8 @@ impl Player {
 
     fn session_of(&self, on: &str, place: &str) -> Result<SessionId> {
         let presence = self.phone(on)?.shown().and_then(|shown| shown.presence).ok_or("no state is known")?;
-        let found = presence.signed_in_at.into_iter().find(|it| self.place_of(it) == place);
-        found.map(|it| it.session).ok_or_else(|| format!("{on} shows no session on {place}"))
+        let found = presence.sign_ins.into_iter().find(|it| self.place_of(it) == place);
+        found.map(|it| it.id).ok_or_else(|| format!("{on} shows no session on {place}"))
     }
 
     fn not_pushed(&self, phone: &Phone, call: &CallId) -> Option<Silence> {
@@ -646,7 +649,7 @@ impl Player {
         }
     }
 
-    fn why(&self, phone: &Phone, log: &[Entry], call: &CallId) -> String {
+    fn why(&self, phone: &Phone, log: &[RingLogEntry], call: &CallId) -> String {
         let phone_says = last_silence(log, call).map_or("it decided nothing", Silence::explain);
         match self.not_pushed(phone, call) {
             Some(why) => format!("the server did not push: {}", why.explain()),
@@ -656,11 +659,46 @@ impl Player {
 }
 
 /// Why a phone last decided to be silent for a call that began.
-fn last_silence(log: &[Entry], call: &CallId) -> Option<Silence> {
+fn last_silence(log: &[RingLogEntry], call: &CallId) -> Option<Silence> {
     log.iter().rev().find_map(|entry| match entry {
-        Entry::Decided { call_id, decided, .. } if call_id == call => decided.because,
-        Entry::Decided { .. } | Entry::Stopped { .. } => None,
+        RingLogEntry::Decided { decision, .. } if decision.call_id == *call => decision.silence,
+        RingLogEntry::Decided { .. } | RingLogEntry::Stopped { .. } => None,
     })
+}
+
+fn rings(shown: &AppState, call: &CallId) -> bool {
+    shown.calls.ringing.iter().any(|ringing| ringing.call_id == *call)
+}
+
+/// What phones and browsers show alike.
+struct StateShown {
+    version: String,
+    availability: Availability,
+    effective: Effective,
+    forwarding: Option<String>,
+}
+
+impl From<&Snapshot> for StateShown {
+    fn from(state: &Snapshot) -> Self {
+        let presence = &state.presence;
+        Self {
+            version: state.version.to_string(),
+            availability: presence.availability,
+            effective: presence.effective,
+            forwarding: presence.forwarding.number.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+impl From<&PresenceState> for StateShown {
+    fn from(presence: &PresenceState) -> Self {
+        Self {
+            version: presence.version.clone(),
+            availability: presence.availability,
+            effective: presence.effective,
+            forwarding: presence.forwarding.as_ref().map(|to| to.number.to_string()),
+        }
+    }
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -748,7 +786,7 @@ fn describe_action(action: &Action) -> String {
     }
 }
 
-fn describe_availability(availability: hookswitch::wire::Availability) -> String {
+fn describe_availability(availability: Availability) -> String {
     use hookswitch::wire::{Availability, UnavailableReason};
     match availability {
         Availability::Available => "available",

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use hookswitch::{
-    machine::Silence,
+    machine::{Silence, StopReason},
     wire::{Availability, CodeBy, Effective, SignedOutReason},
 };
 use hookswitch_backend::{Fault, Point};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::value::StrDeserializer};
 
 use crate::{
-    app::protocol::{StoppedBecause, availability, stated},
+    app::protocol::{availability, stated},
     browser::Method,
 };
 
@@ -384,7 +384,8 @@ pub(crate) enum Expectation {
     Stopped {
         on: Places,
         call: String,
-        because: StoppedBecause,
+        #[serde(deserialize_with = "stop_reason")]
+        because: StopReason,
     },
     InCall {
         on: String,
@@ -411,6 +412,15 @@ pub(crate) enum Expectation {
         on: Places,
         is: hookswitch::machine::view::Link,
     },
+}
+
+/// Why a ring ended, as one word: `answered_here`, `declined_here`, or a reason for silence.
+fn stop_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StopReason, D::Error> {
+    Ok(match String::deserialize(deserializer)?.as_str() {
+        "answered_here" => StopReason::AnsweredHere,
+        "declined_here" => StopReason::DeclinedHere,
+        reason => StopReason::Silenced { reason: Silence::deserialize(StrDeserializer::<D::Error>::new(reason))? },
+    })
 }
 
 /// Who kept a phone silent.

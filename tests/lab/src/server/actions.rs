@@ -13,14 +13,13 @@ use axum::{
     routing::post,
 };
 use hookswitch::{
-    machine::Failure,
+    machine::{Failure, view::SessionState},
     wire::{Availability, CallId, PhoneNumber, Problem, problem::PROBLEM_JSON},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Lab;
 use crate::{
-    app::protocol::SessionShown,
     phone::{Phone, loopback_redirect},
     timeline::Kind,
 };
@@ -200,13 +199,13 @@ async fn phone_action(State(lab): State<Arc<Lab>>, Path((key, action)): Path<(St
 
 fn signed_in_as(phone: &Phone) -> Option<String> {
     match phone.shown()?.session {
-        SessionShown::SignedIn { email, .. } => email,
-        SessionShown::Loading
-        | SessionShown::Locked
-        | SessionShown::SignedOut { .. }
-        | SessionShown::SigningIn { .. }
-        | SessionShown::ReauthRequired { .. }
-        | SessionShown::SigningOut => None,
+        SessionState::SignedIn { agent, .. } => agent.email,
+        SessionState::Loading
+        | SessionState::Locked
+        | SessionState::SignedOut { .. }
+        | SessionState::SigningIn { .. }
+        | SessionState::ReauthRequired { .. }
+        | SessionState::SigningOut => None,
     }
 }
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use hookswitch::{
     machine::{
         Choice, SupersededChoice,
-        view::{Link, PhoneCall, PresenceState, SessionHealth, SessionState},
+        view::{Link, PhoneCall, PresenceState, RingDecision, RingLogEntry, SessionHealth, SessionState},
     },
     wire::{
         Availability, Call, CallState, CannotRing, Effective, PhoneNumber, Platform, Role, Surface, UnavailableReason,
@@ -14,12 +14,7 @@ use hookswitch_backend::{AgentSeed, CallReport, RingOutcome, SessionReport};
 use serde::Serialize;
 
 use super::Lab;
-use crate::{
-    app::protocol::{Decided, Entry},
-    phone::Phone,
-    timeline::Line,
-    world::World,
-};
+use crate::{phone::Phone, timeline::Line, world::World};
 
 #[derive(Serialize)]
 pub(super) struct View {
@@ -86,7 +81,7 @@ struct PresenceRow {
     superseded: Option<TextRow>,
     forwarding: ForwardingRow,
     /// What the agent should be told.
-    notices: Vec<&'static str>,
+    notices: Vec<String>,
     link: Link,
     as_of: i64,
 }
@@ -208,8 +203,8 @@ fn phone_view(phone: &Phone, mut decisions: Vec<DecisionRow>) -> PhoneView {
                 session_row(&seen.session),
                 presence,
                 banner,
-                seen.ringing.first().map(ringing_row),
-                seen.in_call.as_ref().map(ringing_row),
+                seen.calls.ringing.first().map(ringing_row),
+                seen.calls.in_call.as_ref().map(ringing_row),
             )
         }
         None => (SessionRow { state: "signed_out", ..SessionRow::default() }, None, None, None, None),
@@ -237,19 +232,17 @@ fn session_row(session: &SessionState) -> SessionRow {
     match session {
         SessionState::Loading => bare("loading"),
         SessionState::Locked => bare("locked"),
-        SessionState::SignedOut { why } => {
-            SessionRow { reason: why.explain().map(str::to_owned), ..bare("signed_out") }
-        }
+        SessionState::SignedOut { message, .. } => SessionRow { reason: message.clone(), ..bare("signed_out") },
         SessionState::SigningIn { .. } => bare("signing_in"),
-        SessionState::SignedIn { agent, status, token_expires_at } => SessionRow {
-            status: Some(*status),
+        SessionState::SignedIn { agent, health, token_expires_at } => SessionRow {
+            status: Some(*health),
             email: agent.email.clone(),
             name: agent.name.clone(),
             access_token_expires_at: Some(token_expires_at.0),
             ..bare("signed_in")
         },
-        SessionState::ReauthRequired { agent, reason } => SessionRow {
-            reason: Some(reason.explain().to_owned()),
+        SessionState::ReauthRequired { agent, message, .. } => SessionRow {
+            reason: Some(message.clone()),
             email: agent.email.clone(),
             name: agent.name.clone(),
             ..bare("reauth_required")
@@ -259,32 +252,31 @@ fn session_row(session: &SessionState) -> SessionRow {
 }
 
 fn presence_row(presence: &PresenceState, link: Link) -> PresenceRow {
-    let confirmed = &presence.confirmed;
     PresenceRow {
-        version: confirmed.version.to_string(),
-        effective: confirmed.presence.effective,
-        availability: confirmed.presence.availability,
+        version: presence.version.clone(),
+        effective: presence.effective,
+        availability: presence.availability,
         pending: presence.pending.first().map(|choice| PendingRow {
             what: match choice {
                 Choice::Availability { .. } => "availability",
                 Choice::Forwarding { .. } => "forwarding",
             },
-            text: describe_wish(choice),
+            text: describe_choice(choice),
         }),
         superseded: presence.superseded.as_ref().map(|SupersededChoice { choice, why, .. }| TextRow {
-            text: format!("“{}” was not applied. {why}", describe_wish(choice)),
+            text: format!("“{}” was not applied. {why}", describe_choice(choice)),
         }),
         forwarding: ForwardingRow {
-            on: confirmed.presence.forwarding.is_on(),
-            number: confirmed.presence.forwarding.number.clone(),
+            on: presence.forwarding.is_some(),
+            number: presence.forwarding.as_ref().map(|to| to.number.clone()),
         },
-        notices: confirmed.notices.iter().map(|notice| notice.explain()).collect(),
+        notices: presence.notices.clone(),
         link,
-        as_of: confirmed.at.0,
+        as_of: presence.as_of.0,
     }
 }
 
-fn describe_wish(choice: &Choice) -> String {
+fn describe_choice(choice: &Choice) -> String {
     match choice {
         Choice::Availability { availability } => match availability {
             Availability::Available => "Available".into(),
@@ -313,10 +305,11 @@ fn ringing_row(call: &PhoneCall) -> RingingRow {
     }
 }
 
-fn decision_row(entry: Entry) -> Option<DecisionRow> {
-    let Entry::Decided { call_id, at, decided, inputs } = entry else { return None };
-    let Decided { because, action, explanation } = decided;
-    let (verdict, rule) = match because {
+fn decision_row(entry: RingLogEntry) -> Option<DecisionRow> {
+    let RingLogEntry::Decided { decision, inputs } = entry else { return None };
+    let RingDecision { call_id, at, silence, action, explanation, .. } = decision;
+    let inputs = inputs.into_iter().map(|input| (input.what, input.value)).collect();
+    let (verdict, rule) = match silence {
         None => ("ring", "none".to_owned()),
         Some(reason) => (
             "silence",

@@ -103,8 +103,7 @@ async fn forwarding_phone(house: &House) -> Result<CallPush, Trouble> {
     phone.core.foreground();
     let mut views = phone.core.watch();
     let before = views.wait_for(|view| view.link == Link::Live && view.presence.is_some()).await.map_err(text)?;
-    let presence = before.presence.as_ref().ok_or("no state is known")?;
-    let routing = presence.confirmed.version;
+    let routing = phone.core.snapshot().ok_or("no state is known")?.version;
     let SessionState::SignedIn { agent, .. } = &before.session else { return Err("nobody is signed in".into()) };
     let account = agent.account.clone();
     drop(before);

@@ -178,7 +178,7 @@ impl Phones {
                 while views.changed().await.is_ok() {
                     let shows = {
                         let view = views.borrow_and_update();
-                        view.presence.as_ref().map(|presence| presence.confirmed.presence.availability)
+                        view.presence.as_ref().map(|presence| presence.availability)
                     };
                     if let Some(shows) = shows.filter(|shows| last.replace(*shows) != Some(*shows)) {
                         let _ = says.send(((index, shows), Instant::now()));

@@ -98,8 +98,9 @@ pub(super) fn in_the_end(world: &World<'_>, current: &Snapshot) -> Result<(), Br
         let device = &phone.device;
         let view = phone.state.view(phone.now(world.now));
         let Some(presence) = view.presence else { return Err(format!("{device} shows nothing in the end")) };
-        if *presence.confirmed != *current {
-            let shown = presence.confirmed.version;
+        let shown = phone.state.snapshot();
+        if shown != Some(current) {
+            let shown = shown.map(|snapshot| snapshot.version.to_string()).unwrap_or_default();
             return Err(format!("{device} shows {shown} in the end, the server is at {}", current.version));
         }
         if view.link != Link::Live {

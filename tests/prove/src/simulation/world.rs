@@ -397,22 +397,20 @@ impl<'p> World<'p> {
         {
             tap.superseded = true;
         }
-        let version = presence.confirmed.version;
+        let Some(shown) = phone.state.snapshot().cloned() else { return Ok(()) };
+        let version = shown.version;
         if version == phone.newest {
             return Ok(());
         }
         let before = phone.newest;
         phone.newest = version.max(before);
         let device = phone.device.clone();
-        self.tell(|| {
-            let snapshot = &presence.confirmed;
-            format!("{device}: shows {version}, {}", describe(snapshot))
-        });
+        self.tell(|| format!("{device}: shows {version}, {}", describe(&shown)));
         if version < before {
             return Err(format!("{device} shows {version} after it has shown {before}"));
         }
         match self.server.history.get(&version) {
-            Some(snapshot) if *snapshot == *presence.confirmed => Ok(()),
+            Some(snapshot) if *snapshot == shown => Ok(()),
             Some(_) => Err(format!("{device} shows {version} otherwise than the server made it")),
             None => Err(format!("{device} shows {version}, which the server never made")),
         }
@@ -823,12 +821,12 @@ impl<'p> World<'p> {
                 let ringing = self
                     .phones
                     .get(index)
-                    .and_then(|phone| phone.state.view(phone.now(now)).ringing.into_iter().next());
+                    .and_then(|phone| phone.state.view(phone.now(now)).calls.ringing.into_iter().next());
                 ringing.map_or(Ok(()), |call| self.ask(index, Ask::Answer { call_id: call.call_id }, None))
             }
             Act::HangUp { phone: index } => {
                 let now = self.now;
-                let in_call = self.phones.get(index).and_then(|phone| phone.state.view(phone.now(now)).in_call);
+                let in_call = self.phones.get(index).and_then(|phone| phone.state.view(phone.now(now)).calls.in_call);
                 in_call.map_or(Ok(()), |call| self.ask(index, Ask::HangUp { call_id: call.call_id }, None))
             }
             Act::Background { phone } => self.lifecycle(phone, false),
