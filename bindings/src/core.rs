@@ -19,13 +19,13 @@ use hookswitch::{
         Availability, CallId, CallPush, Capabilities, CodeBy, DeviceId, ForwardTo, PhoneNumber, SessionId, UnixMillis,
     },
 };
-use tokio::{sync::Notify, task::AbortHandle};
+use tokio::sync::Notify;
 
 use crate::{
     clock::{Clock, ForeignClock},
     config::CoreConfig,
     keys::{ForeignKeys, Keys},
-    observer::{Observer, observe},
+    observer::{Observer, Telling},
     runtime::{self, SharedRuntime},
 };
 
@@ -42,7 +42,7 @@ pub struct Core {
 /// Whoever waits for an answer holds it, so that the answer comes.
 struct Open {
     core: Hookswitch,
-    observer: Option<AbortHandle>,
+    telling: Option<Telling>,
     /// Goes last.
     _runtime: Arc<SharedRuntime>,
 }
@@ -93,9 +93,8 @@ impl Core {
         };
         let ports = Ports { clock, keys: Arc::new(ForeignKeys(keys)), http: Arc::new(http) };
         let core = runtime.handle.block_on(Hookswitch::open(config, ports))?;
-        let observer =
-            observer.map(|observer| runtime.handle.spawn(observe(core.watch(), core.stops(), observer)).abort_handle());
-        let open = Open { core, observer, _runtime: runtime };
+        let telling = observer.map(|observer| Telling::begin(&core, observer, &runtime.handle));
+        let open = Open { core, telling, _runtime: runtime };
         Ok(Arc::new(Self { open: Mutex::new(Some(Arc::new(open))), clock_changed }))
     }
 
@@ -104,8 +103,8 @@ impl Core {
     /// first.
     pub fn shutdown(&self) {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(observer) = open.as_ref().and_then(|open| open.observer.as_ref()) {
-            observer.abort();
+        if let Some(telling) = open.as_ref().and_then(|open| open.telling.as_ref()) {
+            telling.end();
         }
     }
 
@@ -132,7 +131,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::begin_login`].
     pub async fn begin_login(&self, hint: Option<String>, redirect_uri: String) -> Result<String, Failure> {
-        Ok(self.core()?.begin_login(hint, &redirect_uri).await?.into())
+        self.ask(async |core| core.begin_login(hint, &redirect_uri).await.map(String::from)).await
     }
 
     /// Completes a sign-in with the address that the browser came back to.
@@ -140,7 +139,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::finish_login`].
     pub async fn finish_login(&self, redirect: String) -> Result<(), Failure> {
-        self.core()?.finish_login(&redirect).await
+        self.ask(async |core| core.finish_login(&redirect).await).await
     }
 
     /// Gives a sign-in up. Not for a browser that is merely minimised.
@@ -148,7 +147,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::cancel_login`].
     pub async fn cancel_login(&self) -> Result<(), Failure> {
-        self.core()?.cancel_login().await
+        self.ask(async |core| core.cancel_login().await).await
     }
 
     /// A valid access token for a request of the app's own. Ask again for each; do not keep it.
@@ -179,7 +178,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::sign_out`].
     pub async fn sign_out(&self) -> Result<(), Failure> {
-        self.core()?.sign_out().await
+        self.ask(async |core| core.sign_out().await).await
     }
 
     /// Signs the agent out on all devices. Needs the server.
@@ -187,7 +186,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::sign_out_everywhere`].
     pub async fn sign_out_everywhere(&self) -> Result<(), Failure> {
-        self.core()?.sign_out_everywhere().await
+        self.ask(async |core| core.sign_out_everywhere().await).await
     }
 
     /// Signs the agent out in one place of [`hookswitch::machine::view::PresenceState::sign_ins`].
@@ -195,7 +194,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::end_session`].
     pub async fn end_session(&self, session: SessionId) -> Result<(), Failure> {
-        self.core()?.end_session(session).await
+        self.ask(async |core| core.end_session(session).await).await
     }
 
     /// Resets token and cache without losing the sign-in, and says what it did, one line a step.
@@ -203,7 +202,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::repair`].
     pub async fn repair(&self) -> Result<Vec<String>, Failure> {
-        self.core()?.repair().await
+        self.ask(async |core| core.repair().await).await
     }
 
     // ---- presence -----------------------------------------------------------------------------------------------
@@ -213,7 +212,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::set_availability`].
     pub async fn set_availability(&self, availability: Availability) -> Result<(), Failure> {
-        self.core()?.set_availability(availability).await
+        self.ask(async |core| core.set_availability(availability).await).await
     }
 
     /// Forwards calls, or turns forwarding off; returns when the server has confirmed it. While it is on, this phone does
@@ -223,7 +222,7 @@ impl Core {
     /// See [`Hookswitch::forward`]; [`Failure::Forbidden`] for what is no number.
     pub async fn set_forwarding(&self, to: Option<String>, until: Option<UnixMillis>) -> Result<(), Failure> {
         let to = to.as_deref().map(number).transpose()?.map(|number| ForwardTo { number, until });
-        self.core()?.forward(to).await
+        self.ask(async |core| core.forward(to).await).await
     }
 
     /// Has the server send a code to a number.
@@ -231,7 +230,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::send_code`].
     pub async fn send_code(&self, to: String, by: CodeBy) -> Result<(), Failure> {
-        self.core()?.send_code(number(&to)?, by).await
+        self.ask(async |core| core.send_code(number(&to)?, by).await).await
     }
 
     /// Tells the server the code that the agent has read.
@@ -239,7 +238,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::verify_number`].
     pub async fn verify_number(&self, to: String, code: String) -> Result<(), Failure> {
-        self.core()?.verify_number(number(&to)?, &code.into()).await
+        self.ask(async |core| core.verify_number(number(&to)?, &code.into()).await).await
     }
 
     // ---- calls --------------------------------------------------------------------------------------------------
@@ -262,7 +261,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::answer`].
     pub async fn answer(&self, call_id: CallId) -> Result<(), Failure> {
-        self.core()?.answer(call_id).await
+        self.ask(async |core| core.answer(call_id).await).await
     }
 
     /// Declines; this phone is silent at once.
@@ -270,7 +269,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::decline`].
     pub async fn decline(&self, call_id: CallId) -> Result<(), Failure> {
-        self.core()?.decline(call_id).await
+        self.ask(async |core| core.decline(call_id).await).await
     }
 
     /// Hangs up.
@@ -278,7 +277,7 @@ impl Core {
     /// # Errors
     /// See [`Hookswitch::hang_up`].
     pub async fn hang_up(&self, call_id: CallId) -> Result<(), Failure> {
-        self.core()?.hang_up(call_id).await
+        self.ask(async |core| core.hang_up(call_id).await).await
     }
 
     /// The last 200 decisions, oldest first.
@@ -297,7 +296,7 @@ impl Core {
     /// See [`Hookswitch::set_push_token`].
     pub async fn set_push_token(&self, token: Option<String>) -> Result<(), Failure> {
         let token = token.map(Into::into);
-        self.core()?.set_push_token(token.as_ref()).await
+        self.ask(async |core| core.set_push_token(token.as_ref()).await).await
     }
 
     /// What the phone lets the app do when a call comes, and its own number, as far as the platform tells. Android:
@@ -346,8 +345,11 @@ impl Core {
     /// # Errors
     /// After [`Self::shutdown`].
     pub async fn saved(&self) -> Result<(), Failure> {
-        self.core()?.saved().await;
-        Ok(())
+        self.ask(async |core| {
+            core.saved().await;
+            Ok(())
+        })
+        .await
     }
 
     /// What happened lately, as JSON lines; without secrets and personal data. A lot of text: not on the main thread.
@@ -360,6 +362,16 @@ impl Core {
 }
 
 impl Core {
+    /// Asks for something. Its answer comes after the observer was told what it changed.
+    async fn ask<T>(&self, what: impl AsyncFnOnce(&Hookswitch) -> Result<T, Failure>) -> Result<T, Failure> {
+        let open = self.core()?;
+        let answer = what(&open).await;
+        if let Some(telling) = &open.telling {
+            telling.catch_up().await;
+        }
+        answer
+    }
+
     /// Does nothing once it is closed.
     fn tell(&self, what: impl FnOnce(&Hookswitch)) {
         if let Ok(core) = self.core() {

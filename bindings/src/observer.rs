@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
-use hookswitch::machine::{AppState, view::StoppedCall};
-use tokio::sync::{
-    broadcast::{self, error::RecvError},
-    watch,
+use hookswitch::{
+    Hookswitch,
+    machine::{AppState, view::StoppedCall},
+};
+use tokio::{
+    runtime::Handle,
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc, oneshot, watch,
+    },
+    task::AbortHandle,
 };
 
 /// What an observer threw. It is logged, and changes nothing.
@@ -29,7 +36,7 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for ObserverError {
 /// call the core; while it takes its time, the changes in between are left out, but for the last.
 #[uniffi::export(with_foreign)]
 pub trait Observer: Send + Sync {
-    /// What to show now. The first call is soon after the start.
+    /// What to show now. The first call comes before [`crate::Core::open`] returns. What a command changed is told before its answer.
     ///
     /// # Errors
     /// Whatever it throws is logged.
@@ -42,16 +49,46 @@ pub trait Observer: Send + Sync {
     fn stop_ringing(&self, call: StoppedCall) -> Result<(), ObserverError>;
 }
 
-/// Ends with the core.
-pub(crate) async fn observe(
+/// Tells an observer what changes, in order and one call at a time, until it is dropped.
+pub(crate) struct Telling {
+    caught_up: mpsc::UnboundedSender<oneshot::Sender<()>>,
+    task: AbortHandle,
+}
+
+impl Telling {
+    /// Tells what to show now, before it returns, and from then on each change.
+    pub(crate) fn begin(core: &Hookswitch, observer: Arc<dyn Observer>, threads: &Handle) -> Self {
+        let (stops, mut states) = (core.stops(), core.watch());
+        let first = states.borrow_and_update().clone();
+        threads.block_on(tell(&observer, move |observer| observer.changed(first)));
+        let (caught_up, asked) = mpsc::unbounded_channel();
+        Self { caught_up, task: threads.spawn(observe(states, stops, asked, observer)).abort_handle() }
+    }
+
+    /// Returns when the observer was told all that has happened so far.
+    pub(crate) async fn catch_up(&self) {
+        let (done, told) = oneshot::channel();
+        // It is gone when the core was closed meanwhile: then nobody is told any more.
+        if self.caught_up.send(done).is_ok() {
+            let _ = told.await;
+        }
+    }
+
+    /// Tells nothing more, but for a call that is under way.
+    pub(crate) fn end(&self) {
+        self.task.abort();
+    }
+}
+
+async fn observe(
     mut states: watch::Receiver<AppState>,
     mut stops: broadcast::Receiver<StoppedCall>,
+    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     observer: Arc<dyn Observer>,
 ) {
-    states.mark_changed();
     loop {
         tokio::select! {
-            // A ring that must stop is urgent.
+            // A ring that must stop is urgent; and whoever asks whether all was told waits for what was there before.
             biased;
             stop = stops.recv() => match stop {
                 Ok(call) => tell(&observer, move |observer| observer.stop_ringing(call)).await,
@@ -65,6 +102,10 @@ pub(crate) async fn observe(
                 }
                 let state = states.borrow_and_update().clone();
                 tell(&observer, move |observer| observer.changed(state)).await;
+            }
+            Some(done) = asked.recv() => {
+                // Whoever asked may have gone.
+                let _ = done.send(());
             }
         }
     }

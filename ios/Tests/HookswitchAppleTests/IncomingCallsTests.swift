@@ -36,7 +36,7 @@ private final class FakeCore: CallCore, @unchecked Sendable {
         else { throw Unreadable() }
         return RingDecision(
             callID: callID, action: action, silence: action == .reportIncomingCall ? nil : .forwardingActive,
-            from: "+14155550134")
+            from: "+14155550134", fromName: nil, expiresAt: .distantFuture, at: .distantPast, explanation: "")
     }
 }
 
@@ -75,7 +75,7 @@ private final class Count: @unchecked Sendable {
             #expect(screen.reports.count == round, "seed \(seed)")
             #expect(count.done == round, "seed \(seed)")
             if Bool.random(using: &random) {
-                calls.stopped(StoppedCall(callID: "a", why: .silenced(Silence.allCases.randomElement(using: &random)!)))
+                calls.stopped(StoppedCall(callID: "a", why: .silenced(reason: Silence.allCases.randomElement(using: &random)!)))
             }
         }
         #expect(Set(screen.reports).count == screen.reports.count, "a UUID was used twice: seed \(seed)")
@@ -136,10 +136,10 @@ private final class Count: @unchecked Sendable {
     }
 
     @Test(arguments: [
-        (StopReason.silenced(.answeredElsewhere), EndReason.answeredElsewhere),
-        (.silenced(.expired), .unanswered),
-        (.silenced(.callEnded), .remoteEnded),
-        (.silenced(.forwardingActive), .remoteEnded),
+        (StopReason.silenced(reason: .answeredElsewhere), EndReason.answeredElsewhere),
+        (.silenced(reason: .expired), .unanswered),
+        (.silenced(reason: .callEnded), .remoteEnded),
+        (.silenced(reason: .forwardingActive), .remoteEnded),
     ])
     func aCallThatStopsLeavesTheScreenAndSaysWhy(why: StopReason, reason: EndReason) throws {
         push()
@@ -161,7 +161,7 @@ private final class Count: @unchecked Sendable {
     @Test func aCallThatTheScreenEndedIsForgotten() throws {
         push()
         calls.left(try #require(screen.reports.first))
-        calls.stopped(StoppedCall(callID: "a", why: .silenced(.callEnded)))
+        calls.stopped(StoppedCall(callID: "a", why: .silenced(reason: .callEnded)))
         #expect(screen.ends.isEmpty)
     }
 }

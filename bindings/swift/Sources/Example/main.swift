@@ -39,7 +39,7 @@ try await hookswitch.setPushToken("the push service's name for this phone")
 print("session: \(hookswitch.session.state)")
 
 // The agent takes a break, and comes back.
-try await hookswitch.presence.setAvailability(.unavailable(.onABreak))
+try await hookswitch.presence.setAvailability(.unavailable(reason: .onABreak))
 try await hookswitch.presence.setAvailability(.available)
 // The server has heard of this phone once it lists it as one that can ring.
 for await presence in hookswitch.presence.states {

@@ -1,5 +1,5 @@
 import Foundation
-internal import HookswitchGenerated
+public import HookswitchGenerated
 
 /// What the app says about itself and its server.
 ///
@@ -23,8 +23,8 @@ public struct Configuration: Hashable, Sendable {
     public var clientID: String
     /// The registered redirect URIs, best first: a claimed https link, then a private-use scheme (RFC 8252, section 7).
     public var redirectURIs: [String]
-    /// What kind of issuer it is. ``Issuer/unknown`` takes all care and is never wrong.
-    public var issuerKind: Issuer
+    /// What kind of issuer it is. ``IssuerProfile/unknown`` takes all care and is never wrong.
+    public var profile: IssuerProfile
     /// For display: "Alice's iPhone".
     public var deviceName: String
     /// What a ring decision means for the call UI. An app for iPhones leaves it.
@@ -45,7 +45,7 @@ public struct Configuration: Hashable, Sendable {
         server: String,
         clientID: String,
         redirectURIs: [String],
-        issuerKind: Issuer = .unknown,
+        profile: IssuerProfile = .unknown,
         deviceName: String,
         platform: Platform = .ios,
         appVersion: String,
@@ -57,7 +57,7 @@ public struct Configuration: Hashable, Sendable {
         self.server = server
         self.clientID = clientID
         self.redirectURIs = redirectURIs
-        self.issuerKind = issuerKind
+        self.profile = profile
         self.deviceName = deviceName
         self.platform = platform
         self.appVersion = appVersion
@@ -67,28 +67,12 @@ public struct Configuration: Hashable, Sendable {
     }
 }
 
-/// How soon a refresh whose answer was lost must be repeated, and what the issuer's refusals mean.
-public enum Issuer: Hashable, Sendable, CaseIterable {
-    /// All care is taken.
-    case unknown
-    /// Microsoft Entra ID.
-    case entra
-    /// Okta.
-    case okta
-    /// Auth0.
-    case auth0
-    /// Keycloak.
-    case keycloak
-    /// Amazon Cognito.
-    case cognito
-    /// Any that follows the FAPI 2.0 security profile.
-    case fapi2
-}
-
-/// What kind of phone it is.
-public enum Platform: Hashable, Sendable, CaseIterable {
-    /// Every VoIP push must be reported to CallKit.
-    case ios
-    /// A silent call is never added to Telecom.
-    case android
+extension Configuration {
+    /// As the core takes it.
+    var core: CoreConfig {
+        CoreConfig(
+            issuer: issuer, server: server, clientId: clientID, redirectUris: redirectURIs, profile: profile,
+            deviceName: deviceName, platform: platform, appVersion: appVersion, folder: folder.path, process: process,
+            proxy: proxy)
+    }
 }

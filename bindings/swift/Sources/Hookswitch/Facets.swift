@@ -1,5 +1,5 @@
 import Foundation
-internal import HookswitchGenerated
+public import HookswitchGenerated
 
 extension Hookswitch {
     /// Signing in and out.
@@ -15,8 +15,20 @@ extension Hookswitch {
     public struct Session: Sendable {
         let hookswitch: Hookswitch
 
-        /// The session now.
-        public var state: SessionState { hookswitch.snapshot.session }
+        /// The session now. Each state has one obvious reaction.
+        ///
+        /// ```swift
+        /// switch hookswitch.session.state {
+        /// case .loading: show("a splash screen")
+        /// case .locked: show("Unlock this phone.")
+        /// case .signedOut(_, let message): show(message ?? "the sign-in page")
+        /// case .signingIn(let completing): show(completing ? "a spinner" : "back to the browser, or cancel")
+        /// case .signedIn(let agent, _, _): show("the app of \(agent.name ?? "somebody")")
+        /// case .reauthRequired(let agent, _, let message): show("\(message) \(agent.email ?? "")")
+        /// case .signingOut: show("the sign-in page")
+        /// }
+        /// ```
+        public var state: SessionState { hookswitch.state.session }
 
         /// The session now and each change of it, coalesced to the latest. Ends when the core is closed.
         public var states: AsyncStream<SessionState> { hookswitch.hub.session.stream() }
@@ -77,10 +89,10 @@ extension Hookswitch {
             try await hookswitch.ask { try await $0.signOutEverywhere() }
         }
 
-        /// Signs the agent out in one place of ``PresenceState/signedInAt``; this phone's own as by ``signOut()``.
+        /// Signs the agent out in one place of ``PresenceState/signIns``; this phone's own as by ``signOut()``.
         ///
         /// - Throws: ``HookswitchError/offline(why:)`` when the server cannot be reached. A session that has ended already is no error.
-        public func end(_ place: SignedInPlace.ID) async throws {
+        public func end(_ place: SessionId) async throws {
             try await hookswitch.ask { try await $0.endSession(session: place) }
         }
 
@@ -95,13 +107,13 @@ extension Hookswitch {
         let hookswitch: Hookswitch
 
         /// What to show now; `nil` while nothing is known.
-        public var state: PresenceState? { hookswitch.snapshot.presence }
+        public var state: PresenceState? { hookswitch.state.presence }
 
         /// What to show now and each change of it, coalesced to the latest. Ends when the core is closed.
         public var states: AsyncStream<PresenceState?> { hookswitch.hub.presence.stream() }
 
         /// How fresh all of it is.
-        public var link: Link { hookswitch.snapshot.link }
+        public var link: Link { hookswitch.state.link }
 
         /// How fresh all of it is, and each change.
         public var links: AsyncStream<Link> { hookswitch.hub.link.stream() }
@@ -109,13 +121,12 @@ extension Hookswitch {
         /// Sets the agent's availability; returns when the server has confirmed it.
         ///
         /// ```swift
-        /// try await hookswitch.presence.setAvailability(.unavailable(.outForLunch))
+        /// try await hookswitch.presence.setAvailability(.unavailable(reason: .outForLunch))
         /// ```
         ///
         /// - Throws: ``HookswitchError/offline(why:)`` when it could not be applied within ten seconds,
         ///   ``HookswitchError/cancelled(why:)`` when a newer choice replaced it.
         public func setAvailability(_ availability: Availability) async throws {
-            let availability = HookswitchGenerated.Availability(availability)
             try await hookswitch.ask { try await $0.setAvailability(availability: availability) }
         }
 
@@ -128,13 +139,12 @@ extension Hookswitch {
         /// - Throws: As ``setAvailability(_:)``; ``HookswitchError/forbidden(why:)`` for what is no number, or when the server
         ///   refuses it.
         public func setForwarding(to number: String?, until: Date? = nil) async throws {
-            let to = number.map { HookswitchGenerated.Forwarding(number: $0, until: until?.millis) }
-            try await hookswitch.ask { try await $0.setForwarding(to: to) }
+            try await hookswitch.ask { try await $0.setForwarding(to: number, until: until) }
         }
 
         /// Has the server send a code to a number, to see that it is the agent's.
-        public func sendCode(to number: String, by delivery: CodeDelivery) async throws {
-            try await hookswitch.ask { try await $0.sendCode(to: number, by: .init(delivery)) }
+        public func sendCode(to number: String, by delivery: CodeBy) async throws {
+            try await hookswitch.ask { try await $0.sendCode(to: number, by: delivery) }
         }
 
         /// Tells the server the code that the agent has read.
@@ -148,7 +158,7 @@ extension Hookswitch {
         let hookswitch: Hookswitch
 
         /// The calls now.
-        public var state: CallsState { hookswitch.snapshot.calls }
+        public var state: CallsState { hookswitch.state.calls }
 
         /// The calls now and each change, coalesced to the latest. Ends when the core is closed.
         public var states: AsyncStream<CallsState> { hookswitch.hub.calls.stream() }
@@ -166,18 +176,18 @@ extension Hookswitch {
         ///
         /// - Throws: ``HookswitchError/forbidden(why:)`` when somebody else was quicker, ``HookswitchError/offline(why:)`` when the
         ///   server cannot be reached.
-        public func answer(_ callID: String) async throws {
-            try await hookswitch.ask { try await $0.answer(callId: callID) }
+        public func answer(_ callID: CallId) async throws {
+            try await hookswitch.ask { try await $0.answer(callID: callID) }
         }
 
         /// Declines; this phone is silent at once.
-        public func decline(_ callID: String) async throws {
-            try await hookswitch.ask { try await $0.decline(callId: callID) }
+        public func decline(_ callID: CallId) async throws {
+            try await hookswitch.ask { try await $0.decline(callID: callID) }
         }
 
         /// Hangs up.
-        public func hangUp(_ callID: String) async throws {
-            try await hookswitch.ask { try await $0.hangUp(callId: callID) }
+        public func hangUp(_ callID: CallId) async throws {
+            try await hookswitch.ask { try await $0.hangUp(callID: callID) }
         }
     }
 
@@ -204,14 +214,14 @@ extension Hookswitch {
         /// - Throws: ``HookswitchError/internal(why:)`` when the payload is not a call push.
         public func decide(_ payload: Data, mustReport: Bool) throws -> RingDecision {
             let text = String(decoding: payload, as: UTF8.self)
-            return try calling { try RingDecision(hookswitch.core.decide(payload: text, mustReport: mustReport)) }
+            return try calling { try hookswitch.core.decide(payload: text, mustReport: mustReport) }
         }
 
         /// The last 200 decisions about calls and ends of rings, oldest first, for support.
         ///
         /// - Throws: ``HookswitchError/cancelled(why:)`` after ``Hookswitch/close()``.
         public func log() throws -> [RingLogEntry] {
-            try calling { try hookswitch.core.ringLog().map(RingLogEntry.init) }
+            try calling { try hookswitch.core.ringLog() }
         }
     }
 }

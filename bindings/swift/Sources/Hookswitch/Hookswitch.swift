@@ -1,5 +1,5 @@
 import Foundation
-internal import HookswitchGenerated
+public import HookswitchGenerated
 
 /// The core of one app on one phone: it signs in by the system browser, keeps the session, shows one and the same presence, and
 /// decides whether this phone rings.
@@ -22,13 +22,12 @@ public final class Hookswitch: Sendable {
     let hub: Hub
 
     /// This installation's name among the agent's devices.
-    public let deviceID: String
+    public let deviceID: DeviceId
 
     private init(core: Core, hub: Hub) throws {
         self.core = core
         self.hub = hub
         deviceID = try core.device()
-        hub.begin(with: Snapshot(try core.view()))
     }
 
     deinit { close() }
@@ -55,7 +54,7 @@ public final class Hookswitch: Sendable {
                         with: Result {
                             try calling {
                                 let core = try Core.open(
-                                    config: CoreConfig(configuration),
+                                    config: configuration.core,
                                     keys: ForeignKeys(keys),
                                     observer: hub,
                                     clock: clock.map(ForeignClock.init)
@@ -74,15 +73,16 @@ public final class Hookswitch: Sendable {
     /// - Returns: `false` when the process logs elsewhere already.
     @discardableResult
     public static func startLogging(_ level: LogLevel, to sink: any LogSink) -> Bool {
-        HookswitchGenerated.startLogging(level: .init(level), sink: ForeignLog(sink))
+        HookswitchGenerated.startLogging(level: level, sink: ForeignLog(sink))
     }
 
     /// What to show now. After ``close()``: what was to show last.
-    public var snapshot: Snapshot { (try? core.view()).map(Snapshot.init) ?? hub.last }
+    public var state: AppState { (try? core.state()) ?? hub.last }
 
-    /// What to show now and each change of it, coalesced to the latest. Ends when the core is closed, or the task that reads it is
-    /// cancelled. ``Session/states``, ``Presence/states`` and ``Calls/states`` are parts of it.
-    public var snapshots: AsyncStream<Snapshot> { hub.snapshots.stream() }
+    /// What to show now and each change of it, coalesced to the latest. What a call of yours changed is there before the call
+    /// returns. Ends when the core is closed, or the task that reads it is cancelled. ``Session/states``, ``Presence/states`` and
+    /// ``Calls/states`` are parts of it.
+    public var states: AsyncStream<AppState> { hub.states.stream() }
 
     /// The app comes to the foreground.
     public func foreground() { core.foreground() }
@@ -142,44 +142,32 @@ public final class Hookswitch: Sendable {
     }
 }
 
-/// What the core tells, handed to streams. Called on a thread of the core; never waits.
+/// What the core tells, handed to streams. Called on a thread of the core, one call at a time and in order; never waits.
 final class Hub: Observer {
-    let snapshots = Broadcast<Snapshot>(.latest)
+    let states = Broadcast<AppState>(.latest)
     let session = Broadcast<SessionState>(.latest)
     let presence = Broadcast<PresenceState?>(.latest)
     let link = Broadcast<Link>(.latest)
     let calls = Broadcast<CallsState>(.latest)
     let stops = Broadcast<StoppedCall>(.each)
 
-    func changed(view: HookswitchGenerated.View) {
-        let snapshot = Snapshot(view)
-        snapshots.sendIfNew(snapshot)
-        session.sendIfNew(snapshot.session)
-        presence.sendIfNew(snapshot.presence)
-        link.sendIfNew(snapshot.link)
-        calls.sendIfNew(snapshot.calls)
+    func changed(state: AppState) {
+        states.sendIfNew(state)
+        session.sendIfNew(state.session)
+        presence.sendIfNew(state.presence)
+        link.sendIfNew(state.link)
+        calls.sendIfNew(state.calls)
     }
 
-    func stopRinging(callId: String, why: HookswitchGenerated.StopReason) {
-        stops.send(StoppedCall(callID: callId, why: StopReason(why)))
-    }
+    func stopRinging(call: StoppedCall) { stops.send(call) }
 
-    /// The newest that is known.
-    var last: Snapshot {
-        snapshots.latest ?? Snapshot(session: .loading, presence: nil, link: .off, calls: CallsState(ringing: [], inCall: nil))
-    }
-
-    /// What is to show before the core has told anything.
-    func begin(with snapshot: Snapshot) {
-        snapshots.beginWith(snapshot)
-        session.beginWith(snapshot.session)
-        presence.beginWith(snapshot.presence)
-        link.beginWith(snapshot.link)
-        calls.beginWith(snapshot.calls)
+    /// The newest that is known. (The core tells the first before it is open.)
+    var last: AppState {
+        states.latest ?? AppState(session: .loading, presence: nil, link: .off, calls: CallsState(ringing: [], inCall: nil))
     }
 
     func finish() {
-        snapshots.finish()
+        states.finish()
         session.finish()
         presence.finish()
         link.finish()

@@ -47,3 +47,28 @@ extension HookswitchError: LocalizedError {
     /// The same as ``why``, so that `error.localizedDescription` can be shown.
     public var errorDescription: String? { why }
 }
+
+extension HookswitchError {
+    /// Whatever comes out of a generated call. A panic in Rust arrives as an error of the generated code: a fault of ours.
+    init(_ error: any Error) {
+        switch error {
+        case let error as HookswitchError: self = error
+        case let error as Failure:
+            self =
+                switch error {
+                case .Reauthenticate(let why): .reauthenticate(why: why)
+                case .Offline(let why): .offline(why: why)
+                case .Forbidden(let why): .forbidden(why: why)
+                case .Storage(let why): .storage(why: why)
+                case .Cancelled(let why): .cancelled(why: why)
+                case .Internal(let why): .internal(why: why)
+                }
+        default: self = .internal(why: "Hookswitch failed: \(error.localizedDescription)")
+        }
+    }
+}
+
+/// Runs something that fails with generated errors.
+func calling<Value>(_ body: () throws -> Value) throws -> Value {
+    do { return try body() } catch { throw HookswitchError(error) }
+}

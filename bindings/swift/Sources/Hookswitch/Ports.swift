@@ -1,15 +1,10 @@
 import Foundation
-internal import HookswitchGenerated
+public import HookswitchGenerated
 
 /// Gets the core's log. Called on threads of the core, in order; should return soon.
 public protocol LogSink: AnyObject, Sendable {
-    /// One line, without secrets.
-    func log(_ level: LogLevel, _ message: String)
-}
-
-/// How much a line of the log matters.
-public enum LogLevel: Hashable, Sendable, CaseIterable {
-    case error, warning, info, debug
+    /// One line, without secrets. `target` is the part of the core that it comes from: "hookswitch::ring".
+    func log(_ level: LogLevel, target: String, _ message: String)
 }
 
 /// The clocks, for tests.
@@ -18,15 +13,45 @@ public protocol DeviceClock: AnyObject, Sendable {
     func now() -> Moment
 }
 
-/// What both clocks of a device show.
-public struct Moment: Hashable, Sendable {
-    /// Milliseconds since 1970.
-    public var wall: Int64
-    /// Milliseconds since some fixed moment; never goes back.
-    public var mono: UInt64
+/// The app's key store, as Rust calls it.
+final class ForeignKeys: Keys {
+    private let keys: any KeyProvider
 
-    public init(wall: Int64, mono: UInt64) {
-        self.wall = wall
-        self.mono = mono
+    init(_ keys: any KeyProvider) { self.keys = keys }
+
+    func wrap(key: Data) throws -> Data { try translating { try keys.wrap(key) } }
+
+    func unwrap(wrapped: Data) throws -> Data { try translating { try keys.unwrap(wrapped) } }
+
+    private func translating(_ body: () throws -> Data) throws -> Data {
+        do {
+            return try body()
+        } catch KeyError.unavailable {
+            throw KeysError.Unavailable
+        } catch KeyError.invalidated {
+            throw KeysError.Invalidated
+        } catch KeyError.failed(let why) {
+            throw KeysError.Failed(why: why)
+        } catch {
+            throw KeysError.Failed(why: "\(error)")
+        }
     }
+}
+
+/// The app's clocks, as Rust calls them.
+final class ForeignClock: HookswitchGenerated.Clock {
+    private let clock: any DeviceClock
+
+    init(_ clock: any DeviceClock) { self.clock = clock }
+
+    func now() -> Moment { clock.now() }
+}
+
+/// The app's log, as Rust calls it.
+final class ForeignLog: LogLines {
+    private let sink: any LogSink
+
+    init(_ sink: any LogSink) { self.sink = sink }
+
+    func log(level: LogLevel, target: String, message: String) { sink.log(level, target: target, message) }
 }

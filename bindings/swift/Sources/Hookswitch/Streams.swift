@@ -57,15 +57,6 @@ final class Broadcast<Element: Sendable>: Sendable {
     /// The newest value.
     var latest: Element? { state.withLock { $0.latest } }
 
-    /// As ``send(_:)``, unless something was sent already.
-    func beginWith(_ element: Element) {
-        state.withLock { state in
-            guard state.latest == nil else { return }
-            state.latest = element
-            for listener in state.listeners.values { listener.yield(element) }
-        }
-    }
-
     /// How many read it.
     var listeners: Int { state.withLock { $0.listeners.count } }
 

@@ -36,7 +36,7 @@ func time(_ hookswitch: Hookswitch, _ push: Data, rounds: Int) async throws -> [
         token.append(took())
 
         began = DispatchTime.now().uptimeNanoseconds
-        let shown = hookswitch.snapshot
+        let shown = hookswitch.state
         snapshot.append(took())
         guard shown.presence != nil else { throw Unexpected(what: "\(shown)") }
 
@@ -63,7 +63,7 @@ let address = try await hookswitch.session.beginLogin(redirectURI: configuration
 let browser = DemoBrowser()
 try await hookswitch.session.finishLogin(redirect: browser.signIn(at: address))
 browser.quit()
-for await shown in hookswitch.snapshots where shown.link == .live && shown.presence != nil { break }
+for await shown in hookswitch.states where shown.link == .live && shown.presence != nil { break }
 
 _ = try await time(hookswitch, push, rounds: 1_000)
 let times = try await time(hookswitch, push, rounds: rounds)

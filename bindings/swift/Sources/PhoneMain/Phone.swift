@@ -9,7 +9,7 @@ final class Phone: @unchecked Sendable {
     /// Set by the first line, before any other is looked at.
     private var hookswitch: Hookswitch?
     private let showing = NSLock()
-    private var lastShown: Snapshot?
+    private var lastShown: AppState?
 
     /// Begins what a line asks for. Called in the order of the lines; waits for nothing but the opening.
     func take(_ line: Line) {
@@ -49,14 +49,14 @@ final class Phone: @unchecked Sendable {
             let until = try line.optionalInt("until").map { Date(timeIntervalSince1970: Double($0) / 1_000) }
             try await hookswitch.presence.setForwarding(to: line.optionalString("to"), until: until)
         case "send_code":
-            try await hookswitch.presence.sendCode(to: line.string("to"), by: CodeDelivery(word: line.string("by")))
+            try await hookswitch.presence.sendCode(to: line.string("to"), by: line.string("by") == "sms" ? .sms : .call)
         case "verify_number": try await hookswitch.presence.verify(line.string("to"), code: line.string("code"))
         case "end_session": try await hookswitch.session.end(line.string("session"))
         case "answer": try await hookswitch.calls.answer(line.string("call_id"))
         case "decline": try await hookswitch.calls.decline(line.string("call_id"))
         case "hang_up": try await hookswitch.calls.hangUp(line.string("call_id"))
         case "decide":
-            return try hookswitch.ring.decide(line.data("push"), mustReport: line.bool("must_report")).words
+            return json(try hookswitch.ring.decide(line.data("push"), mustReport: line.bool("must_report")))
         case "set_push_token": try await hookswitch.setPushToken(line.optionalString("token"))
         case "foreground": hookswitch.foreground()
         case "background": hookswitch.background()
@@ -66,7 +66,7 @@ final class Phone: @unchecked Sendable {
             try clock.set(line)
             hookswitch.clockChanged()
         case "saved": await hookswitch.saved()
-        case "ring_log": return try hookswitch.ring.log().map(\.words)
+        case "ring_log": return json(try hookswitch.ring.log())
         case "transcript": return try hookswitch.transcript()
         default: throw BadLine(field: "do")
         }
@@ -93,11 +93,11 @@ final class Phone: @unchecked Sendable {
         self.hookswitch = hookswitch
         let stops = hookswitch.calls.stops
         Task { [writer] in
-            for await stop in stops { writer.write(["stopped": ["call_id": stop.callID, "because": stop.why.word]]) }
+            for await stop in stops { writer.write(["stopped": json(stop)]) }
         }
-        let snapshots = hookswitch.snapshots
+        let states = hookswitch.states
         Task {
-            for await _ in snapshots { show() }
+            for await _ in states { show() }
         }
         return ["device": hookswitch.deviceID]
     }
@@ -106,10 +106,10 @@ final class Phone: @unchecked Sendable {
     private func show() {
         guard let hookswitch else { return }
         showing.withLock {
-            let now = hookswitch.snapshot
+            let now = hookswitch.state
             guard now != lastShown else { return }
             lastShown = now
-            writer.write(["shown": now.words])
+            writer.write(["shown": json(now)])
         }
     }
 }

@@ -4,9 +4,9 @@ import Testing
 
 @Suite("The log") struct LogTests {
     private final class Sink: LogSink {
-        let (lines, line) = AsyncStream<(LogLevel, String)>.makeStream()
+        let (lines, line) = AsyncStream<(LogLevel, String, String)>.makeStream()
 
-        func log(_ level: LogLevel, _ message: String) { line.yield((level, message)) }
+        func log(_ level: LogLevel, target: String, _ message: String) { line.yield((level, message, target)) }
     }
 
     @Test func tellsOfDecisionsAndOfNoNumbers() async throws {
@@ -20,6 +20,7 @@ import Testing
         let decision = try hookswitch.ring.decide(Data(push.utf8), mustReport: true)
         let line = try #require(await sink.lines.first { $0.1.contains("c-1") })
         #expect(line.0 == .info)
+        #expect(line.2 == "hookswitch::ring")
         #expect(line.1.contains(decision.explanation))
         #expect(!line.1.contains("4155550134") && !line.1.contains("Maria"))
     }

@@ -14,7 +14,7 @@ import Testing
         }
         // And the library works on.
         let hookswitch = try await connect(Folder())
-        #expect(hookswitch.session.state == .signedOut(message: nil))
+        #expect(hookswitch.session.state == .signedOut(why: .never, message: nil))
     }
 }
 #endif

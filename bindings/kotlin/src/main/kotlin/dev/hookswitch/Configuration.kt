@@ -24,7 +24,7 @@ import java.io.File
  * @property deviceName For display.
  * @property appVersion The app's version.
  * @property folder A folder of the app's own that is not backed up: on Android, in `Context.getNoBackupFilesDir()`.
- * @property issuerKind What kind of issuer it is. [Issuer.UNKNOWN] takes all care and is never wrong.
+ * @property profile What kind of issuer it is. [IssuerProfile.UNKNOWN] takes all care and is never wrong.
  * @property platform What a ring decision means for the call UI. An Android app leaves it.
  * @property process The kind of process that this is. Processes that share the folder need different names.
  * @property proxy An HTTP proxy for all requests, `http://host:port`, where a network demands one.
@@ -39,35 +39,22 @@ constructor(
     val deviceName: String,
     val appVersion: String,
     val folder: File,
-    val issuerKind: Issuer = Issuer.UNKNOWN,
+    val profile: IssuerProfile = IssuerProfile.UNKNOWN,
     val platform: Platform = Platform.ANDROID,
     val process: String = "app",
     val proxy: String? = null,
 )
 
-/** How soon a refresh whose answer was lost must be repeated, and what the issuer's refusals mean. */
-public enum class Issuer {
-    /** All care is taken. */
-    UNKNOWN,
-
-    /** Microsoft Entra ID. */
-    ENTRA,
-    OKTA,
-    AUTH0,
-    KEYCLOAK,
-
-    /** Amazon Cognito. */
-    COGNITO,
-
-    /** Any that follows the FAPI 2.0 security profile. */
-    FAPI2,
-}
-
-/** What kind of phone it is. */
-public enum class Platform {
-    /** Every VoIP push must be reported to CallKit. */
-    IOS,
-
-    /** A silent call is never added to Telecom. */
-    ANDROID,
-}
+internal fun Configuration.core() = CoreConfig(
+    issuer = issuer,
+    server = server,
+    clientId = clientId,
+    redirectUris = redirectUris,
+    profile = profile,
+    deviceName = deviceName,
+    platform = platform,
+    appVersion = appVersion,
+    folder = folder.path,
+    process = process,
+    proxy = proxy,
+)

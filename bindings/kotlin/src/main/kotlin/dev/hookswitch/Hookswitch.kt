@@ -1,6 +1,5 @@
 package dev.hookswitch
 
-import dev.hookswitch.generated.Core
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.SharedFlow
@@ -10,8 +9,6 @@ import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.withContext
 import java.io.Closeable
 import java.time.Instant
-import dev.hookswitch.generated.Forwarding as CoreForwarding
-import dev.hookswitch.generated.startLogging as startCoreLogging
 
 /**
  * The core of one app on one phone: it signs in by the system browser, keeps the session, shows one and the same presence, and decides
@@ -43,19 +40,19 @@ public class Hookswitch private constructor(private val core: Core, private val 
     public val ring: Ring = Ring()
 
     /** This installation's name among the agent's devices. */
-    public val deviceId: String = calling { core.device() }
-
-    /** What to show now, and each change of it, coalesced to the latest. The flows of [session], [presence] and [calls] are parts of it. */
-    public val snapshots: StateFlow<Snapshot> = hub.snapshot.asStateFlow()
+    public val deviceId: DeviceId = calling { core.device() }
 
     /**
-     * What the core would show at this very moment. [snapshots] follows within a moment; what a call of yours changed, before the call
-     * returns. After [close]: what was to show last.
+     * What to show now, and each change of it, coalesced to the latest. The flows of [session], [presence] and [calls] are parts of it. What
+     * a call of yours changed is there before the call returns.
      */
-    public fun snapshot(): Snapshot = try {
-        calling { core.view() }.ours()
+    public val state: StateFlow<AppState> = hub.state.asStateFlow()
+
+    /** What the core would show at this very moment: [state] follows within a moment. After [close]: what was to show last. */
+    public fun currentState(): AppState = try {
+        calling { core.state() }
     } catch (_: HookswitchException.Cancelled) {
-        hub.snapshot.value
+        hub.state.value
     }
 
     /** The app comes to the foreground. */
@@ -74,10 +71,10 @@ public class Hookswitch private constructor(private val core: Core, private val 
     public fun clockChanged(): Unit = tell { core.clockChanged() }
 
     /** Returns once all that is known is in the vault. */
-    public suspend fun saved(): Unit = asking { core.saved() }
+    public suspend fun saved(): Unit = calling { core.saved() }
 
     /** The push service gave this phone an address, or took it back. */
-    public suspend fun setPushToken(token: String?): Unit = asking { core.setPushToken(token) }
+    public suspend fun setPushToken(token: String?): Unit = calling { core.setPushToken(token) }
 
     /**
      * What the phone lets the app do when a call comes, and its own number, as far as they are known; to be said at each start, and when the
@@ -103,13 +100,6 @@ public class Hookswitch private constructor(private val core: Core, private val 
         core.shutdown()
     }
 
-    /** What was asked for is shown when the call returns, whatever came of it. */
-    private inline fun <T> asking(call: () -> T): T = try {
-        calling(call)
-    } finally {
-        hub.refresh()
-    }
-
     private inline fun tell(call: () -> Unit) {
         try {
             calling(call)
@@ -120,7 +110,21 @@ public class Hookswitch private constructor(private val core: Core, private val 
 
     /** Signing in and out. */
     public inner class Session internal constructor() {
-        /** The session. */
+        /**
+         * The session.
+         *
+         * ```kotlin
+         * when (val state = hookswitch.session.state.value) {
+         *     SessionState.Loading -> show("a splash screen")
+         *     SessionState.Locked -> show("Unlock this phone.")
+         *     is SessionState.SignedOut -> show(state.message ?: "the sign-in page")
+         *     is SessionState.SigningIn -> show(if (state.completing) "a spinner" else "back to the browser, or cancel")
+         *     is SessionState.SignedIn -> show("the app of ${state.agent.name}")
+         *     is SessionState.ReauthRequired -> show("${state.message} ${state.agent.email}")
+         *     SessionState.SigningOut -> show("the sign-in page")
+         * }
+         * ```
+         */
         public val state: StateFlow<SessionState> = hub.session.asStateFlow()
 
         /**
@@ -137,7 +141,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Offline when the issuer cannot be reached.
          */
         @JvmOverloads
-        public suspend fun beginLogin(redirectUri: String, hint: String? = null): String = asking { core.beginLogin(hint, redirectUri) }
+        public suspend fun beginLogin(redirectUri: String, hint: String? = null): String = calling { core.beginLogin(hint, redirectUri) }
 
         /**
          * Completes a sign-in with the address that the browser came back to. Hand in every address that comes to the redirect URI, whoever
@@ -148,10 +152,10 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Offline when the issuer cannot be reached: the same redirect may be tried again.
          * @throws HookswitchException.Cancelled when the person declined, or a newer sign-in has begun.
          */
-        public suspend fun finishLogin(redirect: String): Unit = asking { core.finishLogin(redirect) }
+        public suspend fun finishLogin(redirect: String): Unit = calling { core.finishLogin(redirect) }
 
         /** Gives a sign-in up. Not to be called when the browser is merely minimised. */
-        public suspend fun cancelLogin(): Unit = asking { core.cancelLogin() }
+        public suspend fun cancelLogin(): Unit = calling { core.cancelLogin() }
 
         /**
          * A valid access token for a request of your own; refreshed before if need be, once for all who wait. Ask again for each request,
@@ -160,21 +164,21 @@ public class Hookswitch private constructor(private val core: Core, private val 
         public suspend fun accessToken(): String = calling { core.freshAccessToken() ?: core.accessToken() }
 
         /** Signs out. Holds at once, offline too; the issuer is told as soon as it can be reached. */
-        public suspend fun signOut(): Unit = asking { core.signOut() }
+        public suspend fun signOut(): Unit = calling { core.signOut() }
 
         /** Signs the agent out on all devices, this one included. Needs the server: offline, nothing is changed anywhere. */
-        public suspend fun signOutEverywhere(): Unit = asking { core.signOutEverywhere() }
+        public suspend fun signOutEverywhere(): Unit = calling { core.signOutEverywhere() }
 
         /**
-         * Signs the agent out in one place of [PresenceState.signedInAt]; this phone's own as by [signOut].
+         * Signs the agent out in one place of [PresenceState.signIns]; this phone's own as by [signOut].
          *
-         * @param place Its [SignedInPlace.id].
+         * @param place Its [SignIn.id].
          * @throws HookswitchException.Offline when the server cannot be reached. A session that has ended already is no error.
          */
-        public suspend fun end(place: String): Unit = asking { core.endSession(place) }
+        public suspend fun end(place: SessionId): Unit = calling { core.endSession(place) }
 
         /** Resets token and cache without losing the sign-in, and says what it did, one line a step. */
-        public suspend fun repair(): List<String> = asking { core.repair() }
+        public suspend fun repair(): List<String> = calling { core.repair() }
     }
 
     /** The agent's availability and forwarding, the same on every device. */
@@ -191,7 +195,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Offline when it could not be applied within ten seconds.
          * @throws HookswitchException.Cancelled when a newer choice replaced it.
          */
-        public suspend fun setAvailability(availability: Availability): Unit = asking { core.setAvailability(availability.core()) }
+        public suspend fun setAvailability(availability: Availability): Unit = calling { core.setAvailability(availability) }
 
         /**
          * Forwards all calls to a number; `null` turns forwarding off. Returns when the server has confirmed it. While it is on, this phone
@@ -203,13 +207,13 @@ public class Hookswitch private constructor(private val core: Core, private val 
          */
         @JvmOverloads
         public suspend fun setForwarding(number: String?, until: Instant? = null): Unit =
-            asking { core.setForwarding(number?.let { CoreForwarding(it, until?.toEpochMilli()) }) }
+            calling { core.setForwarding(number, until) }
 
         /** Has the server send a code to a number, to see that it is the agent's. */
-        public suspend fun sendCode(number: String, by: CodeDelivery): Unit = asking { core.sendCode(number, by.core()) }
+        public suspend fun sendCode(number: String, by: CodeBy): Unit = calling { core.sendCode(number, by) }
 
         /** Tells the server the code that the agent has read. */
-        public suspend fun verify(number: String, code: String): Unit = asking { core.verifyNumber(number, code) }
+        public suspend fun verify(number: String, code: String): Unit = calling { core.verifyNumber(number, code) }
     }
 
     /** The calls on this phone. */
@@ -229,13 +233,13 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Forbidden when somebody else was quicker.
          * @throws HookswitchException.Offline when the server cannot be reached.
          */
-        public suspend fun answer(callId: String): Unit = asking { core.answer(callId) }
+        public suspend fun answer(callId: CallId): Unit = calling { core.answer(callId) }
 
         /** Declines; this phone is silent at once. */
-        public suspend fun decline(callId: String): Unit = asking { core.decline(callId) }
+        public suspend fun decline(callId: CallId): Unit = calling { core.decline(callId) }
 
         /** Hangs up. */
-        public suspend fun hangUp(callId: String): Unit = asking { core.hangUp(callId) }
+        public suspend fun hangUp(callId: CallId): Unit = calling { core.hangUp(callId) }
     }
 
     /** Whether this phone rings. */
@@ -256,10 +260,10 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Internal when the payload is not a call push.
          */
         @JvmOverloads
-        public fun decide(payload: String, mustReport: Boolean = true): RingDecision = calling { core.decide(payload, mustReport) }.ours()
+        public fun decide(payload: String, mustReport: Boolean = true): RingDecision = calling { core.decide(payload, mustReport) }
 
         /** The last 200 decisions about calls and ends of rings, oldest first, for support. */
-        public fun log(): List<RingLogEntry> = calling { core.ringLog() }.map { it.ours() }
+        public fun log(): List<RingLogEntry> = calling { core.ringLog() }
     }
 
     public companion object {
@@ -288,7 +292,6 @@ public class Hookswitch private constructor(private val core: Core, private val 
         public fun connectBlocking(configuration: Configuration, keys: KeyProvider, clock: DeviceClock? = null): Hookswitch {
             val hub = Hub()
             val core = calling { Core.open(configuration.core(), ForeignKeys(keys), hub, clock?.let { ForeignClock(it) }) }
-            hub.begin(core)
             return Hookswitch(core, hub)
         }
 
@@ -297,6 +300,6 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * level of the first call stays. Gives `false` when the process logs elsewhere already.
          */
         @JvmStatic
-        public fun startLogging(level: LogLevel, sink: LogSink): Boolean = startCoreLogging(level.core(), ForeignLog(sink))
+        public fun startLogging(level: LogLevel, sink: LogSink): Boolean = dev.hookswitch.startLogging(level, ForeignLog(sink))
     }
 }

@@ -1,7 +1,5 @@
 package dev.hookswitch
 
-import dev.hookswitch.generated.CoreException
-import dev.hookswitch.generated.InternalException
 import java.nio.charset.CharacterCodingException
 
 /**
@@ -50,7 +48,7 @@ public sealed class HookswitchException(override val message: String, cause: Thr
 /** Calls the core; what it throws becomes ours. */
 internal inline fun <T> calling(call: () -> T): T = try {
     call()
-} catch (failure: CoreException) {
+} catch (failure: Failure) {
     throw failure.ours()
 } catch (panic: InternalException) {
     throw HookswitchException.Internal("The core failed: ${panic.message}", panic)
@@ -59,11 +57,11 @@ internal inline fun <T> calling(call: () -> T): T = try {
     throw HookswitchException.Internal("A text is not Unicode.", text)
 }
 
-internal fun CoreException.ours(): HookswitchException = when (this) {
-    is CoreException.Reauthenticate -> HookswitchException.Reauthenticate(why, this)
-    is CoreException.Offline -> HookswitchException.Offline(why, this)
-    is CoreException.Forbidden -> HookswitchException.Forbidden(why, this)
-    is CoreException.Storage -> HookswitchException.Storage(why, this)
-    is CoreException.Cancelled -> HookswitchException.Cancelled(why, this)
-    is CoreException.Internal -> HookswitchException.Internal(why, this)
+internal fun Failure.ours(): HookswitchException = when (this) {
+    is Failure.Reauthenticate -> HookswitchException.Reauthenticate(why, this)
+    is Failure.Offline -> HookswitchException.Offline(why, this)
+    is Failure.Forbidden -> HookswitchException.Forbidden(why, this)
+    is Failure.Storage -> HookswitchException.Storage(why, this)
+    is Failure.Cancelled -> HookswitchException.Cancelled(why, this)
+    is Failure.Internal -> HookswitchException.Internal(why, this)
 }

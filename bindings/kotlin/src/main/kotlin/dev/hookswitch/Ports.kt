@@ -1,13 +1,5 @@
 package dev.hookswitch
 
-import dev.hookswitch.generated.Clock
-import dev.hookswitch.generated.Keys
-import dev.hookswitch.generated.KeysException
-import dev.hookswitch.generated.LogSinkException
-import dev.hookswitch.generated.LogLevel as GeneratedLogLevel
-import dev.hookswitch.generated.LogSink as GeneratedLogSink
-import dev.hookswitch.generated.Moment as GeneratedMoment
-
 /**
  * The platform's key store: on Android, a key of the Android Keystore that needs no user authentication, since calls come while the phone
  * is locked. Called on a thread of the core's, never the main thread; may block.
@@ -40,6 +32,7 @@ constructor(cause: Throwable? = null) : Exception("the key is gone for good", ca
 
 /** Clocks for tests: [Hookswitch.connect]. Must not block. */
 public fun interface DeviceClock {
+    /** What they show now. Called on any thread. */
     public fun now(): Moment
 
     /**
@@ -53,10 +46,9 @@ public fun interface DeviceClock {
 
 /** Takes the lines of the core's log, one at a time, on a thread of the core's. They have no secret and no personal data. */
 public fun interface LogSink {
+    /** One line, and the part of the core that it comes from. */
     public fun log(level: LogLevel, target: String, message: String)
 }
-
-public enum class LogLevel { ERROR, WARN, INFO, DEBUG }
 
 internal class ForeignKeys(private val keys: KeyProvider) : Keys {
     override fun wrap(key: ByteArray) = translated { keys.wrap(key) }
@@ -75,22 +67,13 @@ internal class ForeignKeys(private val keys: KeyProvider) : Keys {
 }
 
 internal class ForeignClock(private val clock: DeviceClock) : Clock {
-    override fun now() = clock.now().let { GeneratedMoment(it.wall, it.mono.toULong()) }
+    override fun now() = clock.now().let { Moment(it.wall, it.mono.toULong()) }
 }
 
-internal class ForeignLog(private val sink: LogSink) : GeneratedLogSink {
-    override fun log(level: GeneratedLogLevel, target: String, message: String) {
-        val ours =
-            when (level) {
-                GeneratedLogLevel.ERROR -> LogLevel.ERROR
-                GeneratedLogLevel.WARN -> LogLevel.WARN
-                GeneratedLogLevel.INFO -> LogLevel.INFO
-                GeneratedLogLevel.DEBUG -> LogLevel.DEBUG
-            }
-        try {
-            sink.log(ours, target, message)
-        } catch (failure: Exception) {
-            throw LogSinkException.Failed(failure.toString())
-        }
+internal class ForeignLog(private val sink: LogSink) : LogLines {
+    override fun log(level: LogLevel, target: String, message: String) = try {
+        sink.log(level, target, message)
+    } catch (failure: Exception) {
+        throw LogLinesException.Failed(failure.toString())
     }
 }

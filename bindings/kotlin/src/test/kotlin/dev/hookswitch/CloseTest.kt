@@ -28,7 +28,7 @@ class CloseTest {
             hookswitch.foreground()
             hookswitch.network(up = false)
             hookswitch.clockChanged()
-            assertEquals(SessionState.SignedOut(null), hookswitch.snapshot().session)
+            assertEquals(SessionState.SignedOut(SignedOutWhy.NEVER, null), hookswitch.currentState().session)
             assertFailsWith<HookswitchException.Cancelled> { hookswitch.session.accessToken() }
             assertFailsWith<HookswitchException.Cancelled> { hookswitch.saved() }
             assertFailsWith<HookswitchException.Cancelled> { hookswitch.setPushToken("token") }

@@ -1,7 +1,5 @@
 package dev.hookswitch
 
-import dev.hookswitch.generated.CoreException
-import dev.hookswitch.generated.injectPanic
 import dev.hookswitch.lab.FileKeys
 import kotlinx.coroutines.flow.first
 import java.io.File
@@ -16,12 +14,12 @@ class FailureTest {
     @Test
     fun `every failure of Rust is one of ours, with its sentence and its cause`() {
         val pairs = listOf(
-            CoreException.Reauthenticate("Why.") to HookswitchException.Reauthenticate::class,
-            CoreException.Offline("Why.") to HookswitchException.Offline::class,
-            CoreException.Forbidden("Why.") to HookswitchException.Forbidden::class,
-            CoreException.Storage("Why.") to HookswitchException.Storage::class,
-            CoreException.Cancelled("Why.") to HookswitchException.Cancelled::class,
-            CoreException.Internal("Why.") to HookswitchException.Internal::class,
+            Failure.Reauthenticate("Why.") to HookswitchException.Reauthenticate::class,
+            Failure.Offline("Why.") to HookswitchException.Offline::class,
+            Failure.Forbidden("Why.") to HookswitchException.Forbidden::class,
+            Failure.Storage("Why.") to HookswitchException.Storage::class,
+            Failure.Cancelled("Why.") to HookswitchException.Cancelled::class,
+            Failure.Internal("Why.") to HookswitchException.Internal::class,
         )
         assertEquals(HookswitchException::class.sealedSubclasses.toSet(), pairs.map { it.second }.toSet())
         for ((theirs, ours) in pairs) {
@@ -88,7 +86,7 @@ class FailureTest {
             val failure = assertFailsWith<HookswitchException.Internal> { calling { injectPanic() } }
             assertContains(failure.message, "injected")
             // And the library works on.
-            connect(folder).use { assertEquals(SessionState.SignedOut(null), it.session.state.value) }
+            connect(folder).use { assertEquals(SessionState.SignedOut(SignedOutWhy.NEVER, null), it.session.state.value) }
         }
     }
 }
@@ -112,7 +110,7 @@ class KeyTest {
                 test {
                     val keys = Moody(folder)
                     Hookswitch.connect(configuration(folder), keys).use { first ->
-                        assertEquals(SessionState.SignedOut(null), first.session.state.value)
+                        assertEquals(SessionState.SignedOut(SignedOutWhy.NEVER, null), first.session.state.value)
                         first.saved()
                     }
                     keys.mood = mood
@@ -121,7 +119,7 @@ class KeyTest {
                         keys.mood = null
                         hookswitch.unlocked()
                         val after = hookswitch.session.state.first { it != SessionState.Locked && it != SessionState.Loading }
-                        assertEquals(SessionState.SignedOut(null), after)
+                        assertEquals(SessionState.SignedOut(SignedOutWhy.NEVER, null), after)
                     }
                 }
             }

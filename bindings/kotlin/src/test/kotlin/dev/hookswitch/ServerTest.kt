@@ -33,11 +33,11 @@ class ServerTest {
             connect(folder, checkNotNull(backend)).use { hookswitch ->
                 hookswitch.foreground()
                 hookswitch.session.state.test(timeout = 30.seconds) {
-                    assertEquals(SessionState.SignedOut(null), awaitItem())
+                    assertEquals(SessionState.SignedOut(SignedOutWhy.NEVER, null), awaitItem())
                     val address = hookswitch.session.beginLogin(REDIRECT, hint = "alice@acme.example")
                     assertEquals(SessionState.SigningIn(completing = false), awaitItem())
                     hookswitch.session.cancelLogin()
-                    assertEquals(SessionState.SignedOut(null), awaitItem())
+                    assertEquals(SessionState.SignedOut(SignedOutWhy.NEVER, null), awaitItem())
                     assertTrue("login_hint=alice" in address, "no hint in the address")
                     cancelAndIgnoreRemainingEvents()
                 }
@@ -52,7 +52,7 @@ class ServerTest {
         // The server hears of the phone a moment later.
         val presence = hookswitch.presence.state.filterNotNull().first { it.devices.any { at -> at.id == hookswitch.deviceId } }
         assertTrue(presence.devices.any { it.id == hookswitch.deviceId && it.name == "A test's phone" })
-        assertTrue(presence.signedInAt.any { it.kind == SignedInPlace.Kind.MOBILE && it.device == hookswitch.deviceId })
+        assertTrue(presence.signIns.any { it.kind == SignInKind.MOBILE && it.device == hookswitch.deviceId })
         assertTrue(hookswitch.session.accessToken().isNotEmpty())
         assertFailsWith<HookswitchException.Forbidden> { hookswitch.session.beginLogin(REDIRECT) }
     }
@@ -95,7 +95,7 @@ class ServerTest {
         assertEquals(Silence.FORWARDING_ACTIVE, decision.silence)
         assertEquals(CallAction.NOTHING, decision.action)
         assertEquals("+14155550134", decision.from)
-        assertEquals(RingLogEntry.Decided(decision), hookswitch.ring.log().last())
+        assertEquals(decision, assertIs<RingLogEntry.Decided>(hookswitch.ring.log().last()).decision)
         assertFailsWith<HookswitchException.Forbidden> { hookswitch.presence.setForwarding("not a number") }
         hookswitch.presence.setForwarding(null)
         assertNull(hookswitch.presence.state.value?.banner)
@@ -110,7 +110,7 @@ class ServerTest {
             val decision = hookswitch.ring.decide(customers.call("alice@acme.example", "+14155550134", asOldServer = true))
             assertNull(decision.silence)
             assertEquals(CallAction.ADD_CALL, decision.action)
-            assertEquals(listOf(decision.callId), hookswitch.snapshot().calls.ringing.map { it.callId })
+            assertEquals(listOf(decision.callId), hookswitch.currentState().calls.ringing.map { it.callId })
             hookswitch.calls.answer(decision.callId)
             assertEquals(decision.callId, hookswitch.calls.state.value.inCall?.callId)
             assertEquals(StoppedCall(decision.callId, StopReason.AnsweredHere), awaitItem())
@@ -134,10 +134,10 @@ class ServerTest {
                         } catch (_: HookswitchException.Cancelled) {
                             "replaced"
                         }
-                    2 -> hookswitch.snapshots.first { it.session is SessionState.SignedIn }.let { "shown" }
+                    2 -> hookswitch.state.first { it.session is SessionState.SignedIn }.let { "shown" }
                     else -> {
                         hookswitch.foreground()
-                        if (hookswitch.snapshot().session is SessionState.SignedIn) "signed in" else "signed out"
+                        if (hookswitch.currentState().session is SessionState.SignedIn) "signed in" else "signed out"
                     }
                 }
             }
@@ -157,7 +157,7 @@ class ServerTest {
         hookswitch.presence.state.first { it?.pending?.isNotEmpty() == true }
         tap.cancel()
         assertFailsWith<CancellationException> { tap.await() }
-        assertEquals<List<Choice>?>(listOf(Choice.OfAvailability(training)), hookswitch.presence.state.value?.pending)
+        assertEquals<List<Choice>?>(listOf(Choice.Availability(training)), hookswitch.presence.state.value?.pending)
         // Nobody waits for it any more, and it happens all the same.
         hookswitch.network(up = true)
         val after = hookswitch.presence.state.filterNotNull().first { it.pending.isEmpty() }
@@ -171,6 +171,6 @@ class ServerTest {
         hookswitch.session.state.first { it !is SessionState.SignedIn }
         leaving.cancel()
         leaving.join()
-        hookswitch.session.state.first { it == SessionState.SignedOut(null) }
+        hookswitch.session.state.first { it == SessionState.SignedOut(SignedOutWhy.ASKED, null) }
     }
 }

@@ -41,7 +41,7 @@ fun main(arguments: Array<String>): Unit = runBlocking(Dispatchers.Default) {
             hookswitch.foreground()
             val address = hookswitch.session.beginLogin(configuration.redirectUris[0])
             hookswitch.session.finishLogin(DemoBrowser().signIn(address))
-            hookswitch.snapshots.first { it.link == Link.LIVE && it.presence != null }
+            hookswitch.state.first { it.link == Link.LIVE && it.presence != null }
             time(hookswitch, WARM_UP)
             val times = time(hookswitch, rounds.toInt())
             // Nothing is written any more when the folder goes.
@@ -63,7 +63,7 @@ private suspend fun time(hookswitch: Hookswitch, rounds: Int): Map<String, LongA
         // No argument, no result, and with the clocks of the device nobody who listens: what is left is the way there and back.
         nothing[round] = nanos { hookswitch.clockChanged() }
         token[round] = nanos { hookswitch.session.accessToken() }
-        snapshot[round] = nanos { check(hookswitch.snapshot().presence != null) }
+        snapshot[round] = nanos { check(hookswitch.currentState().presence != null) }
         decide[round] = nanos { check(hookswitch.ring.decide(PUSH).silence == Silence.OTHER_ACCOUNT) }
     }
     return mapOf("nothing" to nothing, "token" to token, "snapshot" to snapshot, "decide" to decide)

@@ -7,13 +7,13 @@ import com.google.gson.JsonElement
 import com.google.gson.JsonObject
 import com.google.gson.JsonParser
 import com.sun.jna.Native
-import dev.hookswitch.CodeDelivery
+import dev.hookswitch.AppState
+import dev.hookswitch.CodeBy
 import dev.hookswitch.Configuration
 import dev.hookswitch.DeviceClock
 import dev.hookswitch.Hookswitch
 import dev.hookswitch.HookswitchException
 import dev.hookswitch.Platform
-import dev.hookswitch.Snapshot
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
@@ -37,7 +37,7 @@ private class Phone(private val out: PrintStream) {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private val clock = LabClock()
     private var hookswitch: Hookswitch? = null
-    private var lastShown: Snapshot? = null
+    private var lastShown: AppState? = null
 
     /** Begins what is asked, on this very thread, so that questions are begun in their order. */
     fun take(line: JsonObject) {
@@ -76,12 +76,12 @@ private class Phone(private val out: PrintStream) {
                 val until = line["until"].orNull?.let { Instant.ofEpochMilli(it.asLong) }
                 hookswitch.presence.setForwarding(textOrNull("to"), until)
             }
-            "send_code" -> hookswitch.presence.sendCode(text("to"), CodeDelivery.valueOf(text("by").uppercase()))
+            "send_code" -> hookswitch.presence.sendCode(text("to"), CodeBy.valueOf(text("by").uppercase()))
             "verify_number" -> hookswitch.presence.verify(text("to"), text("code"))
             "answer" -> hookswitch.calls.answer(text("call_id"))
             "decline" -> hookswitch.calls.decline(text("call_id"))
             "hang_up" -> hookswitch.calls.hangUp(text("call_id"))
-            "decide" -> return hookswitch.ring.decide(line["push"].toString(), line["must_report"].asBoolean).words
+            "decide" -> return hookswitch.ring.decide(line["push"].toString(), line["must_report"].asBoolean)
             "set_push_token" -> hookswitch.setPushToken(textOrNull("token"))
             "foreground" -> hookswitch.foreground()
             "background" -> hookswitch.background()
@@ -92,7 +92,7 @@ private class Phone(private val out: PrintStream) {
                 hookswitch.clockChanged()
             }
             "saved" -> hookswitch.saved()
-            "ring_log" -> return hookswitch.ring.log().map { it.words }
+            "ring_log" -> return hookswitch.ring.log()
             "transcript" -> return hookswitch.transcript()
             else -> error("nobody knows how to $what")
         }
@@ -118,18 +118,18 @@ private class Phone(private val out: PrintStream) {
             )
         val opened = Hookswitch.connectBlocking(configuration, FileKeys(folder), clock)
         hookswitch = opened
-        scope.launch(start = CoroutineStart.UNDISPATCHED) { opened.calls.stops.collect { say(json("stopped" to it.words)) } }
-        scope.launch { opened.snapshots.collect { show() } }
+        scope.launch(start = CoroutineStart.UNDISPATCHED) { opened.calls.stops.collect { say(json("stopped" to it)) } }
+        scope.launch { opened.state.collect { show() } }
         return json("device" to opened.deviceId)
     }
 
     /** Writes what the app shows, if it has changed. Also called before each answer, since the coroutine above may be late. */
     @Synchronized
     private fun show() {
-        val now = hookswitch?.snapshot() ?: return
+        val now = hookswitch?.currentState() ?: return
         if (now != lastShown) {
             lastShown = now
-            say(json("shown" to now.words))
+            say(json("shown" to now))
         }
     }
 
