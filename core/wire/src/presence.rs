@@ -272,7 +272,7 @@ mod tests {
         let number: PhoneNumber = "+33612345678".parse().unwrap();
         let plain = Forwarding { number: Some(number), rev: 3, ..Forwarding::default() };
         assert_eq!(text(&plain), r#"{"on":true,"number":"+33612345678","rev":3}"#);
-        let full = Forwarding { until: Some(7), own_device: Some(DeviceId::from("phone")), ..plain };
+        let full = Forwarding { until: Some(UnixMillis(7)), own_device: Some(DeviceId::from("phone")), ..plain };
         assert_eq!(text(&full), r#"{"on":true,"number":"+33612345678","rev":3,"until":7,"own_device":"phone"}"#);
         assert_eq!(serde_json::from_str::<Forwarding>(&text(&full)).unwrap(), full);
         let off = r#"{"on":false,"number":null,"rev":4,"until":7,"own_device":"phone"}"#;

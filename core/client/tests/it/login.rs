@@ -11,7 +11,7 @@ use hookswitch::{
 use crate::bench::{ISSUER, MINUTE, Page, Phone, REDIRECT, begin_login, begun, health, soon, token};
 
 const WAITING: SessionState = SessionState::SigningIn { completing: false };
-const NOBODY: SessionState = SessionState::SignedOut { why: SignedOutWhy::Never };
+const NOBODY: SessionState = SessionState::SignedOut { why: SignedOutWhy::Never, message: None };
 
 fn forbidden(result: Result<(), Failure>) -> String {
     match result {

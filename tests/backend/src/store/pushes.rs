@@ -202,6 +202,7 @@ impl Tx<'_> {
 
 #[cfg(test)]
 mod tests {
+    use hookswitch_wire::UnixMillis;
     use hookswitch_wire::{CallPush, Platform, Version};
 
     use super::*;
