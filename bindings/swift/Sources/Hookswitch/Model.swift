@@ -1,3 +1,4 @@
+public import Foundation
 public import HookswitchGenerated
 
 // What apps show, in the core's own types. They are written once, in Rust, with their documentation; here they get their place in
