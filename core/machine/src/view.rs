@@ -4,10 +4,14 @@ use hookswitch_wire::{Agent, CallId, PhoneNumber, Presence, Snapshot, UnixMillis
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    calls::Phase,
-    presence::{Choice, StreamLink, SupersededChoice},
-    session::{AgentProfile, LoginStage, ReauthReason, Refresh, Session, SignedIn, SignedOutWhy},
-    state::{Lifecycle, State},
+    choice::{Choice, SupersededChoice},
+    kept::{AgentProfile, ReauthReason, SignedOutWhy},
+    state::{
+        Lifecycle, State,
+        calls::Phase,
+        presence::StreamLink,
+        session::{LoginStage, Refresh, Session, SignedIn},
+    },
     time::Timestamp,
 };
 

@@ -1,10 +1,10 @@
-use hookswitch_wire::UnixMillis;
-use hookswitch_wire::{Availability, Chosen, Surface, UnavailableReason, Version};
+use hookswitch_wire::{Availability, Chosen, StreamEvent, Surface, UnavailableReason, UnixMillis, Version};
 
-use super::*;
+use super::{
+    stream::{DEAD_AFTER, FIRST_WORD, HEARTBEAT, POLL_FOR, POLL_PACE},
+    taps::{REBASES, TAP_LIFE},
+};
 use crate::{
-    effect::Transaction,
-    event::{Command, Event},
     phone::*,
     view::{Link, SessionHealth},
     *,

@@ -1,9 +1,7 @@
-use hookswitch_wire::Availability;
+use hookswitch_wire::{Availability, ServerMetadata, SignedOutReason};
 use proptest::prelude::*;
 
-use super::*;
 use crate::{
-    event::Command,
     phone::*,
     view::{Link, SessionHealth, SessionState},
     *,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{event::Command, phone::*, *};
+use crate::{Command, phone::*, *};
 
 /// A phone that signs in, taps, rings, and is refused with a text that quotes a person.
 fn story() -> Phone {
