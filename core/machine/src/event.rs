@@ -257,7 +257,12 @@ pub enum StreamNews {
 pub enum Outcome {
     /// A request was granted or a store transaction committed, and there is nothing more to say.
     Done,
-    /// No answer: offline, timed out, cut. Says nothing about what the server did.
+    /// The request never left this device: no connection was made, or what it needs is gone. The server has done nothing.
+    NotSent {
+        /// For logs.
+        cause: String,
+    },
+    /// No answer: timed out, cut. Says nothing about what the server did.
     Unreachable {
         /// For logs.
         cause: String,
@@ -361,6 +366,7 @@ impl Outcome {
             },
             Self::NewerTokens { tokens } | Self::Reread { tokens: Some(tokens) } => tokens.secrets().to_vec(),
             Self::Done
+            | Self::NotSent { .. }
             | Self::Unreachable { .. }
             | Self::Unintelligible { .. }
             | Self::Unavailable { .. }

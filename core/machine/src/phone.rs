@@ -194,6 +194,10 @@ pub(crate) fn stop(call_id: &str, kind: PushKind) -> CallPush {
     CallPush { kind, ..push(call_id, 1) }
 }
 
+pub(crate) fn not_sent() -> Outcome {
+    Outcome::NotSent { cause: "connection refused".into() }
+}
+
 pub(crate) fn unreachable() -> Outcome {
     Outcome::Unreachable { cause: "no route".into() }
 }

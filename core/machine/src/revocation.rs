@@ -47,6 +47,7 @@ impl Step<'_> {
                 self.store(Transaction::Revoked { revocation }, Purpose::Revoked);
             }
             Outcome::Unavailable { .. }
+            | Outcome::NotSent { .. }
             | Outcome::Unreachable { .. }
             | Outcome::Unintelligible { .. }
             | Outcome::Unauthenticated

@@ -89,7 +89,7 @@ impl Outcome {
     /// What an outcome that is not the wanted one means for whoever asked.
     pub(crate) fn failure(&self) -> Failure {
         match self {
-            Self::Unreachable { .. } => {
+            Self::NotSent { .. } | Self::Unreachable { .. } => {
                 Failure::offline("There is no connection to the server. You stay signed in; it is tried again.")
             }
             Self::Unintelligible { .. } => Failure::offline(

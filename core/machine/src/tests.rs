@@ -83,6 +83,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         Just(Outcome::Done),
         Just(unreachable()),
+        Just(not_sent()),
         Just(captive_portal()),
         cause.prop_map(|cause| Outcome::Unreachable { cause }),
         prop::option::of(0_u64..90_000).prop_map(|retry_after| Outcome::Unavailable { status: 503, retry_after }),

@@ -14,7 +14,7 @@ use crate::{
     event::Outcome,
     names::CommandId,
     running::Purpose,
-    state::presence::Tap,
+    state::presence::{Applied, Tap, TapRequest},
     step::Step,
     timer::Timer,
 };
@@ -35,10 +35,8 @@ impl Step<'_> {
             choice,
             to: Some(to),
             at: self.now.mono,
-            sent: false,
-            out: false,
-            in_doubt: false,
-            withdrawn: false,
+            request: TapRequest::Due,
+            applied: Applied::No,
             rebased: 0,
             attempt: None,
         };
@@ -67,21 +65,21 @@ impl Step<'_> {
             }
             // Nobody waits for a tap that is withdrawn: it can wait for the foreground.
             let active = self.is_active();
-            let Some((choice, attempt, withdrawn)) = self
+            let Some((choice, attempt, applied)) = self
                 .state
                 .presence
                 .taps
                 .slot(kind)
                 .as_ref()
-                .filter(|tap| !tap.sent && (active || !tap.withdrawn))
-                .map(|tap| (tap.choice.clone(), tap.attempt.clone(), tap.withdrawn))
+                .filter(|tap| tap.request == TapRequest::Due && (active || tap.applied != Applied::Withdrawn))
+                .map(|tap| (tap.choice.clone(), tap.attempt.clone(), tap.applied))
             else {
                 continue;
             };
             let (key, base) = attempt.unwrap_or_else(|| (self.idempotency_key(), newest));
-            let base = if withdrawn { Version::NEVER } else { base };
+            let base = if applied == Applied::Withdrawn { Version::NEVER } else { base };
             if let Some(tap) = self.state.presence.taps.slot(kind) {
-                tap.sent = true;
+                tap.request = TapRequest::AwaitsToken;
                 tap.attempt = Some((key.clone(), base));
             }
             let call = match choice {
@@ -96,8 +94,8 @@ impl Step<'_> {
         let now = self.now.mono;
         let Some(tap) = self.state.presence.taps.slot(kind) else { return };
         let young = now.saturating_sub(tap.at) < TAP_LIFE;
-        let was_out = std::mem::take(&mut tap.out);
-        tap.sent = false;
+        let was_out = std::mem::replace(&mut tap.request, TapRequest::Due) == TapRequest::Out;
+        let applied = tap.applied;
         match outcome {
             Outcome::State { snapshot } => {
                 let to = tap.to;
@@ -107,7 +105,7 @@ impl Step<'_> {
                     self.reply(to, Ok(Reply::Done));
                 }
             }
-            Outcome::Refused { code, current, .. } if code == code::STALE && tap.withdrawn => {
+            Outcome::Refused { code, current, .. } if code == code::STALE && applied == Applied::Withdrawn => {
                 if let Some(snapshot) = current {
                     self.apply_snapshot(snapshot);
                 }
@@ -117,7 +115,7 @@ impl Step<'_> {
             Outcome::Refused { code, current, .. } if code == code::STALE => {
                 // What may still be on its way is on top of a state that never comes again.
                 tap.attempt = None;
-                tap.in_doubt = false;
+                tap.applied = Applied::No;
                 tap.rebased += 1;
                 let rebased = tap.rebased;
                 if let Some(snapshot) = current {
@@ -132,19 +130,25 @@ impl Step<'_> {
                     self.supersede(kind, &why, Failure::cancelled(format!("Not applied: {why}")));
                 }
             }
-            // No answer: in doubt, so the very same request is repeated while the tap is young.
-            Outcome::Unreachable { .. } | Outcome::Unavailable { .. } | Outcome::Unintelligible { .. } => {
-                tap.in_doubt |= was_out;
-                if young || tap.withdrawn {
+            // No answer: the very same request is repeated while the tap is young. What was out and is not known never to have
+            // left is in doubt.
+            Outcome::NotSent { .. }
+            | Outcome::Unreachable { .. }
+            | Outcome::Unavailable { .. }
+            | Outcome::Unintelligible { .. } => {
+                if applied == Applied::No && was_out && !matches!(outcome, Outcome::NotSent { .. }) {
+                    tap.applied = Applied::InDoubt;
+                }
+                if young || applied == Applied::Withdrawn {
                     self.link_failed(&outcome);
                 } else {
                     self.give_up(kind);
                 }
             }
             // A token that is refused says nothing of what an earlier request, with a better one, came to.
-            Outcome::Refused { status: 401, .. } if tap.withdrawn => self.link_failed(&outcome),
-            Outcome::Refused { status: 401, .. } if tap.in_doubt => self.give_up(kind),
-            _ if tap.withdrawn => self.supersede_offline(kind),
+            Outcome::Refused { status: 401, .. } if applied == Applied::Withdrawn => self.link_failed(&outcome),
+            Outcome::Refused { status: 401, .. } if applied == Applied::InDoubt => self.give_up(kind),
+            _ if applied == Applied::Withdrawn => self.supersede_offline(kind),
             other => {
                 let to = tap.to;
                 let failure = other.failure();
@@ -168,7 +172,7 @@ impl Step<'_> {
     /// The request of a tap goes out.
     pub(crate) fn tap_is_out(&mut self, kind: ChoiceKind) {
         if let Some(tap) = self.state.presence.taps.slot(kind) {
-            tap.out = true;
+            tap.request = TapRequest::Out;
         }
     }
 
@@ -177,7 +181,7 @@ impl Step<'_> {
         if let Purpose::Tap { tap: kind } = purpose
             && let Some(tap) = self.state.presence.taps.slot(*kind)
         {
-            tap.out = false;
+            tap.request = TapRequest::AwaitsToken;
         }
     }
 
@@ -187,7 +191,7 @@ impl Step<'_> {
         let now = self.now.mono;
         self.state.presence.taps.slot(*kind).as_ref().is_some_and(|tap| {
             // One that is withdrawn is asked to be undone, which is never too late.
-            !tap.withdrawn && now.saturating_sub(tap.at) >= TAP_LIFE
+            tap.applied != Applied::Withdrawn && now.saturating_sub(tap.at) >= TAP_LIFE
         })
     }
 
@@ -195,11 +199,11 @@ impl Step<'_> {
     /// was, it is pending.
     fn give_up(&mut self, kind: ChoiceKind) {
         let Some(tap) = self.state.presence.taps.slot(kind) else { return };
-        if !tap.in_doubt {
+        if tap.applied == Applied::No {
             return self.supersede_offline(kind);
         }
-        tap.withdrawn = true;
-        tap.sent = false;
+        tap.applied = Applied::Withdrawn;
+        tap.request = TapRequest::Due;
         if let Some(to) = tap.to.take() {
             let why = "The connection broke off. It is settled when the connection is back whether this was applied.";
             self.fail(to, Failure::offline(why));

@@ -92,7 +92,7 @@ impl Step<'_> {
             Outcome::Metadata { metadata } if check_metadata(&metadata, &self.state.setup.issuer).is_ok() => {
                 self.state.metadata = Some(metadata);
                 if waits {
-                    self.refresh_lease_answered(Outcome::Done);
+                    self.post_refresh();
                 }
             }
             outcome => {
@@ -155,7 +155,7 @@ impl Step<'_> {
             return self.finish(purpose, outcome);
         }
         if self.is_too_late(&purpose) {
-            return self.finish(purpose, Outcome::Unreachable { cause: "too late".into() });
+            return self.finish(purpose, Outcome::NotSent { cause: "too late".into() });
         }
         self.call_api_again(sent.call, purpose, true);
     }
@@ -177,10 +177,10 @@ impl Step<'_> {
             return;
         }
         if !network_up {
-            return self.refresh_came_to_nothing(&Outcome::Unreachable { cause: "no network".into() });
+            return self.refresh_came_to_nothing(&Outcome::NotSent { cause: "no network".into() });
         }
         if !session.backoff.is_over(now.mono) {
-            return self.fail_waiting(&Outcome::Unreachable { cause: "waiting to try again".into() });
+            return self.fail_waiting(&Outcome::NotSent { cause: "waiting to try again".into() });
         }
         session.refresh = Refresh::Leasing;
         let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
@@ -192,23 +192,7 @@ impl Step<'_> {
     pub(crate) fn refresh_lease_answered(&mut self, outcome: Outcome) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         match outcome {
-            Outcome::Done => match &self.state.metadata {
-                Some(metadata) => {
-                    session.refresh = Refresh::Posting;
-                    let request = Request::Refresh {
-                        token_endpoint: metadata.token_endpoint.clone(),
-                        refresh: session.tokens.refresh,
-                    };
-                    self.send(request, Purpose::Refresh);
-                }
-                // Kept with the session, so this is a vault of an older version: ask first.
-                None => {
-                    session.refresh = Refresh::Discovering;
-                    if !self.is_in_flight(|purpose| *purpose == Purpose::DiscoverAgain) {
-                        self.send(Request::Discover, Purpose::DiscoverAgain);
-                    }
-                }
-            },
+            Outcome::Done => self.post_refresh(),
             // This sign-in was never stored: that the vault knows nobody, or somebody from before, is no news.
             Outcome::NewerTokens { .. } | Outcome::Reread { .. } if session.is_unknown_to_vault() => {
                 let cause = "the sign-in could not be saved".into();
@@ -227,6 +211,28 @@ impl Step<'_> {
                 self.set_timer(Timer::Refresh, at);
             }
             other => self.refresh_came_to_nothing(&other),
+        }
+    }
+
+    /// The lease is taken: the refresh token goes to the issuer.
+    fn post_refresh(&mut self) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        match &self.state.metadata {
+            Some(metadata) => {
+                session.refresh = Refresh::Posting;
+                let request = Request::Refresh {
+                    token_endpoint: metadata.token_endpoint.clone(),
+                    refresh: session.tokens.refresh,
+                };
+                self.send(request, Purpose::Refresh);
+            }
+            // Kept with the session, so this is a vault of an older version: ask first.
+            None => {
+                session.refresh = Refresh::Discovering;
+                if !self.is_in_flight(|purpose| *purpose == Purpose::DiscoverAgain) {
+                    self.send(Request::Discover, Purpose::DiscoverAgain);
+                }
+            }
         }
     }
 
@@ -270,6 +276,8 @@ impl Step<'_> {
                 session.refresh = Refresh::Rereading { reason };
                 self.store(Transaction::Reread, Purpose::Reread);
             }
+            // The issuer has not seen the token.
+            outcome @ Outcome::NotSent { .. } => self.abandon_refresh(&outcome),
             other => {
                 session.unsettled.get_or_insert(self.now.mono);
                 self.abandon_refresh(&other);
@@ -419,7 +427,7 @@ impl Step<'_> {
         }
         for Parked { call, purpose, retried } in parked {
             if self.is_too_late(&purpose) {
-                self.finish(purpose, Outcome::Unreachable { cause: "too late".into() });
+                self.finish(purpose, Outcome::NotSent { cause: "too late".into() });
             } else {
                 self.send_api(call, access, retried, purpose);
             }

@@ -64,17 +64,36 @@ pub(crate) struct Tap {
     /// Waits for the end of it; `None` when it was told that the end is not known yet.
     pub(crate) to: Option<CommandId>,
     pub(crate) at: Mono,
-    pub(crate) sent: bool,
-    /// The request is out, and not only waiting for a token.
-    pub(crate) out: bool,
-    /// A request that was out had no answer: it may have been carried out.
-    pub(crate) in_doubt: bool,
-    /// Too old and in doubt: asked to be undone rather than done.
-    pub(crate) withdrawn: bool,
+    pub(crate) request: TapRequest,
+    pub(crate) applied: Applied,
     /// How often it was sent on top of another state.
     pub(crate) rebased: u32,
     /// What was sent last; kept while the answer is in doubt, so that a repetition is known as one.
     pub(crate) attempt: Option<(String, Version)>,
+}
+
+/// Where the request of a tap is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TapRequest {
+    /// There is none: it is sent as soon as it may be.
+    Due,
+    /// It waits for a fresh access token.
+    AwaitsToken,
+    /// It is on its way to the server, or its answer is on the way back.
+    Out,
+}
+
+/// Whether the server has applied a tap, as far as this phone can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Applied {
+    /// It has not.
+    No,
+    /// A request that was out had no answer: it may have.
+    InDoubt,
+    /// It may have, and the tap is too old by now: the server is asked to undo it rather than to do it.
+    Withdrawn,
 }
 
 /// The pending taps.
