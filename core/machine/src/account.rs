@@ -11,8 +11,10 @@ use hookswitch_wire::{CodeBy, PhoneNumber, SessionId};
 use crate::{
     effect::{ApiCall, Reply},
     error::Failure,
-    event::{CommandId, Outcome, SecretRef},
-    state::{Purpose, Step},
+    event::Outcome,
+    names::{CommandId, SecretRef},
+    running::Purpose,
+    step::Step,
 };
 
 impl Step<'_> {
@@ -51,7 +53,7 @@ impl Step<'_> {
                 self.fail(to, Failure::forbidden("That was too often. Wait a quarter of an hour, then try again."));
             }
             other => {
-                let failure = self.failure_of(other);
+                let failure = other.failure();
                 self.fail(to, failure);
             }
         }
@@ -60,7 +62,7 @@ impl Step<'_> {
 
 #[cfg(test)]
 mod tests {
-    use hookswitch_wire::{SignIn, SignInKind};
+    use hookswitch_wire::{SignIn, SignInKind, UnixMillis};
 
     use super::*;
     use crate::{event::Command, phone::*, view::SessionState, *};

@@ -7,22 +7,25 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
-use std::collections::BTreeMap;
-
 use hookswitch_wire::{CallId, CallPush, CallState, Effective, PushKind, Snapshot, Surface, UnixMillis, problem::code};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     effect::{ApiCall, Effect, Reply},
     error::Failure,
-    event::{CommandId, Knowledge, Outcome},
+    event::Outcome,
+    kept::Knowledge,
+    names::CommandId,
     ring::{
-        CallAction, CallKnowledge, Decision, Facts, Identity, RingLog, RingRecord, Routing, Silence, StopReason,
-        TOMBSTONE_LIFE, Verdict, decide,
+        CallAction, CallKnowledge, Decision, Facts, Identity, RingRecord, Routing, Silence, StopReason, TOMBSTONE_LIFE,
+        Verdict, decide,
     },
-    session::{BeforeLogin, Session},
-    state::{Purpose, State, Step, Timer},
-    time::{Mono, Timestamp},
+    running::Purpose,
+    state::State,
+    state::calls::{HeardCall, Phase},
+    state::session::{BeforeLogin, Session},
+    step::Step,
+    time::Timestamp,
+    timer::Timer,
 };
 
 /// The lease of a running call is renewed this often, in milliseconds; it runs for three times as long.
@@ -30,49 +33,6 @@ const LEASE_RENEWAL: u64 = 15_000;
 
 /// A ring whose end nobody told, in milliseconds.
 const LONGEST_RING: u64 = 90_000;
-
-/// Calls that this phone has heard of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Calls {
-    pub(crate) heard: BTreeMap<CallId, HeardCall>,
-    /// What an earlier process knew: used until the server has spoken to this one.
-    pub(crate) remembered: Option<Knowledge>,
-    pub(crate) log: RingLog,
-}
-
-/// A call that this phone has heard of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct HeardCall {
-    pub(crate) phase: Phase,
-    /// The push that it rang for; `None` for one that never rang here.
-    pub(crate) push: Option<CallPush>,
-    /// Since when this phone has it, by the best guess of the server's clock.
-    pub(crate) since: UnixMillis,
-}
-
-/// Where a call is in its life on this phone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "phase", rename_all = "snake_case")]
-pub(crate) enum Phase {
-    Ringing,
-    /// The agent has answered; the server has not said whether it is ours.
-    Answering,
-    InCall,
-    /// Over for this phone: a tombstone, until then.
-    Over {
-        how: CallKnowledge,
-        until: Mono,
-    },
-}
-
-impl Phase {
-    const fn is_busy(self) -> bool {
-        match self {
-            Self::Ringing | Self::Answering | Self::InCall => true,
-            Self::Over { .. } => false,
-        }
-    }
-}
 
 impl State {
     /// What is known that bears on a push.
@@ -369,8 +329,6 @@ impl Step<'_> {
         });
     }
 
-    // ---- what the agent does -----------------------------------------------------------------------------------
-
     pub(crate) fn answer(&mut self, to: CommandId, call_id: CallId) {
         match self.state.calls.heard.get_mut(&call_id) {
             Some(call) if call.phase == Phase::Ringing => {
@@ -401,7 +359,7 @@ impl Step<'_> {
                 } else {
                     (CallKnowledge::Ended, Silence::CallEnded)
                 };
-                let failure = self.failure_of(&other);
+                let failure = other.failure();
                 // Already over when the agent has hung up meanwhile.
                 if self.has_answered(call_id) {
                     self.call_over(call_id, how, why);
@@ -443,7 +401,7 @@ impl Step<'_> {
                 self.reply(to, Ok(Reply::Done));
             }
             other => {
-                let failure = self.failure_of(&other);
+                let failure = other.failure();
                 self.fail(to, failure);
             }
         }

@@ -5,77 +5,18 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
-use hookswitch_wire::{Capabilities, PhoneNumber};
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    backoff::{Backoff, NETWORK},
+    backoff::NETWORK,
     effect::{ApiCall, Transaction},
-    event::{Outcome, SecretRef},
+    event::Outcome,
+    names::SecretRef,
     ring::Registration,
-    session::{RepairStage, Session},
-    state::{Purpose, Step, Timer},
+    running::Purpose,
+    state::device::{DeviceState, Registered},
+    state::session::{RepairStage, Session},
+    step::Step,
+    timer::Timer,
 };
-
-/// What is known of this phone's registration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DeviceState {
-    pub(crate) push_token: Option<SecretRef>,
-    /// Whether the app has said in this process what the push token is: then it knows better than the vault.
-    told: bool,
-    /// What the phone says of itself.
-    #[serde(default)]
-    pub(crate) facts: DeviceFacts,
-    /// What was registered last in this process.
-    registered: Option<Registered>,
-    /// What the newest state says.
-    pub(crate) seen: Registration,
-    pub(crate) backoff: Backoff,
-}
-
-/// What was registered. (Not an `Option<Option<_>>`: in JSON the two `None` are one.)
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Registered {
-    pub(crate) token: Option<SecretRef>,
-    #[serde(default)]
-    pub(crate) facts: DeviceFacts,
-}
-
-/// What a phone says of itself, besides what never changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeviceFacts {
-    /// What it lets the app do when a call comes.
-    pub capabilities: Capabilities,
-    /// Its own number, where the platform tells it.
-    pub line_number: Option<PhoneNumber>,
-}
-
-impl Default for DeviceState {
-    fn default() -> Self {
-        Self {
-            push_token: None,
-            told: false,
-            facts: DeviceFacts::default(),
-            registered: None,
-            seen: Registration::Unknown,
-            backoff: Backoff::default(),
-        }
-    }
-}
-
-impl DeviceState {
-    pub(crate) fn forget_registration(&mut self) {
-        self.registered = None;
-        self.seen = Registration::Unknown;
-        self.backoff.reset();
-    }
-
-    pub(crate) fn is_registered(&self) -> bool {
-        self.registered
-            .as_ref()
-            .is_some_and(|registered| registered.token == self.push_token && registered.facts == self.facts)
-    }
-}
 
 impl Step<'_> {
     pub(crate) fn set_push_token(&mut self, token: Option<SecretRef>) {
@@ -156,7 +97,7 @@ impl Step<'_> {
             other => {
                 let retry_after = other.retry_after();
                 self.register_later(retry_after);
-                let failure = self.failure_of(&other);
+                let failure = other.failure();
                 self.repair_progress(RepairStage::Registering, Err(failure));
             }
         }

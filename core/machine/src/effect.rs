@@ -6,27 +6,14 @@ use hookswitch_wire::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    device::DeviceFacts,
     error::Failure,
-    event::{CommandId, Knowledge, SecretRef},
+    event::DeviceFacts,
+    kept::{AgentProfile, Knowledge, PendingLogin, SignedOutWhy, TokenSet},
+    names::{CommandId, EffectId, Generation, RevocationId, SecretRef, SignInId},
     ring::{Decision, StopReason},
-    session::{AgentProfile, PendingLogin, SignInId, SignedOutWhy, TokenSet},
-    state::Timer,
     time::Mono,
+    timer::Timer,
 };
-
-/// Names an effect; its result names it back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EffectId(pub u64);
-
-/// Names a token in the queue of revocations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RevocationId(pub i64);
-
-/// Counts the tokens of a session: each rotation adds one. Of two sets the one with the higher generation is valid.
-pub type Generation = u64;
 
 /// What the shell must do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +79,42 @@ pub enum Effect {
         /// Why.
         why: StopReason,
     },
+}
+
+impl Effect {
+    /// The secrets that whoever carries it out needs, until it has come to its end.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        match self {
+            Self::Send { request, .. } => match request {
+                Request::ExchangeCode { code, verifier, .. } => vec![*code, *verifier],
+                Request::Refresh { refresh, .. } => vec![*refresh],
+                Request::Api { access, call } => std::iter::once(*access).chain(call.secret()).collect(),
+                Request::Discover | Request::Revoke { .. } => vec![],
+            },
+            Self::Store { transaction, .. } => match transaction {
+                Transaction::SavePending { pending, .. } => pending.secrets().to_vec(),
+                Transaction::SignIn { tokens, .. } | Transaction::FinishRefresh { tokens } => tokens.secrets().to_vec(),
+                Transaction::SavePushToken { token } => token.iter().copied().collect(),
+                Transaction::Load
+                | Transaction::DropPending
+                | Transaction::BeginRefresh { .. }
+                | Transaction::AbandonRefresh
+                | Transaction::Reread
+                | Transaction::SignOut { .. }
+                | Transaction::Revoked { .. }
+                | Transaction::Remember { .. } => vec![],
+            },
+            Self::OpenStream { access, .. } => vec![*access],
+            Self::Reply { reply: Ok(Reply::Token { access }), .. } => vec![*access],
+            Self::Reply { reply: Ok(Reply::Login { pending, .. }), .. } => pending.secrets().to_vec(),
+            Self::Reply { reply: Ok(Reply::Done | Reply::Repaired { .. }) | Err(_), .. }
+            | Self::CloseStream { .. }
+            | Self::SetTimer { .. }
+            | Self::CancelTimer { .. }
+            | Self::Decided { .. }
+            | Self::StopRinging { .. } => vec![],
+        }
+    }
 }
 
 /// A request to the issuer or the server.
@@ -233,6 +256,27 @@ pub enum ApiCall {
         /// Which call.
         call_id: CallId,
     },
+}
+
+impl ApiCall {
+    /// The secret that its body says.
+    pub const fn secret(&self) -> Option<SecretRef> {
+        match self {
+            Self::RegisterDevice { push_token, .. } => *push_token,
+            Self::VerifyNumber { code, .. } => Some(*code),
+            Self::FetchState
+            | Self::AwaitState { .. }
+            | Self::SetAvailability { .. }
+            | Self::SetForwarding { .. }
+            | Self::SendCode { .. }
+            | Self::EndSession { .. }
+            | Self::Answer { .. }
+            | Self::Decline { .. }
+            | Self::HangUp { .. }
+            | Self::SignOutEverywhere { .. }
+            | Self::RenewCallLease { .. } => None,
+        }
+    }
 }
 
 /// A transaction of the vault.

@@ -1,29 +1,16 @@
 //! What happens to the machine: commands of the app, events of the platform, results of effects.
 
 use hookswitch_wire::{
-    Agent, Availability, CallId, CallPush, CodeBy, ForwardTo, PhoneNumber, ServerMetadata, SessionId, Snapshot,
-    StreamEvent, UnixMillis, Version,
+    Availability, CallId, CallPush, Capabilities, CodeBy, ForwardTo, PhoneNumber, ServerMetadata, SessionId, Snapshot,
+    StreamEvent, UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    device::DeviceFacts,
-    effect::{EffectId, RevocationId},
-    ring::CallKnowledge,
-    session::{PendingLogin, SignedOutWhy, TokenSet},
-    state::Timer,
+    kept::{Contents, Loaded, PendingLogin, TokenSet},
+    names::{CommandId, EffectId, SecretRef},
+    timer::Timer,
 };
-
-/// The name of a secret that the shell keeps: the heart never holds one. Equal secrets have equal names, so that the
-/// checks of the heart (`state`, `nonce`) are comparisons of names, and a transcript has nothing to redact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct SecretRef(pub u64);
-
-/// Names a command of the app, so that its [`crate::Reply`] finds the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CommandId(pub u64);
 
 /// Everything that can happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +66,48 @@ pub enum Event {
         /// Which.
         timer: Timer,
     },
+}
+
+impl Event {
+    /// The secrets that it brings into the state.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        match self {
+            Self::Command { command, .. } => match command {
+                Command::BeginLogin { state, nonce, verifier, .. } => vec![*state, *nonce, *verifier],
+                Command::FinishLogin { redirect } => redirect.state.into_iter().chain(redirect.code).collect(),
+                Command::SetPushToken { token } => token.iter().copied().collect(),
+                Command::VerifyNumber { code, .. } => vec![*code],
+                Command::CancelLogin
+                | Command::AccessToken
+                | Command::SignOut
+                | Command::SignOutEverywhere
+                | Command::Repair
+                | Command::SetAvailability { .. }
+                | Command::SetForwarding { .. }
+                | Command::SendCode { .. }
+                | Command::EndSession { .. }
+                | Command::SetDeviceFacts { .. }
+                | Command::Answer { .. }
+                | Command::Decline { .. }
+                | Command::HangUp { .. } => vec![],
+            },
+            Self::Completed { outcome, .. } | Self::Stream { news: StreamNews::Closed { outcome }, .. } => {
+                outcome.secrets()
+            }
+            Self::Started { .. }
+            | Self::Foreground
+            | Self::Background
+            | Self::NetworkUp
+            | Self::NetworkDown
+            | Self::Unlocked
+            | Self::Push { .. }
+            | Self::Stream {
+                news: StreamNews::Event { .. } | StreamNews::Retry { .. } | StreamNews::Malformed { .. },
+                ..
+            }
+            | Self::Timer { .. } => vec![],
+        }
+    }
 }
 
 /// What the app asks for.
@@ -169,6 +198,15 @@ pub enum Command {
     },
 }
 
+/// What a phone says of itself, besides what never changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceFacts {
+    /// What it lets the app do when a call comes.
+    pub capabilities: Capabilities,
+    /// Its own number, where the platform tells it.
+    pub line_number: Option<PhoneNumber>,
+}
+
 /// A redirect, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redirect {
@@ -219,7 +257,12 @@ pub enum StreamNews {
 pub enum Outcome {
     /// A request was granted or a store transaction committed, and there is nothing more to say.
     Done,
-    /// No answer: offline, timed out, cut. Says nothing about what the server did.
+    /// The request never left this device: no connection was made, or what it needs is gone. The server has done nothing.
+    NotSent {
+        /// For logs.
+        cause: String,
+    },
+    /// No answer: timed out, cut. Says nothing about what the server did.
     Unreachable {
         /// For logs.
         cause: String,
@@ -305,6 +348,38 @@ impl Outcome {
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         if let Self::Unavailable { retry_after, .. } = self { *retry_after } else { None }
     }
+
+    /// The secrets that it brings into the state.
+    pub(crate) fn secrets(&self) -> Vec<SecretRef> {
+        match self {
+            Self::Granted { grant: Grant { access, refresh, claims, expires_in: _ } } => {
+                let nonce = claims.as_ref().and_then(|claims| claims.nonce);
+                [Some(*access), *refresh, nonce].into_iter().flatten().collect()
+            }
+            Self::Loaded { loaded } => match &**loaded {
+                Loaded::Contents(Contents { session, pending, push_token, .. }) => {
+                    let tokens = session.iter().flat_map(|session| session.tokens.secrets());
+                    let pending = pending.iter().flat_map(PendingLogin::secrets);
+                    tokens.chain(pending).chain(*push_token).collect()
+                }
+                Loaded::KeyUnavailable { .. } | Loaded::KeyInvalidated => vec![],
+            },
+            Self::NewerTokens { tokens } | Self::Reread { tokens: Some(tokens) } => tokens.secrets().to_vec(),
+            Self::Done
+            | Self::NotSent { .. }
+            | Self::Unreachable { .. }
+            | Self::Unintelligible { .. }
+            | Self::Unavailable { .. }
+            | Self::Unauthenticated
+            | Self::Refused { .. }
+            | Self::State { .. }
+            | Self::Metadata { .. }
+            | Self::OAuthError { .. }
+            | Self::RefreshLeaseHeld { .. }
+            | Self::Reread { tokens: None }
+            | Self::StorageFailed { .. } => vec![],
+        }
+    }
 }
 
 /// What a token request gave. The secrets stay with the shell.
@@ -339,87 +414,4 @@ pub struct Claims {
     pub email: Option<String>,
     /// For display.
     pub name: Option<String>,
-}
-
-/// What the vault holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "loaded", rename_all = "snake_case")]
-#[allow(clippy::large_enum_variant, reason = "it is read once a process")]
-pub enum Loaded {
-    /// The device was not unlocked since it started: the key cannot be read yet. Nothing is lost.
-    KeyUnavailable {
-        /// Readable without the key.
-        knowledge: Option<Knowledge>,
-    },
-    /// The key is gone for good (screen lock removed, restored to another device): what it sealed is lost.
-    KeyInvalidated,
-    /// The vault could be read.
-    Contents(Contents),
-}
-
-/// What the vault holds when it could be read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contents {
-    /// Signed in.
-    pub session: Option<StoredSession>,
-    /// A login that waits for its browser.
-    pub pending: Option<PendingLogin>,
-    /// The issuer's metadata as of the last login.
-    pub metadata: Option<ServerMetadata>,
-    /// Refresh tokens that wait to be revoked.
-    pub revocations: Vec<RevocationId>,
-    /// `server - wall` as last seen.
-    pub server_offset: Option<i64>,
-    /// What the ring rule remembers.
-    pub knowledge: Option<Knowledge>,
-    /// Why nobody is signed in, when the server has ended the last session.
-    #[serde(default)]
-    pub signed_out: Option<SignedOutWhy>,
-    /// The address that the push service gave.
-    pub push_token: Option<SecretRef>,
-    /// Rows that could not be opened and were put aside.
-    pub quarantined: u32,
-}
-
-/// A session as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredSession {
-    /// Who; the account and what is shown of it.
-    pub agent: crate::session::AgentProfile,
-    /// The tokens.
-    pub tokens: TokenSet,
-    /// The newest snapshot that was seen, for display while offline.
-    pub snapshot: Option<Box<Snapshot>>,
-    /// A refresh of these tokens was begun, and nobody knows how it ended: the process was killed. The server may have
-    /// replaced them already, and knows them for a short while only.
-    #[serde(default)]
-    pub unsettled: bool,
-}
-
-/// What the ring rule remembers across processes. Kept unsealed, since a push may come before the first unlock; so it
-/// has no name, no number and no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Knowledge {
-    /// Who is signed in; `None` after a sign-out.
-    pub account: Option<hookswitch_wire::AccountId>,
-    /// The newest routing.
-    pub routing: Option<crate::ring::Routing>,
-    /// Whether the newest state lists this device.
-    pub registration: crate::ring::Registration,
-    /// Calls that this phone has heard of, and until when (server's clock) that matters.
-    pub calls: Vec<(CallId, CallKnowledge, UnixMillis)>,
-}
-
-impl Knowledge {
-    /// The version that it stands for.
-    pub fn version(&self) -> Option<Version> {
-        self.routing.map(|routing| routing.version)
-    }
-}
-
-/// What is known of the agent from a snapshot or an ID token.
-impl From<&Agent> for crate::session::AgentProfile {
-    fn from(agent: &Agent) -> Self {
-        Self { account: agent.account.clone(), email: Some(agent.email.clone()), name: Some(agent.name.clone()) }
-    }
 }

@@ -3,22 +3,33 @@
 //! [`step`] takes the state, an event and the time, and gives effects. It does no I/O, reads no clock, draws no random
 //! numbers and knows no thread; so whatever a phone did can be done again from its [`transcript`].
 //!
-//! | module | what is decided there |
-//! |---|---|
-//! | [`session`] | login and its checks, the life of tokens, sign-out, repair |
-//! | [`issuer_profile`] | what issuers do with a token that is used twice, and what their refusals mean |
-//! | [`presence`] | the server's state, the agent's taps, the stream |
-//! | [`ring`] | **the ring rule**, what a platform must do about it, the ring log |
-//! | `calls` | the life of calls on this phone: the facts for the rule |
-//! | `device` | this phone's registration |
-//! | `account` | where else the agent is signed in, and whose a number is |
-//! | [`state`] | what is remembered between events; timers and effects under way |
-//! | [`event`], [`effect`] | what goes in, what comes out |
-//! | `carried` | which secrets an event brings and an effect needs |
-//! | [`view`] | what an app shows of the state |
-//! | [`time`], `backoff` | two clocks; waiting between attempts |
-//! | [`error`] | failures, named by what the app should do next |
-//! | [`transcript`] | recording and replaying |
+//! | floor | module | what is there |
+//! |---|---|---|
+//! | words | `names` | names of secrets, commands, effects, sign-ins |
+//! | | [`time`], [`backoff`], `timer` | two clocks; waiting between attempts; what is waited for |
+//! | | [`error`], `sentences` | failures, named by what the app should do next; all words for people |
+//! | | `choice`, `kept` | what an agent chooses; what the vault keeps |
+//! | | [`event`], [`effect`] | what goes in, what comes out |
+//! | rules | [`ring`] | **the ring rule**, what a platform must do about it, the ring log |
+//! | | [`issuer_profile`] | what issuers do with a token that is used twice, and what their refusals mean |
+//! | | `redirect`, `claims`, `metadata` | the checks of a login |
+//! | state | [`state`] | what is remembered between events |
+//! | | `running` | what effects under way are for |
+//! | | `step` | the one place that starts effects |
+//! | behaviour | `session` | login, the life of tokens, sign-out, repair |
+//! | | [`presence`] | the server's state, the agent's taps, the stream |
+//! | | `calls` | the life of calls on this phone: the facts for the rule |
+//! | | `device` | this phone's registration |
+//! | | `account` | where else the agent is signed in, and whose a number is |
+//! | | `lifecycle` | foreground and background, the network, the first unlock |
+//! | | `revocation` | the queue of tokens to be revoked |
+//! | face | this page | [`step`], and what follows from each |
+//! | | [`view`] | what an app shows of the state |
+//! | | [`transcript`] | recording and replaying |
+//!
+//! A module uses its own floor and those below it, and `event` and `effect` look up to nothing. (The values that the ring
+//! rule is about are words, too: `ring` stands on the ground.) One circle is left, on purpose: the behaviours are all
+//! `impl Step`, and call each other there.
 //!
 //! How an event becomes effects:
 //!
@@ -30,41 +41,54 @@
 mod account;
 pub mod backoff;
 mod calls;
-mod carried;
+mod choice;
+mod claims;
 mod device;
 pub mod effect;
 pub mod error;
 pub mod event;
 pub mod issuer_profile;
+mod kept;
+mod lifecycle;
+mod metadata;
+mod names;
 pub mod presence;
+mod redirect;
+mod revocation;
 pub mod ring;
-pub mod session;
+mod running;
+mod sentences;
+mod session;
 pub mod state;
+mod step;
 pub mod time;
+mod timer;
 pub mod transcript;
 pub mod view;
 
-pub use device::DeviceFacts;
-pub use effect::{ApiCall, Effect, EffectId, Generation, Reply, Request, RevocationId, SignOutScope, Transaction};
+pub use choice::{Choice, ChoiceKind, SupersededChoice};
+pub use effect::{ApiCall, Effect, Reply, Request, SignOutScope, Transaction};
 pub use error::Failure;
-pub use event::{
-    Claims, Command, CommandId, Contents, Event, Grant, Knowledge, Loaded, Outcome, Redirect, SecretRef, StoredSession,
-    StreamNews,
-};
+pub use event::{Claims, Command, DeviceFacts, Event, Grant, Outcome, Redirect, StreamNews};
 pub use issuer_profile::IssuerProfile;
-pub use presence::{Choice, ChoiceKind, SupersededChoice};
+pub use kept::{
+    AgentProfile, Contents, Knowledge, LOGIN_LIFE, Loaded, PendingLogin, ReauthReason, SignedOutWhy, StoredSession,
+    TokenSet,
+};
+pub use lifecycle::BACKGROUND_GRACE;
+pub use names::{CommandId, EffectId, Generation, RevocationId, SecretRef, SignInId};
 pub use ring::{CallAction, CallKnowledge, Decision, Facts, RingLog, RingRecord, Silence, StopReason, Verdict, decide};
-pub use session::{AgentProfile, PendingLogin, ReauthReason, SignInId, SignedOutWhy, TokenSet};
-pub use state::{Lifecycle, Setup, State, Timer};
+pub use state::{Lifecycle, Setup, State};
 pub use time::{Mono, ServerClock, Timestamp};
+pub use timer::Timer;
 pub use transcript::{Entry, Recorder};
 pub use view::AppState;
 
-use backoff::{NETWORK, Random};
-use device::Registered;
+use backoff::Random;
 use hookswitch_wire::UnixMillis;
-use session::{Refresh, Session};
-use state::{InFlight, Purpose, Step};
+use running::{InFlight, Purpose};
+use state::device::Registered;
+use step::Step;
 
 /// Takes an event into the state and says what must be done.
 ///
@@ -140,7 +164,7 @@ impl Step<'_> {
     }
 
     /// Hands the end of an effect to whoever started it.
-    fn finish(&mut self, purpose: Purpose, outcome: Outcome) {
+    pub(crate) fn finish(&mut self, purpose: Purpose, outcome: Outcome) {
         match purpose {
             Purpose::Load => self.loaded(outcome),
             Purpose::Discover => self.discovered(outcome),
@@ -200,95 +224,6 @@ impl Step<'_> {
         self.register_if_needed();
         self.revoke_if_needed();
         self.remember();
-    }
-
-    /// In the foreground the next token is fetched before the last one expires; and whoever waits for one is not left
-    /// waiting when a refresh has come to nothing.
-    fn refresh_ahead(&mut self) {
-        let (now, active, network_up) = (self.now, self.is_active(), self.state.network_up);
-        let Session::SignedIn(session) = &self.state.session else { return };
-        if session.refresh != Refresh::Idle {
-            return;
-        }
-        // A rotation whose answer was lost is tried again in the background as well, when its time has come.
-        let wanted = active || (session.unsettled.is_some() && !self.state.timers.contains_key(&Timer::Refresh));
-        let due = now.mono >= session.refresh_at;
-        if session.somebody_waits() || (wanted && network_up && due && session.backoff.is_over(now.mono)) {
-            self.refresh_if_possible();
-        }
-        // It may have come to nothing on the spot.
-        let Session::SignedIn(session) = &self.state.session else { return };
-        let (idle, at) = (session.refresh == Refresh::Idle, session.refresh_at);
-        if idle && active && at > now.mono && !self.state.timers.contains_key(&Timer::Refresh) {
-            self.set_timer(Timer::Refresh, at);
-        }
-    }
-
-    fn revoke_if_needed(&mut self) {
-        let busy = self.is_in_flight(|purpose| matches!(purpose, Purpose::Revoke { .. }));
-        // In the background one attempt is made, right after the sign-out; the others wait for the foreground.
-        let allowed = self.is_active() || !self.state.revoke_backoff.has_failed();
-        if busy || !allowed || !self.state.network_up || !self.state.revoke_backoff.is_over(self.now.mono) {
-            return;
-        }
-        let Some(revocation) = self.state.revocations.first().copied() else { return };
-        let endpoint = self.state.metadata.as_ref().map(|metadata| metadata.revocation_endpoint.clone());
-        match endpoint {
-            Some(Some(revocation_endpoint)) => {
-                self.send(Request::Revoke { revocation_endpoint, revocation }, Purpose::Revoke { revocation });
-            }
-            // The issuer has no such endpoint: there is nothing to tell it.
-            Some(None) => self.revoked(revocation, &Outcome::Done),
-            None if self.is_in_flight(|purpose| matches!(purpose, Purpose::Discover | Purpose::DiscoverAgain)) => {}
-            None => self.send(Request::Discover, Purpose::DiscoverAgain),
-        }
-    }
-
-    fn revoke_later(&mut self) {
-        let at = self.state.revoke_backoff.fail(NETWORK, self.now.mono, &mut self.state.random, None);
-        if self.is_active() {
-            self.set_timer(Timer::Revoke, at);
-        }
-    }
-
-    fn revoked(&mut self, revocation: RevocationId, outcome: &Outcome) {
-        match outcome {
-            // RFC 7009, section 2.2: a token that is unknown is answered with 200 too. Other refusals would come again.
-            Outcome::Done | Outcome::OAuthError { .. } | Outcome::Refused { .. } => {
-                self.state.revocations.retain(|id| *id != revocation);
-                self.state.revoke_backoff.reset();
-                self.store(Transaction::Revoked { revocation }, Purpose::Revoked);
-            }
-            Outcome::Unavailable { .. }
-            | Outcome::Unreachable { .. }
-            | Outcome::Unintelligible { .. }
-            | Outcome::Unauthenticated
-            | Outcome::State { .. }
-            | Outcome::Metadata { .. }
-            | Outcome::Granted { .. }
-            | Outcome::Loaded { .. }
-            | Outcome::NewerTokens { .. }
-            | Outcome::RefreshLeaseHeld { .. }
-            | Outcome::Reread { .. }
-            | Outcome::StorageFailed { .. } => self.revoke_later(),
-        }
-    }
-
-    /// Keeps what must outlive the process; one save at a time, the newest wins.
-    fn remember(&mut self) {
-        let settled = match &self.state.session {
-            Session::SignedIn(_) | Session::ReauthRequired { .. } | Session::SignedOut { .. } => true,
-            Session::Loading | Session::Locked | Session::SigningIn { .. } | Session::SigningOut { .. } => false,
-        };
-        if self.state.unremembered && settled && !self.is_in_flight(|purpose| *purpose == Purpose::Remember) {
-            self.state.unremembered = false;
-            let transaction = Transaction::Remember {
-                knowledge: self.state.knowledge(self.now),
-                snapshot: self.state.presence.confirmed.clone(),
-                server_offset: self.state.clock.offset(),
-            };
-            self.store(transaction, Purpose::Remember);
-        }
     }
 }
 

@@ -9,18 +9,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hookswitch_wire::{
     Agent, Availability, Call, CallPush, CallState, Capabilities, Device, Effective, ForwardTo, Forwarding, Platform,
-    Presence, PushKind, Role, ServerMetadata, SignedOutReason, Snapshot, StreamEvent, Surface, Version,
+    Presence, PushKind, Role, ServerMetadata, SignedOutReason, Snapshot, StreamEvent, Surface, UnixMillis, Version,
     stream::{Heartbeat, SignedOut},
 };
 
 use crate::{
     effect::*,
     event::*,
-    session::{AgentProfile, PendingLogin, Session, TokenSet},
-    state::{Setup, State, Timer},
+    state::session::Session,
     step,
-    time::Timestamp,
-    view::{AppState, Link, SessionHealth, SessionState},
+    view::{Link, SessionHealth, SessionState},
     *,
 };
 
@@ -196,6 +194,10 @@ pub(crate) fn stop(call_id: &str, kind: PushKind) -> CallPush {
     CallPush { kind, ..push(call_id, 1) }
 }
 
+pub(crate) fn not_sent() -> Outcome {
+    Outcome::NotSent { cause: "connection refused".into() }
+}
+
 pub(crate) fn unreachable() -> Outcome {
     Outcome::Unreachable { cause: "no route".into() }
 }
@@ -369,7 +371,7 @@ impl Phone {
     pub(crate) fn in_background() -> Self {
         let mut phone = Self::signed_in();
         phone.event(Event::Background);
-        phone.advance(presence::BACKGROUND_GRACE);
+        phone.advance(BACKGROUND_GRACE);
         phone.forget_history();
         phone
     }

@@ -80,24 +80,6 @@ impl Silence {
         Self::OtherAccount,
         Self::DeviceNotRegistered,
     ];
-
-    /// One sentence for a person.
-    pub const fn explain(self) -> &'static str {
-        match self {
-            Self::ForwardingActive => {
-                "Silent: calls are forwarded to an external number, so the mobile app does not ring."
-            }
-            Self::NotAvailable => "Silent: the agent takes no calls now.",
-            Self::InAnotherCall => "Silent: the agent is on another call.",
-            Self::AnsweredElsewhere => "Silent: the call was answered elsewhere.",
-            Self::CallEnded => "Silent: the call is over.",
-            Self::Expired => "Silent: the push came after the call had stopped ringing.",
-            Self::Duplicate => "Silent: this phone has this call already.",
-            Self::SignedOut => "Silent: nobody is signed in on this phone.",
-            Self::OtherAccount => "Silent: the call is for another agent than the one signed in on this phone.",
-            Self::DeviceNotRegistered => "Silent: the agent's devices do not include this phone any more.",
-        }
-    }
 }
 
 /// Who is signed in on this phone.
@@ -257,16 +239,6 @@ impl CallAction {
             (Platform::Android, Verdict::Silence { .. }) => Self::Nothing,
         }
     }
-
-    /// One sentence for a person.
-    pub const fn explain(self) -> &'static str {
-        match self {
-            Self::ReportIncomingCall => "Reported to CallKit: rings.",
-            Self::ReportThenEnd => "Reported to CallKit and ended at once as answered elsewhere: no sound.",
-            Self::AddCall => "Added to Telecom: rings.",
-            Self::Nothing => "Not shown: no call is added.",
-        }
-    }
 }
 
 /// One decision with all that led to it.
@@ -285,19 +257,6 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// One sentence for a person.
-    pub fn explain(&self) -> String {
-        match self.verdict {
-            Verdict::Silence { reason } => reason.explain().to_owned(),
-            Verdict::Ring { verify: false, .. } => {
-                "Rings: the newest state says that the agent takes calls on this phone.".to_owned()
-            }
-            Verdict::Ring { verify: true, .. } => {
-                "Rings: the push knows more than this phone; the server is asked to confirm.".to_owned()
-            }
-        }
-    }
-
     /// Whether the phone makes a sound.
     pub const fn rings(&self) -> bool {
         matches!(self.verdict, Verdict::Ring { .. })

@@ -7,11 +7,15 @@ use hookswitch_wire::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    calls::{HeardCall, Phase},
-    presence::{Choice, StreamLink, SupersededChoice},
+    choice::{Choice, SupersededChoice},
+    kept::{AgentProfile, ReauthReason, SignedOutWhy},
     ring::{CallAction, Decision, Identity, RingRecord, Silence, StopReason, Verdict},
-    session::{AgentProfile, LoginStage, ReauthReason, Refresh, Session, SignedIn, SignedOutWhy},
-    state::{Lifecycle, State},
+    state::{
+        Lifecycle, State,
+        calls::{HeardCall, Phase},
+        presence::StreamLink,
+        session::{LoginStage, Refresh, Session, SignedIn},
+    },
     time::Timestamp,
 };
 

@@ -1,11 +1,9 @@
-use hookswitch_wire::UnixMillis;
-use hookswitch_wire::{CallPush, CallState, Effective, PushKind, Version};
+use hookswitch_wire::{CallPush, CallState, Effective, PushKind, UnixMillis, Version};
 
 use crate::{
     calls::LEASE_RENEWAL,
-    event::{Command, Event, Knowledge, Loaded, Outcome},
     phone::*,
-    ring::{CallKnowledge, Registration, Routing, Silence, StopReason, TOMBSTONE_LIFE, Verdict},
+    ring::{Registration, Routing, TOMBSTONE_LIFE},
     *,
 };
 

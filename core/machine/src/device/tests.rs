@@ -1,9 +1,4 @@
-use crate::{
-    event::{Command, Event},
-    phone::*,
-    state::Timer,
-    *,
-};
+use crate::{phone::*, *};
 
 fn unlisted(rev: u64) -> Box<hookswitch_wire::Snapshot> {
     state_with(rev, |state| state.devices.clear())

@@ -1,10 +1,10 @@
-use hookswitch_wire::UnixMillis;
-use hookswitch_wire::{Availability, Chosen, Surface, UnavailableReason, Version};
+use hookswitch_wire::{Availability, Chosen, StreamEvent, Surface, UnavailableReason, UnixMillis, Version};
 
-use super::*;
+use super::{
+    stream::{DEAD_AFTER, FIRST_WORD, HEARTBEAT, POLL_FOR, POLL_PACE},
+    taps::{REBASES, TAP_LIFE},
+};
 use crate::{
-    effect::Transaction,
-    event::{Command, Event},
     phone::*,
     view::{Link, SessionHealth},
     *,
@@ -202,7 +202,7 @@ fn a_server_that_is_always_at_another_state_is_not_asked_for_ever() {
 
 #[test]
 fn a_tap_in_doubt_is_repeated_as_the_very_same_request() {
-    for outcome in [unreachable(), unavailable(502), captive_portal()] {
+    for outcome in [not_sent(), unreachable(), unavailable(502), captive_portal()] {
         let mut phone = Phone::signed_in();
         let id = phone.taps(BREAK);
         phone.answer(tap, outcome);
@@ -226,6 +226,17 @@ fn in_doubt() -> (Phone, CommandId) {
     let attempts = attempts(&phone);
     assert_eq!(attempts[1], (attempts[0].0.clone(), 0), "withdrawn under the same key");
     (phone, id)
+}
+
+#[test]
+fn a_tap_that_never_left_is_not_in_doubt() {
+    let mut phone = Phone::signed_in();
+    let id = phone.taps(BREAK);
+    phone.advance(TAP_LIFE);
+    phone.answer(tap, not_sent());
+    assert!(matches!(phone.failure_of(id), Failure::Offline { why } if why.contains("Not applied")));
+    assert_eq!((pending(&phone), superseded(&phone)), (0, Some(Choice::Availability { availability: BREAK })));
+    assert_eq!(attempts(&phone).len(), 1, "there is nothing to withdraw");
 }
 
 #[test]

@@ -1,11 +1,10 @@
-use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{Effective, Platform, PushKind, Version};
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    AgentProfile,
     phone::{EPOCH, push as a_push},
-    session::AgentProfile,
 };
 
 // ---- every combination -----------------------------------------------------------------------------------------

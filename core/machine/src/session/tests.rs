@@ -1,9 +1,7 @@
-use hookswitch_wire::Availability;
+use hookswitch_wire::{Availability, ServerMetadata, SignedOutReason};
 use proptest::prelude::*;
 
-use super::*;
 use crate::{
-    event::Command,
     phone::*,
     view::{Link, SessionHealth, SessionState},
     *,
@@ -549,7 +547,8 @@ fn a_server_whose_tokens_live_no_time_at_all_makes_no_storm() {
 
 fn offline_outcomes() -> Vec<Outcome> {
     let unavailable = [408, 425, 429, 500, 502, 503, 504].map(unavailable);
-    let mut outcomes = vec![unreachable(), captive_portal(), Outcome::Unintelligible { status: 400, cause: "".into() }];
+    let mut outcomes =
+        vec![not_sent(), unreachable(), captive_portal(), Outcome::Unintelligible { status: 400, cause: "".into() }];
     outcomes.extend(unavailable);
     outcomes.extend([
         oauth_error("temporarily_unavailable"),
@@ -799,22 +798,51 @@ fn a_save_that_finds_newer_tokens_ends_the_refresh_that_was_begun_meanwhile() {
 fn the_agent_is_told_why_a_new_sign_in_is_needed() {
     let expired_token =
         || Outcome::OAuthError { error: "invalid_grant".into(), description: Some("it has expired".into()) };
-    for (answer_lost, refusal, why) in [
-        (false, oauth_error("invalid_grant"), ReauthReason::Revoked),
-        (true, oauth_error("invalid_grant"), ReauthReason::RotationLost),
-        (false, expired_token(), ReauthReason::Expired),
-        (true, expired_token(), ReauthReason::Expired),
+    for (before, refusal, why) in [
+        (None, oauth_error("invalid_grant"), ReauthReason::Revoked),
+        (Some(not_sent()), oauth_error("invalid_grant"), ReauthReason::Revoked),
+        (Some(unreachable()), oauth_error("invalid_grant"), ReauthReason::RotationLost),
+        (None, expired_token(), ReauthReason::Expired),
+        (Some(not_sent()), expired_token(), ReauthReason::Expired),
+        (Some(unreachable()), expired_token(), ReauthReason::Expired),
     ] {
         let mut phone = expired();
         phone.command(Command::AccessToken);
-        if answer_lost {
-            phone.answer(refresh, unreachable());
+        if let Some(outcome) = before {
+            phone.answer(refresh, outcome);
             phone.command(Command::AccessToken);
         }
         phone.answer(refresh, refusal);
         let SessionState::ReauthRequired { reason, .. } = phone.view().session else { panic!("{:?}", phone.view()) };
         assert_eq!(reason, why);
     }
+}
+
+#[test]
+fn a_refresh_that_never_left_is_no_reason_for_haste() {
+    let mut phone = Phone::in_background();
+    phone.pass(2 * HOUR);
+    let id = phone.command(Command::AccessToken);
+    phone.answer(refresh, not_sent());
+    assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
+    phone.forget_history();
+    phone.advance(HOUR);
+    assert_eq!(phone.requests(), Vec::<&Request>::new(), "in the background nobody waits for it");
+    assert!(phone.state.is_saved());
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn a_request_that_never_left_does_not_hide_that_an_earlier_one_did() {
+    let mut phone = expired();
+    for outcome in [unreachable(), not_sent()] {
+        phone.command(Command::AccessToken);
+        phone.answer(refresh, outcome);
+    }
+    phone.command(Command::AccessToken);
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    let SessionState::ReauthRequired { reason, .. } = phone.view().session else { panic!("{:?}", phone.view()) };
+    assert_eq!(reason, ReauthReason::RotationLost);
 }
 
 #[test]

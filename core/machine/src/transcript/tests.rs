@@ -1,5 +1,5 @@
 use super::*;
-use crate::{event::Command, phone::*, *};
+use crate::{Command, phone::*, *};
 
 /// A phone that signs in, taps, rings, and is refused with a text that quotes a person.
 fn story() -> Phone {
@@ -105,7 +105,7 @@ fn what_is_not_a_transcript_is_said_to_be_none() {
         (String::new(), 1, "empty"),
         ("\n\n".to_owned(), 1, "empty"),
         ("{}".to_owned(), 1, "not the start"),
-        (start.replace("\"transcript\":1", "\"transcript\":9"), 1, "format 9"),
+        (start.replace("\"transcript\":2", "\"transcript\":9"), 1, "format 9"),
         (format!("{start}\n\nnonsense"), 3, "not a step"),
     ] {
         let divergence = replay(&text).unwrap_err();

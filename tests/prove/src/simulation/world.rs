@@ -993,6 +993,7 @@ fn describe_outcome(outcome: &Outcome) -> String {
             format!("{status} {code}, is at {current}")
         }
         Outcome::Done
+        | Outcome::NotSent { .. }
         | Outcome::Unreachable { .. }
         | Outcome::Unintelligible { .. }
         | Outcome::Unavailable { .. }

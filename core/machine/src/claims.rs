@@ -1,0 +1,30 @@
+//! Whether an ID token belongs to the login that waits.
+
+use hookswitch_wire::{AccountId, UnixMillis};
+
+use crate::{event::Claims, kept::AgentProfile, names::SecretRef};
+
+/// Checks an ID token's claims (OpenID Connect Core, section 3.1.3.7). Its expiry is judged by the server's clock only: a
+/// phone whose clock is years off can sign in all the same.
+pub(crate) fn check_claims(
+    claims: &Claims,
+    nonce: SecretRef,
+    issuer: &str,
+    client_id: &str,
+    server_now: Option<UnixMillis>,
+) -> Result<AgentProfile, &'static str> {
+    const LEEWAY: i64 = 5 * 60 * 1_000;
+    if claims.iss != issuer {
+        return Err("the ID token comes from another issuer");
+    }
+    if !claims.aud.iter().any(|aud| aud == client_id) {
+        return Err("the ID token is for another app");
+    }
+    if claims.nonce != Some(nonce) {
+        return Err("the ID token belongs to another sign-in");
+    }
+    if server_now.is_some_and(|now| UnixMillis(claims.exp.saturating_mul(1_000)) + LEEWAY < now) {
+        return Err("the ID token has expired");
+    }
+    Ok(AgentProfile { account: AccountId(claims.sub.clone()), email: claims.email.clone(), name: claims.name.clone() })
+}

@@ -1,0 +1,212 @@
+//! What the vault keeps from one process to the next.
+
+use hookswitch_wire::{AccountId, Agent, CallId, ServerMetadata, SignedOutReason, Snapshot, UnixMillis, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    names::{Generation, RevocationId, SecretRef, SignInId},
+    ring::{CallKnowledge, Registration, Routing},
+    time::{Mono, Timestamp},
+};
+
+/// A login that has not come back after this time is over, in milliseconds.
+pub const LOGIN_LIFE: u64 = 15 * 60 * 1_000;
+
+/// Who signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentProfile {
+    /// The `sub` of the issuer.
+    pub account: AccountId,
+    /// For display.
+    pub email: Option<String>,
+    /// For display.
+    pub name: Option<String>,
+}
+
+/// What is known of the agent from a snapshot or an ID token.
+impl From<&Agent> for AgentProfile {
+    fn from(agent: &Agent) -> Self {
+        Self { account: agent.account.clone(), email: Some(agent.email.clone()), name: Some(agent.name.clone()) }
+    }
+}
+
+/// One generation of tokens, by the names of its secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenSet {
+    /// The sign-in that they descend from.
+    pub sign_in: SignInId,
+    /// Which.
+    pub generation: Generation,
+    /// Goes with requests.
+    pub access: SecretRef,
+    /// Buys the next generation.
+    pub refresh: SecretRef,
+    /// When the access token expires, by the server's clock.
+    pub expires_at: UnixMillis,
+}
+
+impl TokenSet {
+    /// The names of its secrets.
+    pub(crate) const fn secrets(&self) -> [SecretRef; 2] {
+        [self.access, self.refresh]
+    }
+
+    /// Whether these, from the vault, make `mine` a thing of the past.
+    pub(crate) fn supersedes(&self, mine: &Self) -> bool {
+        self.sign_in != mine.sign_in || self.generation > mine.generation
+    }
+}
+
+/// A login that waits for its browser.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingLogin {
+    /// Where the browser should come back to.
+    pub redirect_uri: String,
+    /// Must come back.
+    pub state: SecretRef,
+    /// Must be in the ID token.
+    pub nonce: SecretRef,
+    /// Proves that we asked.
+    pub verifier: SecretRef,
+    /// An e-mail address to fill in.
+    pub hint: Option<String>,
+    /// When it began, by the wall clock.
+    pub began_at: UnixMillis,
+    /// When it began, by the monotonic clock; `None` when an earlier process began it.
+    #[serde(default)]
+    pub began_mono: Option<Mono>,
+}
+
+impl PendingLogin {
+    /// The names of its secrets.
+    pub(crate) const fn secrets(&self) -> [SecretRef; 3] {
+        [self.state, self.nonce, self.verifier]
+    }
+
+    /// Whether it has been waiting for longer than [`LOGIN_LIFE`].
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        match self.began_mono {
+            Some(began) => now.mono.saturating_sub(began) >= LOGIN_LIFE,
+            // A clock that was set back since makes a negative age: nothing can be said, so it is over.
+            None => u64::try_from(now.wall.since(self.began_at)).map_or(true, |age| age >= LOGIN_LIFE),
+        }
+    }
+}
+
+/// Why nobody is signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignedOutWhy {
+    /// Nobody ever signed in, or the app was installed again.
+    Never,
+    /// The agent signed out here.
+    Asked,
+    /// The agent signed this device out from another one.
+    SignedOutElsewhere,
+    /// An administrator ended the session.
+    Revoked,
+    /// The account is closed.
+    AccountClosed,
+    /// The device's key is gone, and with it what it sealed.
+    KeyLost,
+    /// What was stored could not be read.
+    StorageCorrupt,
+}
+
+impl From<SignedOutReason> for SignedOutWhy {
+    fn from(reason: SignedOutReason) -> Self {
+        match reason {
+            SignedOutReason::SignedOutElsewhere => Self::SignedOutElsewhere,
+            SignedOutReason::Revoked => Self::Revoked,
+            SignedOutReason::AccountClosed => Self::AccountClosed,
+        }
+    }
+}
+
+/// Why a session needs a new sign-in although the agent did not sign out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReauthReason {
+    /// The issuer has replaced the refresh token, its answer was lost, and it takes no second try.
+    RotationLost,
+    /// The issuer rejects the newest refresh token.
+    Revoked,
+    /// The refresh token has run out.
+    Expired,
+}
+
+/// What the vault holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "loaded", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "it is read once a process")]
+pub enum Loaded {
+    /// The device was not unlocked since it started: the key cannot be read yet. Nothing is lost.
+    KeyUnavailable {
+        /// Readable without the key.
+        knowledge: Option<Knowledge>,
+    },
+    /// The key is gone for good (screen lock removed, restored to another device): what it sealed is lost.
+    KeyInvalidated,
+    /// The vault could be read.
+    Contents(Contents),
+}
+
+/// What the vault holds when it could be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// Signed in.
+    pub session: Option<StoredSession>,
+    /// A login that waits for its browser.
+    pub pending: Option<PendingLogin>,
+    /// The issuer's metadata as of the last login.
+    pub metadata: Option<ServerMetadata>,
+    /// Refresh tokens that wait to be revoked.
+    pub revocations: Vec<RevocationId>,
+    /// `server - wall` as last seen.
+    pub server_offset: Option<i64>,
+    /// What the ring rule remembers.
+    pub knowledge: Option<Knowledge>,
+    /// Why nobody is signed in, when the server has ended the last session.
+    #[serde(default)]
+    pub signed_out: Option<SignedOutWhy>,
+    /// The address that the push service gave.
+    pub push_token: Option<SecretRef>,
+    /// Rows that could not be opened and were put aside.
+    pub quarantined: u32,
+}
+
+/// A session as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSession {
+    /// Who; the account and what is shown of it.
+    pub agent: AgentProfile,
+    /// The tokens.
+    pub tokens: TokenSet,
+    /// The newest snapshot that was seen, for display while offline.
+    pub snapshot: Option<Box<Snapshot>>,
+    /// A refresh of these tokens was begun, and nobody knows how it ended: the process was killed. The server may have
+    /// replaced them already, and knows them for a short while only.
+    #[serde(default)]
+    pub unsettled: bool,
+}
+
+/// What the ring rule remembers across processes. Kept unsealed, since a push may come before the first unlock; so it
+/// has no name, no number and no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Knowledge {
+    /// Who is signed in; `None` after a sign-out.
+    pub account: Option<AccountId>,
+    /// The newest routing.
+    pub routing: Option<Routing>,
+    /// Whether the newest state lists this device.
+    pub registration: Registration,
+    /// Calls that this phone has heard of, and until when (server's clock) that matters.
+    pub calls: Vec<(CallId, CallKnowledge, UnixMillis)>,
+}
+
+impl Knowledge {
+    /// The version that it stands for.
+    pub fn version(&self) -> Option<Version> {
+        self.routing.map(|routing| routing.version)
+    }
+}

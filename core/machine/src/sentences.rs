@@ -1,0 +1,119 @@
+//! All words for people that are not an app's own.
+
+use crate::{
+    error::Failure,
+    event::Outcome,
+    kept::{ReauthReason, SignedOutWhy},
+    ring::{CallAction, Decision, Silence, Verdict},
+};
+
+pub(crate) const NOT_LOADED: &str = "The app is still starting.";
+
+pub(crate) const SIGN_IN_FIRST: &str = "Nobody is signed in on this phone.";
+
+impl SignedOutWhy {
+    /// One sentence for the agent; `None` when there is nothing to explain.
+    pub const fn explain(self) -> Option<&'static str> {
+        match self {
+            Self::Never | Self::Asked => None,
+            Self::SignedOutElsewhere => Some("You signed this phone out from another device."),
+            Self::Revoked => Some("An administrator ended your session. Sign in again."),
+            Self::AccountClosed => Some("This account was closed. Ask your administrator."),
+            Self::KeyLost => Some("This phone's secure key was reset. Sign in again."),
+            Self::StorageCorrupt => Some("The stored sign-in could not be read. Sign in again."),
+        }
+    }
+}
+
+impl ReauthReason {
+    /// One sentence for the agent.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::RotationLost => {
+                "The connection broke off while your session was being renewed. Sign in again to go on."
+            }
+            Self::Revoked => "Your session was ended. Sign in again to go on.",
+            Self::Expired => "Your session has expired. Sign in again to go on.",
+        }
+    }
+}
+
+impl Silence {
+    /// One sentence for a person.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::ForwardingActive => {
+                "Silent: calls are forwarded to an external number, so the mobile app does not ring."
+            }
+            Self::NotAvailable => "Silent: the agent takes no calls now.",
+            Self::InAnotherCall => "Silent: the agent is on another call.",
+            Self::AnsweredElsewhere => "Silent: the call was answered elsewhere.",
+            Self::CallEnded => "Silent: the call is over.",
+            Self::Expired => "Silent: the push came after the call had stopped ringing.",
+            Self::Duplicate => "Silent: this phone has this call already.",
+            Self::SignedOut => "Silent: nobody is signed in on this phone.",
+            Self::OtherAccount => "Silent: the call is for another agent than the one signed in on this phone.",
+            Self::DeviceNotRegistered => "Silent: the agent's devices do not include this phone any more.",
+        }
+    }
+}
+
+impl CallAction {
+    /// One sentence for a person.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::ReportIncomingCall => "Reported to CallKit: rings.",
+            Self::ReportThenEnd => "Reported to CallKit and ended at once as answered elsewhere: no sound.",
+            Self::AddCall => "Added to Telecom: rings.",
+            Self::Nothing => "Not shown: no call is added.",
+        }
+    }
+}
+
+impl Decision {
+    /// One sentence for a person.
+    pub fn explain(&self) -> String {
+        match self.verdict {
+            Verdict::Silence { reason } => reason.explain().to_owned(),
+            Verdict::Ring { verify: false, .. } => {
+                "Rings: the newest state says that the agent takes calls on this phone.".to_owned()
+            }
+            Verdict::Ring { verify: true, .. } => {
+                "Rings: the push knows more than this phone; the server is asked to confirm.".to_owned()
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// What an outcome that is not the wanted one means for whoever asked.
+    pub(crate) fn failure(&self) -> Failure {
+        match self {
+            Self::NotSent { .. } | Self::Unreachable { .. } => {
+                Failure::offline("There is no connection to the server. You stay signed in; it is tried again.")
+            }
+            Self::Unintelligible { .. } => Failure::offline(
+                "The network answers in place of the server. Does this Wi-Fi want a sign-in of its own?",
+            ),
+            Self::Unavailable { status, .. } => {
+                Failure::offline(format!("The server cannot answer right now ({status}). It is tried again."))
+            }
+            Self::Unauthenticated => Failure::reauthenticate(SIGN_IN_FIRST),
+            Self::Refused { detail, code, .. } => {
+                Failure::forbidden(detail.clone().unwrap_or_else(|| format!("The server refuses this ({code}).")))
+            }
+            Self::StorageFailed { cause } => Failure::storage(format!("This phone's storage fails: {cause}")),
+            Self::OAuthError { error, .. } => {
+                Failure::internal(format!("The sign-in server refuses the request ({error})."))
+            }
+            Self::Done
+            | Self::State { .. }
+            | Self::Metadata { .. }
+            | Self::Granted { .. }
+            | Self::Loaded { .. }
+            | Self::NewerTokens { .. }
+            | Self::RefreshLeaseHeld { .. }
+            | Self::Reread { .. } => Failure::internal("An answer came that belongs to another question."),
+        }
+    }
+}

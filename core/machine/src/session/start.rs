@@ -1,0 +1,133 @@
+//! From one process to the next: the vault is read at the start, and what must outlive the process is kept.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever an outcome is, other than the wanted one, it is a failure"
+)]
+
+use crate::{
+    backoff::Backoff,
+    effect::Transaction,
+    event::Outcome,
+    kept::{AgentProfile, Contents, Loaded, PendingLogin, ReauthReason, SignedOutWhy, StoredSession, TokenSet},
+    running::Purpose,
+    state::session::{BeforeLogin, LoginStage, Refresh, Session, SignedIn},
+    step::Step,
+    time::ServerClock,
+};
+
+impl Step<'_> {
+    pub(crate) fn load_if_needed(&mut self) {
+        let wanted = matches!(self.state.session, Session::Loading | Session::Locked);
+        if wanted && !self.is_in_flight(|purpose| *purpose == Purpose::Load) {
+            self.store(Transaction::Load, Purpose::Load);
+        }
+    }
+
+    pub(crate) fn loaded(&mut self, outcome: Outcome) {
+        if !matches!(self.state.session, Session::Loading | Session::Locked) {
+            return;
+        }
+        match outcome {
+            Outcome::Loaded { loaded } => match *loaded {
+                Loaded::KeyUnavailable { knowledge } => {
+                    self.state.session = Session::Locked;
+                    self.recall(knowledge);
+                }
+                Loaded::KeyInvalidated => {
+                    self.state.session = Session::SignedOut { why: SignedOutWhy::KeyLost };
+                }
+                Loaded::Contents(contents) => self.open_with(contents),
+            },
+            // Storage that fails now may work after an unlock or a restart; nothing is decided, nothing is lost.
+            _ => self.state.session = Session::Locked,
+        }
+        self.judge_again();
+    }
+
+    fn open_with(&mut self, contents: Contents) {
+        let Contents {
+            session,
+            pending,
+            metadata,
+            revocations,
+            server_offset,
+            knowledge,
+            signed_out,
+            push_token,
+            quarantined,
+        } = contents;
+        self.state.metadata = metadata;
+        if self.state.clock.trusted(self.now).is_none() {
+            self.state.clock = ServerClock::remembered(server_offset);
+        }
+        self.state.revocations = revocations;
+        self.recall_push_token(push_token);
+        let why =
+            if quarantined > 0 { SignedOutWhy::StorageCorrupt } else { signed_out.unwrap_or(SignedOutWhy::Never) };
+        let pending = pending.map(|pending| PendingLogin { began_mono: None, ..pending });
+        let pending = match pending {
+            Some(pending) if pending.is_expired(self.now) => {
+                self.store(Transaction::DropPending, Purpose::DropPending);
+                None
+            }
+            pending => pending,
+        };
+        let stage = LoginStage::Browser;
+        match (session, pending) {
+            // A login can only have begun because this session had come to its end.
+            (Some(StoredSession { agent, .. }), Some(pending)) => {
+                self.recall(knowledge);
+                let before = BeforeLogin::ReauthRequired { agent, reason: ReauthReason::Revoked };
+                self.state.session = Session::SigningIn { pending, stage, before };
+            }
+            (Some(stored), None) => {
+                self.recall(knowledge);
+                self.state.presence.confirmed = stored.snapshot;
+                self.enter(stored.agent, stored.tokens);
+                if stored.unsettled {
+                    self.settle_refresh();
+                }
+            }
+            (None, Some(pending)) => {
+                let before = BeforeLogin::SignedOut { why };
+                self.state.session = Session::SigningIn { pending, stage, before };
+            }
+            (None, None) => self.state.session = Session::SignedOut { why },
+        }
+    }
+
+    pub(super) fn enter(&mut self, agent: AgentProfile, tokens: TokenSet) {
+        let (fresh_until, refresh_at) = self.token_times(self.stored_life(&tokens).unwrap_or(0));
+        self.state.session = Session::SignedIn(Box::new(SignedIn {
+            agent,
+            tokens,
+            fresh_until,
+            refresh_at,
+            refresh: Refresh::Idle,
+            backoff: Backoff::default(),
+            unsettled: None,
+            unsaved: false,
+            waiters: Vec::new(),
+            parked: Vec::new(),
+            repair: None,
+        }));
+    }
+
+    /// Keeps what must outlive the process; one save at a time, the newest wins.
+    pub(crate) fn remember(&mut self) {
+        let settled = match &self.state.session {
+            Session::SignedIn(_) | Session::ReauthRequired { .. } | Session::SignedOut { .. } => true,
+            Session::Loading | Session::Locked | Session::SigningIn { .. } | Session::SigningOut { .. } => false,
+        };
+        if self.state.unremembered && settled && !self.is_in_flight(|purpose| *purpose == Purpose::Remember) {
+            self.state.unremembered = false;
+            let transaction = Transaction::Remember {
+                knowledge: self.state.knowledge(self.now),
+                snapshot: self.state.presence.confirmed.clone(),
+                server_offset: self.state.clock.offset(),
+            };
+            self.store(transaction, Purpose::Remember);
+        }
+    }
+}

@@ -1,0 +1,478 @@
+//! The life of tokens: who gets one, and when and how it is renewed.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever an outcome is, other than the wanted one, it is a failure"
+)]
+
+use crate::{
+    backoff::NETWORK,
+    effect::{ApiCall, Reply, Request, Transaction},
+    error::Failure,
+    event::{Grant, Outcome},
+    issuer_profile::Refusal,
+    kept::{ReauthReason, SignedOutWhy, TokenSet},
+    metadata::check_metadata,
+    names::{CommandId, Generation, SecretRef},
+    ring::Silence,
+    running::{Purpose, SentCall},
+    state::session::{Parked, Refresh, RepairStage, Session},
+    step::Step,
+    time::Mono,
+    timer::Timer,
+};
+
+/// How wrong two processes of a device may be about the server's clock, in milliseconds: its `Date` has whole seconds, and
+/// the network is slow. Tokens that were stored are trusted that much less.
+const CLOCK_DOUBT: i64 = 5_000;
+
+/// The life of an access token whose answer does not tell it, in seconds.
+const LIFE_WHEN_UNTOLD: u64 = 300;
+
+/// The life of an access token in milliseconds. A server that says "none at all" must not make a storm of refreshes.
+pub(super) fn life_of(expires_in: Option<u64>) -> u64 {
+    expires_in.unwrap_or(LIFE_WHEN_UNTOLD).max(1).saturating_mul(1_000)
+}
+
+impl Step<'_> {
+    /// In the foreground the next token is fetched before the last one expires; and whoever waits for one is not left
+    /// waiting when a refresh has come to nothing.
+    pub(crate) fn refresh_ahead(&mut self) {
+        let (now, active, network_up) = (self.now, self.is_active(), self.state.network_up);
+        let Session::SignedIn(session) = &self.state.session else { return };
+        if session.refresh != Refresh::Idle {
+            return;
+        }
+        // A rotation whose answer was lost is tried again in the background as well, when its time has come.
+        let wanted = active || (session.unsettled.is_some() && !self.state.timers.contains_key(&Timer::Refresh));
+        let due = now.mono >= session.refresh_at;
+        if session.somebody_waits() || (wanted && network_up && due && session.backoff.is_over(now.mono)) {
+            self.refresh_if_possible();
+        }
+        // It may have come to nothing on the spot.
+        let Session::SignedIn(session) = &self.state.session else { return };
+        let (idle, at) = (session.refresh == Refresh::Idle, session.refresh_at);
+        if idle && active && at > now.mono && !self.state.timers.contains_key(&Timer::Refresh) {
+            self.set_timer(Timer::Refresh, at);
+        }
+    }
+
+    /// An earlier process was killed in the middle of a refresh: it is done again at once with the same refresh token,
+    /// while the server still takes it for a retry, however long the access token would be good for.
+    pub(super) fn settle_refresh(&mut self) {
+        let now = self.now.mono;
+        if let Session::SignedIn(session) = &mut self.state.session {
+            session.refresh_at = now;
+            session.unsettled = Some(now);
+        }
+        self.refresh_if_possible();
+    }
+
+    /// How much longer tokens from the vault are good, in milliseconds; `None`: no longer.
+    pub(super) fn stored_life(&self, tokens: &TokenSet) -> Option<u64> {
+        let left = tokens.expires_at.since(self.state.clock.guess(self.now));
+        u64::try_from(left.saturating_sub(CLOCK_DOUBT)).ok().filter(|left| *left > 0)
+    }
+
+    /// Until when a token of this life is used, and when it is replaced: ahead of its end, at a random moment, so that
+    /// the phones of a whole office do not come at once.
+    pub(super) fn token_times(&mut self, life_millis: u64) -> (Mono, Mono) {
+        // A clock that is years off must not make a token that lives for years.
+        let life = life_millis.min(24 * 60 * 60 * 1_000);
+        let margin = (life / 10).min(30_000);
+        let fresh = life.saturating_sub(margin);
+        let ahead = fresh.saturating_sub(self.state.random.below(fresh / 8 + 1));
+        (self.now.mono.saturating_add(fresh), self.now.mono.saturating_add(ahead))
+    }
+
+    pub(crate) fn discovered_again(&mut self, outcome: Outcome) {
+        let waits =
+            matches!(&self.state.session, Session::SignedIn(session) if session.refresh == Refresh::Discovering);
+        match outcome {
+            Outcome::Metadata { metadata } if check_metadata(&metadata, &self.state.setup.issuer).is_ok() => {
+                self.state.metadata = Some(metadata);
+                if waits {
+                    self.post_refresh();
+                }
+            }
+            outcome => {
+                if waits {
+                    self.abandon_refresh(&outcome);
+                }
+                if !self.state.revocations.is_empty() {
+                    self.revoke_later();
+                }
+            }
+        }
+    }
+
+    pub(crate) fn access_token(&mut self, to: CommandId) {
+        let now = self.now;
+        match &mut self.state.session {
+            Session::SignedIn(session) if session.has_fresh_token(now) => {
+                let access = session.tokens.access;
+                self.reply(to, Ok(Reply::Token { access }));
+            }
+            Session::SignedIn(session) => {
+                session.waiters.push(to);
+                session.backoff.retry_now();
+                self.refresh_if_possible();
+            }
+            session => {
+                if let Some(failure) = session.not_signed_in() {
+                    self.fail(to, failure);
+                }
+            }
+        }
+    }
+
+    /// Sends a request of the API, now or as soon as there is a fresh token.
+    pub(crate) fn call_api(&mut self, call: ApiCall, purpose: Purpose) {
+        self.call_api_again(call, purpose, false);
+    }
+
+    fn call_api_again(&mut self, call: ApiCall, purpose: Purpose, retried: bool) {
+        let now = self.now;
+        let Session::SignedIn(session) = &mut self.state.session else {
+            return self.finish(purpose, Outcome::Unauthenticated);
+        };
+        if session.has_fresh_token(now) {
+            let access = session.tokens.access;
+            self.send_api(call, access, retried, purpose);
+        } else {
+            session.parked.push(Parked { call, purpose, retried });
+            self.refresh_if_possible();
+        }
+    }
+
+    /// 401: the token is not valid, whatever its clock says. Once, with the next one, the request is repeated.
+    pub(crate) fn token_refused(&mut self, sent: SentCall, purpose: Purpose) {
+        self.token_is_stale(sent.access);
+        self.tap_was_not_looked_at(&purpose);
+        if sent.retried {
+            let detail = Some("The server refuses this phone's access.".to_owned());
+            let outcome = Outcome::Refused { status: 401, code: "unauthenticated".into(), detail, current: None };
+            return self.finish(purpose, outcome);
+        }
+        if self.is_too_late(&purpose) {
+            return self.finish(purpose, Outcome::NotSent { cause: "too late".into() });
+        }
+        self.call_api_again(sent.call, purpose, true);
+    }
+
+    pub(crate) fn token_is_stale(&mut self, access: SecretRef) {
+        if let Session::SignedIn(session) = &mut self.state.session
+            && session.tokens.access == access
+        {
+            session.fresh_until = self.now.mono;
+            session.refresh_at = self.now.mono;
+        }
+    }
+
+    /// Starts a refresh unless one runs, or a failed one asks for patience: then whoever waits is told so.
+    pub(crate) fn refresh_if_possible(&mut self) {
+        let (now, network_up) = (self.now, self.state.network_up);
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        if session.refresh != Refresh::Idle {
+            return;
+        }
+        if !network_up {
+            return self.refresh_came_to_nothing(&Outcome::NotSent { cause: "no network".into() });
+        }
+        if !session.backoff.is_over(now.mono) {
+            return self.fail_waiting(&Outcome::NotSent { cause: "waiting to try again".into() });
+        }
+        session.refresh = Refresh::Leasing;
+        let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
+        // The vault must know this generation before it can lease the next one.
+        self.store_again();
+        self.store(Transaction::BeginRefresh { sign_in, generation }, Purpose::TakeRefreshLease);
+    }
+
+    pub(crate) fn refresh_lease_answered(&mut self, outcome: Outcome) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        match outcome {
+            Outcome::Done => self.post_refresh(),
+            // This sign-in was never stored: that the vault knows nobody, or somebody from before, is no news.
+            Outcome::NewerTokens { .. } | Outcome::Reread { .. } if session.is_unknown_to_vault() => {
+                let cause = "the sign-in could not be saved".into();
+                self.refresh_came_to_nothing(&Outcome::StorageFailed { cause });
+            }
+            Outcome::NewerTokens { tokens } | Outcome::Reread { tokens: Some(tokens) } => {
+                session.refresh = Refresh::Idle;
+                self.adopt_stored(tokens);
+            }
+            // Another process of this installation has signed out.
+            Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
+            Outcome::RefreshLeaseHeld { for_millis } => {
+                session.refresh = Refresh::LeaseHeldElsewhere;
+                // Its holder will be done in a moment, or never: look again soon, and take over at the end of its lease.
+                let at = self.after(for_millis.clamp(50, 250));
+                self.set_timer(Timer::Refresh, at);
+            }
+            other => self.refresh_came_to_nothing(&other),
+        }
+    }
+
+    /// The lease is taken: the refresh token goes to the issuer.
+    fn post_refresh(&mut self) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        match &self.state.metadata {
+            Some(metadata) => {
+                session.refresh = Refresh::Posting;
+                let request = Request::Refresh {
+                    token_endpoint: metadata.token_endpoint.clone(),
+                    refresh: session.tokens.refresh,
+                };
+                self.send(request, Purpose::Refresh);
+            }
+            // Kept with the session, so this is a vault of an older version: ask first.
+            None => {
+                session.refresh = Refresh::Discovering;
+                if !self.is_in_flight(|purpose| *purpose == Purpose::DiscoverAgain) {
+                    self.send(Request::Discover, Purpose::DiscoverAgain);
+                }
+            }
+        }
+    }
+
+    /// It is time to ask for the lease again.
+    pub(crate) fn lease_may_be_free(&mut self) {
+        if let Session::SignedIn(session) = &mut self.state.session
+            && session.refresh == Refresh::LeaseHeldElsewhere
+        {
+            session.refresh = Refresh::Idle;
+        }
+    }
+
+    pub(crate) fn refreshed(&mut self, outcome: Outcome) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        let generation = session.tokens.generation;
+        match outcome {
+            Outcome::Granted { grant: Grant { access, refresh, expires_in, claims: _ } } => {
+                let life = life_of(expires_in);
+                let server_now = self.state.clock.guess(self.now);
+                let tokens = TokenSet {
+                    sign_in: session.tokens.sign_in,
+                    generation: generation.saturating_add(1),
+                    access,
+                    refresh: refresh.unwrap_or(session.tokens.refresh),
+                    expires_at: server_now + i64::try_from(life).unwrap_or(i64::MAX),
+                };
+                let generation = tokens.generation;
+                // First of all: what is not stored is lost when the process dies. It gives the lease back, too.
+                session.refresh = Refresh::Idle;
+                self.store(Transaction::FinishRefresh { tokens: tokens.clone() }, Purpose::SaveTokens { generation });
+                self.adopt(tokens, life);
+            }
+            Outcome::OAuthError { error, description } => {
+                let lost = session.unsettled.is_some();
+                let reason = match self.state.setup.profile.judge(&error, description.as_deref()) {
+                    Refusal::Expired => ReauthReason::Expired,
+                    Refusal::Invalid if lost => ReauthReason::RotationLost,
+                    Refusal::Invalid => ReauthReason::Revoked,
+                    Refusal::SaysNothing => return self.abandon_refresh(&Outcome::OAuthError { error, description }),
+                };
+                session.refresh = Refresh::Rereading { reason };
+                self.store(Transaction::Reread, Purpose::Reread);
+            }
+            // The issuer has not seen the token.
+            outcome @ Outcome::NotSent { .. } => self.abandon_refresh(&outcome),
+            other => {
+                session.unsettled.get_or_insert(self.now.mono);
+                self.abandon_refresh(&other);
+            }
+        }
+    }
+
+    /// The lease goes back, so that another process need not wait for its end.
+    fn abandon_refresh(&mut self, outcome: &Outcome) {
+        self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
+        self.refresh_came_to_nothing(outcome);
+    }
+
+    /// The refresh token was rejected. If another process has rotated it meanwhile, that is why, and all is well.
+    pub(crate) fn reread(&mut self, outcome: Outcome) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        match outcome {
+            // The lease was given back by whoever stored them.
+            Outcome::Reread { tokens: Some(tokens) } if tokens.supersedes(&session.tokens) => {
+                session.refresh = Refresh::Idle;
+                self.adopt_stored(tokens);
+            }
+            Outcome::Reread { tokens: Some(_) } => {
+                let agent = session.agent.clone();
+                let Refresh::Rereading { reason } = session.refresh else { return };
+                self.leave_session(&Failure::reauthenticate(reason.explain()), Silence::SignedOut);
+                self.state.session = Session::ReauthRequired { agent, reason };
+            }
+            Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
+            other => self.abandon_refresh(&other),
+        }
+    }
+
+    pub(crate) fn tokens_saved(&mut self, generation: Generation, outcome: Outcome) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        match outcome {
+            // An older generation that was saved late says nothing about the newest.
+            Outcome::Done if generation < session.tokens.generation => {}
+            Outcome::Done => {
+                session.unsaved = false;
+                self.cancel_timer(Timer::SaveTokens);
+            }
+            Outcome::NewerTokens { tokens }
+                if tokens.generation >= session.tokens.generation || tokens.sign_in != session.tokens.sign_in =>
+            {
+                session.unsaved = false;
+                self.cancel_timer(Timer::SaveTokens);
+                self.adopt_stored(tokens);
+            }
+            Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
+            _ => self.tokens_unsaved(),
+        }
+    }
+
+    pub(super) fn tokens_unsaved(&mut self) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        session.unsaved = true;
+        self.store_later();
+    }
+
+    pub(super) fn store_later(&mut self) {
+        if self.is_active() {
+            let at = self.after(5_000);
+            self.set_timer(Timer::SaveTokens, at);
+        }
+    }
+
+    /// Stores what storage refused before, if anything.
+    pub(crate) fn store_again(&mut self) {
+        if self.is_in_flight(|purpose| matches!(purpose, Purpose::SaveTokens { .. } | Purpose::SignOut { .. })) {
+            return;
+        }
+        match &self.state.session {
+            Session::SignedIn(session) if session.unsaved => self.save_tokens_again(),
+            Session::SigningOut { of, .. } => {
+                self.store(Transaction::SignOut { of: *of }, Purpose::SignOut { to: None });
+            }
+            Session::SignedIn(_)
+            | Session::Loading
+            | Session::Locked
+            | Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. } => {}
+        }
+    }
+
+    fn save_tokens_again(&mut self) {
+        let Session::SignedIn(session) = &self.state.session else { return };
+        let generation = session.tokens.generation;
+        let (tokens, agent) = (session.tokens.clone(), session.agent.clone());
+        let transaction = if session.is_unknown_to_vault() {
+            Transaction::SignIn { agent, tokens }
+        } else {
+            Transaction::FinishRefresh { tokens }
+        };
+        self.store(transaction, Purpose::SaveTokens { generation });
+    }
+
+    /// Tokens that another process of this installation has stored.
+    fn adopt_stored(&mut self, tokens: TokenSet) {
+        let Session::SignedIn(session) = &self.state.session else { return };
+        if tokens.sign_in != session.tokens.sign_in {
+            return self.replaced();
+        }
+        match self.stored_life(&tokens) {
+            Some(left) => self.adopt(tokens, left),
+            // They were stored long ago and are used up: whoever waits gets the next ones.
+            None => {
+                self.supersede_refresh();
+                let now = self.now.mono;
+                let Session::SignedIn(session) = &mut self.state.session else { return };
+                session.tokens = tokens;
+                session.fresh_until = now;
+                session.refresh_at = now;
+                if session.somebody_waits() {
+                    self.refresh_if_possible();
+                }
+            }
+        }
+    }
+
+    /// Newer tokens are there, and not by the refresh that is under way, if any: what comes of that one is of no use, and
+    /// its lease goes back.
+    fn supersede_refresh(&mut self) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        if std::mem::replace(&mut session.refresh, Refresh::Idle) != Refresh::Idle {
+            self.forget(|purpose| matches!(purpose, Purpose::TakeRefreshLease | Purpose::Refresh | Purpose::Reread));
+            self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
+        }
+    }
+
+    fn adopt(&mut self, tokens: TokenSet, life_millis: u64) {
+        self.supersede_refresh();
+        let (fresh_until, refresh_at) = self.token_times(life_millis);
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        let access = tokens.access;
+        session.tokens = tokens;
+        session.fresh_until = fresh_until;
+        session.refresh_at = refresh_at;
+        session.unsettled = None;
+        session.backoff.reset();
+        let waiters = std::mem::take(&mut session.waiters);
+        let parked = std::mem::take(&mut session.parked);
+        self.cancel_timer(Timer::Refresh);
+        for to in waiters {
+            self.reply(to, Ok(Reply::Token { access }));
+        }
+        for Parked { call, purpose, retried } in parked {
+            if self.is_too_late(&purpose) {
+                self.finish(purpose, Outcome::NotSent { cause: "too late".into() });
+            } else {
+                self.send_api(call, access, retried, purpose);
+            }
+        }
+        self.repair_progress(RepairStage::Refreshing, Ok("A fresh access token was fetched."));
+    }
+
+    /// No answer, or none that decides anything: the session stays, and the refresh is tried again.
+    fn refresh_came_to_nothing(&mut self, outcome: &Outcome) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        session.refresh = Refresh::Idle;
+        let retry_after = outcome.retry_after();
+        let now = self.now.mono;
+        let at = session.backoff.fail(NETWORK, now, &mut self.state.random, retry_after);
+        // While the issuer would still take it for a retry, the next attempt comes soon, in the background too: what is
+        // lost otherwise is the session.
+        let hurry = session.hurry(self.state.setup.profile, now).filter(|_| retry_after.is_none());
+        let soon = hurry.map(|hurry| now.saturating_add(hurry / 4));
+        let at = soon.map_or(at, |soon| at.min(soon));
+        if soon.is_some() {
+            session.backoff.retry_at(at);
+            session.refresh_at = now;
+        }
+        if (self.is_active() || soon.is_some()) && self.state.network_up {
+            self.set_timer(Timer::Refresh, at);
+        }
+        self.fail_waiting(outcome);
+        if let Outcome::OAuthError { error, .. } = outcome {
+            self.repair_progress(RepairStage::Refreshing, Err(Failure::internal(format!("refused: {error}"))));
+        } else {
+            let failure = outcome.failure();
+            self.repair_progress(RepairStage::Refreshing, Err(failure));
+        }
+    }
+
+    fn fail_waiting(&mut self, outcome: &Outcome) {
+        let failure = outcome.failure();
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        let waiters = std::mem::take(&mut session.waiters);
+        let parked = std::mem::take(&mut session.parked);
+        for to in waiters {
+            self.fail(to, failure.clone());
+        }
+        for Parked { purpose, .. } in parked {
+            self.finish(purpose, outcome.clone());
+        }
+    }
+}

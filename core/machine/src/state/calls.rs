@@ -1,0 +1,55 @@
+//! The calls that this phone has heard of.
+
+use std::collections::BTreeMap;
+
+use hookswitch_wire::{CallId, CallPush, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    kept::Knowledge,
+    ring::{CallKnowledge, RingLog},
+    time::Mono,
+};
+
+/// Calls that this phone has heard of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Calls {
+    pub(crate) heard: BTreeMap<CallId, HeardCall>,
+    /// What an earlier process knew: used until the server has spoken to this one.
+    pub(crate) remembered: Option<Knowledge>,
+    pub(crate) log: RingLog,
+}
+
+/// A call that this phone has heard of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HeardCall {
+    pub(crate) phase: Phase,
+    /// The push that it rang for; `None` for one that never rang here.
+    pub(crate) push: Option<CallPush>,
+    /// Since when this phone has it, by the best guess of the server's clock.
+    pub(crate) since: UnixMillis,
+}
+
+/// Where a call is in its life on this phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub(crate) enum Phase {
+    Ringing,
+    /// The agent has answered; the server has not said whether it is ours.
+    Answering,
+    InCall,
+    /// Over for this phone: a tombstone, until then.
+    Over {
+        how: CallKnowledge,
+        until: Mono,
+    },
+}
+
+impl Phase {
+    pub(crate) const fn is_busy(self) -> bool {
+        match self {
+            Self::Ringing | Self::Answering | Self::InCall => true,
+            Self::Over { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! How far a session is: what is known of who is signed in.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backoff::Backoff,
+    effect::{ApiCall, SignOutScope},
+    error::Failure,
+    issuer_profile::IssuerProfile,
+    kept::{AgentProfile, PendingLogin, ReauthReason, SignedOutWhy, TokenSet},
+    names::CommandId,
+    running::Purpose,
+    sentences::{NOT_LOADED, SIGN_IN_FIRST},
+    time::{Mono, Timestamp},
+};
+
+/// The session. Each state has one obvious reaction of the app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "session", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one of it")]
+pub(crate) enum Session {
+    /// The vault is being read.
+    Loading,
+    /// The key cannot be read before the first unlock.
+    Locked,
+    SignedOut {
+        why: SignedOutWhy,
+    },
+    SigningIn {
+        pending: PendingLogin,
+        stage: LoginStage,
+        /// Where a cancelled login goes back to.
+        before: BeforeLogin,
+    },
+    SignedIn(Box<SignedIn>),
+    ReauthRequired {
+        agent: AgentProfile,
+        reason: ReauthReason,
+    },
+    SigningOut {
+        of: SignOutScope,
+    },
+}
+
+impl Session {
+    /// Why the server cannot be asked for anything; `None`: somebody is signed in.
+    pub(crate) fn not_signed_in(&self) -> Option<Failure> {
+        match self {
+            Self::SignedIn(_) => None,
+            Self::ReauthRequired { reason, .. } => Some(Failure::reauthenticate(reason.explain())),
+            Self::SignedOut { .. } | Self::SigningIn { .. } | Self::SigningOut { .. } => {
+                Some(Failure::reauthenticate(SIGN_IN_FIRST))
+            }
+            Self::Loading | Self::Locked => Some(Failure::storage(NOT_LOADED)),
+        }
+    }
+}
+
+/// How far a login has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub(crate) enum LoginStage {
+    /// The issuer is asked where its login page is; then the login is kept in the vault.
+    Preparing {
+        /// Gets the address of the page.
+        to: CommandId,
+    },
+    /// The person is in the browser, or has minimised it.
+    Browser,
+    /// The browser came back; the code is exchanged and the tokens are stored.
+    Exchanging {
+        /// Gets the result.
+        to: CommandId,
+    },
+    /// The tokens are there and are being stored.
+    Storing {
+        /// Gets the result.
+        to: CommandId,
+        /// Who.
+        agent: AgentProfile,
+        /// The tokens.
+        tokens: TokenSet,
+    },
+}
+
+/// What a cancelled login goes back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "before", rename_all = "snake_case")]
+pub(crate) enum BeforeLogin {
+    SignedOut { why: SignedOutWhy },
+    ReauthRequired { agent: AgentProfile, reason: ReauthReason },
+}
+
+impl From<BeforeLogin> for Session {
+    fn from(before: BeforeLogin) -> Self {
+        match before {
+            BeforeLogin::SignedOut { why } => Self::SignedOut { why },
+            BeforeLogin::ReauthRequired { agent, reason } => Self::ReauthRequired { agent, reason },
+        }
+    }
+}
+
+/// A session with tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SignedIn {
+    pub(crate) agent: AgentProfile,
+    pub(crate) tokens: TokenSet,
+    /// The access token is used until then.
+    pub(crate) fresh_until: Mono,
+    /// In the foreground a refresh starts then.
+    pub(crate) refresh_at: Mono,
+    pub(crate) refresh: Refresh,
+    pub(crate) backoff: Backoff,
+    /// Since when nobody knows whether the issuer has replaced the refresh token: a refresh was sent, and no answer came
+    /// that says so.
+    pub(crate) unsettled: Option<Mono>,
+    /// Rotated tokens are in memory only.
+    pub(crate) unsaved: bool,
+    /// Wait for a fresh token.
+    pub(crate) waiters: Vec<CommandId>,
+    /// Requests that wait for a fresh token.
+    pub(crate) parked: Vec<Parked>,
+    /// A repair that waits for its steps.
+    pub(crate) repair: Option<Repair>,
+}
+
+impl SignedIn {
+    pub(crate) fn has_fresh_token(&self, now: Timestamp) -> bool {
+        now.mono < self.fresh_until
+    }
+
+    /// Whether the sign-in itself could not be stored. (Its later generations are not asked for before it was.)
+    pub(crate) const fn is_unknown_to_vault(&self) -> bool {
+        self.unsaved && self.tokens.generation == 1
+    }
+
+    /// How soon the issuer should see the refresh token again, in milliseconds, while there is still a point in haste: nobody
+    /// knows whether it was replaced.
+    pub(crate) fn hurry(&self, profile: IssuerProfile, now: Mono) -> Option<u64> {
+        let since = self.unsettled?;
+        profile.hurry().filter(|hurry| now.saturating_sub(since) < *hurry)
+    }
+
+    /// Whether another process holds the lease of a refresh that may have replaced the refresh token. Should it have died,
+    /// this process is the only one that can still settle that in time.
+    pub(crate) fn waits_to_settle(&self) -> bool {
+        self.unsettled.is_some() && self.refresh == Refresh::LeaseHeldElsewhere
+    }
+
+    /// Whether anything waits for the next token.
+    pub(crate) fn somebody_waits(&self) -> bool {
+        let repairs = self.repair.as_ref().is_some_and(|repair| repair.stage == RepairStage::Refreshing);
+        repairs || !self.waiters.is_empty() || !self.parked.is_empty()
+    }
+}
+
+/// How far a refresh has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Refresh {
+    Idle,
+    /// Lease and intent are being written.
+    Leasing,
+    /// Another process holds the lease.
+    LeaseHeldElsewhere,
+    /// The lease is taken, and the issuer is asked where its token endpoint is.
+    Discovering,
+    /// The request is out.
+    Posting,
+    /// It was refused; is there a newer generation?
+    Rereading {
+        reason: ReauthReason,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Parked {
+    pub(crate) call: ApiCall,
+    pub(crate) purpose: Purpose,
+    pub(crate) retried: bool,
+}
+
+/// A repair under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Repair {
+    pub(crate) to: CommandId,
+    pub(crate) steps: Vec<String>,
+    pub(crate) stage: RepairStage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RepairStage {
+    Refreshing,
+    Registering,
+    Fetching,
+}
