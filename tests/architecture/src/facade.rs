@@ -1,0 +1,81 @@
+//! What apps see: the Kotlin and Swift layers. Of the generated code below them they may see the core's own model, which is
+//! written once and handed through, and nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use syn::Item;
+
+use crate::sources::{files, modules, only, read};
+
+/// The types that the core itself defines. Whatever else is generated (`Core`, the ports, converters) is machinery.
+fn model() -> BTreeSet<String> {
+    modules("core/machine/src")
+        .into_iter()
+        .chain(modules("core/wire/src"))
+        .flat_map(|module| module.code.items)
+        .filter_map(|item| {
+            if let Item::Enum(syn::ItemEnum { ident, .. }) | Item::Struct(syn::ItemStruct { ident, .. }) = item {
+                Some(ident.to_string())
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+/// The names that follow a prefix in a text.
+fn names_after<'a>(text: &'a str, prefix: &str) -> impl Iterator<Item = &'a str> {
+    text.split(prefix).skip(1).map(|rest| {
+        let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
+        rest.get(..end).unwrap_or_default()
+    })
+}
+
+fn leaks(snapshot: &str, prefix: &str, is_made_by_the_compiler: impl Fn(&str) -> bool) -> BTreeMap<String, String> {
+    let model = model();
+    let text = read(snapshot);
+    let lines = text.lines().filter(|line| !is_made_by_the_compiler(line));
+    lines
+        .flat_map(|line| names_after(line, prefix).map(move |name| (name, line)))
+        .filter(|(name, _)| !model.contains(*name))
+        .map(|(name, line)| (format!("{prefix}{name}"), format!("in {snapshot}: {}", line.trim())))
+        .collect()
+}
+
+#[test]
+fn no_machinery_is_in_the_public_api_of_kotlin() {
+    // A private constructor that a companion calls.
+    let synthetic = |line: &str| line.contains(" synthetic ");
+    let found = leaks("bindings/kotlin/hookswitch.api", "dev/hookswitch/generated/", synthetic);
+    only(&[], &found, "The Kotlin API shows nothing of the generated code but the core's model");
+}
+
+#[test]
+fn no_machinery_is_in_the_public_api_of_swift() {
+    let mut found = leaks("bindings/swift/api.swiftinterface", "HookswitchGenerated.", |_| false);
+    found.extend(leaks("bindings/swift/api.swiftinterface", "HookswitchFFI.", |_| false));
+    only(&[], &found, "The Swift API shows nothing of the generated code but the core's model");
+}
+
+#[test]
+fn nobody_goes_past_the_kotlin_and_swift_layers() {
+    let mut found = BTreeMap::new();
+    let kotlin = files("android", &["kt"]).into_iter().map(|file| (file, "dev.hookswitch.generated"));
+    let swift = files("ios", &["swift"]).into_iter().flat_map(|file| {
+        // The packages' own descriptions name what they are made of.
+        let code = !file.contains("/Package");
+        [(file.clone(), "HookswitchGenerated"), (file, "HookswitchFFI")].into_iter().filter(move |_| code)
+    });
+    for (file, below) in kotlin.chain(swift) {
+        if let Some(line) = read(&file).lines().find(|line| line.contains(below)) {
+            found.insert(file, line.trim().to_owned());
+        }
+    }
+    only(&[], &found, "The platform's libraries and apps use the Kotlin and Swift layers, not what is below them");
+}
+
+#[test]
+fn names_are_found_wherever_they_stand() {
+    let line = "fun f (Ldev/x/Core;ILdev/x/Availability$Automatic;)V";
+    assert_eq!(names_after(line, "dev/x/").collect::<Vec<_>>(), ["Core", "Availability"]);
+}
