@@ -186,7 +186,9 @@ fn undocumented(text: &str, language: &Language) -> Vec<String> {
         let is_primary = is_type && opens.is_some() && code.starts_with("constructor");
         let head = (round == 0 && !is_primary).then(|| declared(code, language, scope)).flatten();
         if let Some(head) = head {
-            if head.is_public && !head.is_excepted && !documented {
+            // A generated type that gets its place in the module brings its documentation, from the core.
+            let is_handed_on = head.keyword == "typealias" && code.contains("= HookswitchGenerated.");
+            if head.is_public && !head.is_excepted && !documented && !is_handed_on {
                 found.push(code.trim_end_matches(['{', ' ']).to_owned());
             }
             is_type = head.is_type;
