@@ -6,15 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use syn::{Item, UseTree, visit::Visit};
 
-use crate::sources::{Module, modules, only};
+use crate::sources::{Module, modules, only, read};
 
 /// From the ground up. A room is a file or a folder of core/machine/src; those that are not there are passed over.
 const FLOORS: [(&str, &[&str]); 5] = [
-    ("words", &["names", "time", "backoff", "error", "timer", "kept", "event", "effect", "carried"]),
+    (
+        "words",
+        &["names", "time", "backoff", "error", "timer", "kept", "choice", "sentences", "event", "effect", "carried"],
+    ),
     ("rules", &["ring", "issuer_profile", "redirect", "claims", "metadata"]),
     ("state", &["state", "running", "step"]),
     ("behaviour", &["session", "presence", "calls", "device", "account", "lifecycle", "revocation"]),
-    ("face", &["lib", "view", "sentences", "transcript"]),
+    ("face", &["lib", "view", "transcript"]),
 ];
 const CIRCLE: &str = "behaviour";
 
@@ -168,6 +171,16 @@ fn every_room_has_its_floor_and_none_is_named_twice() {
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     for module in modules("core/machine/src") {
         floor(&room(&module.place));
+    }
+}
+
+#[test]
+fn the_page_at_the_head_of_the_heart_names_every_room() {
+    let text = read("core/machine/src/lib.rs");
+    let page: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+    for module in modules("core/machine/src") {
+        let room = room(&module.place);
+        assert!(room == "lib" || page.contains(&format!("`{room}`")), "core/machine/src/lib.rs does not name {room}");
     }
 }
 
