@@ -18,15 +18,18 @@ pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// All files below a folder with one of these extensions, by their paths from the top, in order.
+/// All files below a folder with one of these extensions, by their paths from the top, in order. What
+/// tools put there (`build`, hidden folders) is passed over.
 pub(crate) fn files(folder: &str, extensions: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {
         let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         for path in entries.map(|entry| entry.unwrap().path()) {
+            let is_made_by_a_tool =
+                path.file_name().is_some_and(|name| name == "build" || name.as_encoded_bytes().starts_with(b"."));
             if path.is_dir() {
-                folders.push(path);
+                folders.extend((!is_made_by_a_tool).then_some(path));
             } else if path.extension().is_some_and(|end| extensions.iter().any(|wanted| end == *wanted)) {
                 found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
             }
