@@ -8,13 +8,16 @@ import PushKit
 /// The system's call screen.
 @MainActor
 public final class CallKitScreen: NSObject, @preconcurrency CallScreen {
+    /// What speaks to CallKit. Its delegate is whoever made the screen: ``CallKitCalls``.
     public let provider: CXProvider
 
+    /// A screen with this look: icon, ringtone, how many calls at once.
     public init(_ configuration: CXProviderConfiguration) {
         provider = CXProvider(configuration: configuration)
         super.init()
     }
 
+    /// Reports the call to CallKit, which shows it and rings.
     public func report(
         _ call: UUID, from: String?, name: String?, shown: @escaping @Sendable ((any Error)?) -> Void
     ) {
@@ -27,6 +30,7 @@ public final class CallKitScreen: NSObject, @preconcurrency CallScreen {
         provider.reportNewIncomingCall(with: call, update: update, completion: shown)
     }
 
+    /// Tells CallKit that the call is over, and why. One that it does not know is no error.
     public func end(_ call: UUID, because reason: EndReason) {
         provider.reportCall(with: call, endedAt: nil, reason: CXCallEndedReason(reason))
     }
@@ -61,6 +65,7 @@ public final class CallKitCalls: NSObject {
     /// The system gives and takes the audio session.
     public var audio: (_ active: Bool) -> Void = { _ in }
 
+    /// Listens from now on: to PushKit for calls, to CallKit for what the agent does, and to the core for rings that must stop.
     public init(_ hookswitch: Hookswitch, configuration: CXProviderConfiguration) {
         self.hookswitch = hookswitch
         screen = CallKitScreen(configuration)

@@ -95,8 +95,10 @@ public final class KeychainKeyProvider: KeyProvider {
         keys = KeychainKeys(item: GenericPassword(service: service, accessGroup: accessGroup), cipher: AES256())
     }
 
+    /// Seals the vault's key under the Keychain's, which is made at the first use.
     public func wrap(_ key: Data) throws -> Data { try keys.wrap(key) }
 
+    /// Opens what ``wrap(_:)`` sealed.
     public func unwrap(_ wrapped: Data) throws -> Data { try keys.unwrap(wrapped) }
 }
 

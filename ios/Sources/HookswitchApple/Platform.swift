@@ -12,6 +12,7 @@ public final class PlatformEvents {
     private nonisolated(unsafe) var observers: [any NSObjectProtocol] = []
     private var saving = UIBackgroundTaskIdentifier.invalid
 
+    /// Tells `hookswitch` from now on, for as long as this object lives.
     public init(_ hookswitch: Hookswitch) {
         self.hookswitch = hookswitch
         network.pathUpdateHandler = { hookswitch.network(up: $0.status == .satisfied) }

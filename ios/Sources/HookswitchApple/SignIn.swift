@@ -36,11 +36,13 @@ public final class BrowserSignIn: NSObject, ASWebAuthenticationPresentationConte
     private let window: ASPresentationAnchor
     private var browser: ASWebAuthenticationSession?
 
+    /// Signs in to `hookswitch`, with the browser in front of `window`.
     public init(_ hookswitch: Hookswitch, window: ASPresentationAnchor) {
         self.hookswitch = hookswitch
         self.window = window
     }
 
+    /// The window that the browser is shown in front of.
     public func presentationAnchor(for session: ASWebAuthenticationSession) -> ASPresentationAnchor { window }
 
     /// Returns when the agent is signed in.
