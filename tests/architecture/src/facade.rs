@@ -16,6 +16,11 @@ fn model() -> BTreeSet<String> {
         .filter_map(|item| {
             if let Item::Enum(syn::ItemEnum { ident, .. }) | Item::Struct(syn::ItemStruct { ident, .. }) = item {
                 Some(ident.to_string())
+            } else if let Item::Macro(item) = item
+                && item.mac.path.is_ident("id")
+            {
+                // `id! { /// What it names. Name }`
+                item.mac.tokens.to_string().split_whitespace().last().map(str::to_owned)
             } else {
                 None
             }
@@ -32,7 +37,7 @@ fn names_after<'a>(text: &'a str, prefix: &str) -> impl Iterator<Item = &'a str>
 }
 
 /// What is generated from the bindings alone, and meant: plain values without a twin in the core.
-const MEANT: [&str; 1] = ["LogLevel"];
+const MEANT: [&str; 2] = ["LogLevel", "Moment"];
 
 /// What is declared by hand in a folder of Kotlin: its types, and the classes that hold its files' functions.
 fn written_by_hand(folder: &str) -> BTreeSet<String> {
