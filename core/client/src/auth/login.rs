@@ -1,7 +1,6 @@
 //! The address of the login page, and the redirect that comes back (RFC 6749, section 4.1; RFC 7636; RFC 8252).
 
 use hookswitch_machine::{Failure, PendingLogin, Redirect};
-use hookswitch_wire::UnixMillis;
 use oauth2::{
     AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient,
 };
@@ -72,6 +71,7 @@ pub(crate) fn parse_redirect(address: &str, secrets: &Secrets) -> Result<Redirec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hookswitch_wire::UnixMillis;
     use proptest::prelude::*;
 
     fn pending(secrets: &Secrets) -> PendingLogin {
