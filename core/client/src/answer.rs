@@ -37,7 +37,10 @@ impl Answer {
     pub(crate) fn of(outcome: Outcome, head: Option<&Parts>) -> Self {
         let from_elsewhere = matches!(
             outcome,
-            Outcome::Unintelligible { .. } | Outcome::Unreachable { .. } | Outcome::Unavailable { .. }
+            Outcome::Unintelligible { .. }
+                | Outcome::NotSent { .. }
+                | Outcome::Unreachable { .. }
+                | Outcome::Unavailable { .. }
         );
         Self { server_time: head.filter(|_| !from_elsewhere).and_then(server_time), outcome }
     }
@@ -52,13 +55,13 @@ pub(crate) async fn exchange(
 ) -> Answer {
     let response = match http.send(request).await {
         Ok(response) => response,
-        Err(HttpFault(cause)) => return Answer::without_time(Outcome::Unreachable { cause }),
+        Err(fault) => return Answer::without_time(fault.into()),
     };
     let head = response.head;
     let outcome = match (unavailable(&head), read_body(response.body, most).await) {
         (Some(unavailable), _) => unavailable,
         (None, Ok(body)) => judge(&head, &body),
-        (None, Err(HttpFault(cause))) => Outcome::Unreachable { cause },
+        (None, Err(fault)) => fault.into(),
     };
     Answer::of(outcome, Some(&head))
 }
@@ -76,13 +79,15 @@ pub(crate) async fn read_body(
         while let Some(piece) = body.next().await {
             let piece = piece?;
             if all.len() + piece.len() > most {
-                return Err(HttpFault(format!("the answer is longer than {most} bytes")));
+                return Err(HttpFault::NoAnswer(format!("the answer is longer than {most} bytes")));
             }
             all.extend_from_slice(&piece);
         }
         Ok(all)
     };
-    tokio::time::timeout(BODY_TIMEOUT, whole).await.map_err(|_| HttpFault("the answer did not end in time".into()))?
+    tokio::time::timeout(BODY_TIMEOUT, whole)
+        .await
+        .map_err(|_| HttpFault::NoAnswer("the answer did not end in time".into()))?
 }
 
 /// Whether the server says that it cannot now (RFC 9110, section 15; RFC 6585; RFC 8470).

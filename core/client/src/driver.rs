@@ -104,8 +104,9 @@ fn abort(task: Option<AbortHandle>) {
     }
 }
 
+/// There is nothing that could be sent.
 fn unusable(cause: &str) -> Outcome {
-    Outcome::Unreachable { cause: cause.to_owned() }
+    Outcome::NotSent { cause: cause.to_owned() }
 }
 
 /// The secret behind a name is gone: nothing can be sent with it.

@@ -73,11 +73,15 @@ impl Network {
 #[async_trait]
 impl Http for Network {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
-        let request = reqwest::Request::try_from(request).map_err(|error| HttpFault(describe(&error)))?;
+        let request = reqwest::Request::try_from(request).map_err(|error| HttpFault::NotSent(describe(&error)))?;
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.client.execute(request))
             .await
-            .map_err(|_| HttpFault("the server did not answer in time".into()))?
-            .map_err(|error| HttpFault(describe(&error)))?;
+            .map_err(|_| HttpFault::NoAnswer("the server did not answer in time".into()))?
+            .map_err(|error| {
+                // No connection, so no byte of the request. (Names that do not resolve and handshakes that fail are such.)
+                let fault = if error.is_connect() { HttpFault::NotSent } else { HttpFault::NoAnswer };
+                fault(describe(&error))
+            })?;
         let (head, body) = http::Response::<reqwest::Body>::from(answer).into_parts();
         let body = http_body_stream(body);
         Ok(HttpResponse { head, body })
@@ -88,7 +92,7 @@ fn http_body_stream(body: reqwest::Body) -> futures_util::stream::BoxStream<'sta
     // `Body` is a stream of frames only through a response.
     reqwest::Response::from(http::Response::new(body))
         .bytes_stream()
-        .map_err(|error| HttpFault(describe(&error)))
+        .map_err(|error| HttpFault::NoAnswer(describe(&error)))
         .boxed()
 }
 
@@ -139,6 +143,24 @@ mod tests {
         assert_eq!(answer.head.status, http::StatusCode::NO_CONTENT);
         let head = proxy.await.unwrap();
         assert!(head.starts_with("GET http://127.0.0.1:1/v1/me/state HTTP/1.1\r\n"), "{head}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_sent_is_told_apart_from_what_is_not_answered() {
+        let network = Network::new().unwrap();
+        let ask = |address: String| network.send(http::Request::get(address).body(Bytes::new()).unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let _ = connection.read(&mut [0; 1024]).await.unwrap();
+            // Read, and then hung up; from now on nobody listens.
+        });
+        let silent = ask(address.clone()).await.err();
+        assert!(matches!(silent, Some(HttpFault::NoAnswer(_))), "{silent:?}");
+        server.await.unwrap();
+        let nobody = ask(address).await.err();
+        assert!(matches!(nobody, Some(HttpFault::NotSent(_))), "{nobody:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use hookswitch_machine::{Mono, Timestamp};
+use hookswitch_machine::{Mono, Outcome, Timestamp};
 use zeroize::Zeroizing;
 
 /// What the core needs from outside.
@@ -117,13 +117,30 @@ pub struct HttpResponse {
     pub body: BoxStream<'static, Result<Bytes, HttpFault>>,
 }
 
-/// No answer, or the rest of one did not come. Says nothing about what the server did.
+/// Why there is no answer. The text is for logs; it has no address and no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpFault(pub String);
+pub enum HttpFault {
+    /// The request never left: no connection was made. The server has done nothing. Said only when that is certain, since a
+    /// refresh token counts as unused then.
+    NotSent(String),
+    /// The request may have arrived, and no answer came, or not the whole of it. Says nothing about what the server did.
+    NoAnswer(String),
+}
 
 impl fmt::Display for HttpFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::NotSent(cause) | Self::NoAnswer(cause) => f.write_str(cause),
+        }
+    }
+}
+
+impl From<HttpFault> for Outcome {
+    fn from(fault: HttpFault) -> Self {
+        match fault {
+            HttpFault::NotSent(cause) => Self::NotSent { cause },
+            HttpFault::NoAnswer(cause) => Self::Unreachable { cause },
+        }
     }
 }
 
@@ -135,6 +152,6 @@ pub trait Http: Send + Sync + 'static {
     /// Sends a request. Dropping the future or the body ends the exchange.
     ///
     /// # Errors
-    /// When no answer came.
+    /// When no answer came: [`HttpFault::NotSent`] only when the request cannot have left.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault>;
 }

@@ -133,7 +133,7 @@ impl Line {
 impl Http for Line {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
         if self.pulled.load(Ordering::SeqCst) {
-            return Err(HttpFault("no route to host".into()));
+            return Err(HttpFault::NotSent("no route to host".into()));
         }
         let form = "application/x-www-form-urlencoded";
         let is_form = request.headers().get(http::header::CONTENT_TYPE).is_some_and(|value| value == form);
@@ -151,7 +151,7 @@ impl Http for Line {
             let body = Bytes::from(answer.body.to_string());
             let head = http::Response::builder().status(answer.status);
             let head = head.header(http::header::CONTENT_TYPE, "application/json").body(());
-            let (head, ()) = head.map_err(|error| HttpFault(error.to_string()))?.into_parts();
+            let (head, ()) = head.map_err(|error| HttpFault::NoAnswer(error.to_string()))?.into_parts();
             if let Some(sent) = self.sent().get_mut(at) {
                 sent.answer = Some(answer);
             }
@@ -165,7 +165,7 @@ impl Http for Line {
             sent.answer = Some(Answer { status: head.status.as_u16(), body });
         }
         if self.loses.swap(false, Ordering::SeqCst) {
-            return Err(HttpFault("the connection was reset".into()));
+            return Err(HttpFault::NoAnswer("the connection was reset".into()));
         }
         Ok(HttpResponse { head, body: stream::once(async { Ok(Bytes::from(whole)) }).boxed() })
     }

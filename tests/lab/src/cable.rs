@@ -60,8 +60,10 @@ impl Cable {
     }
 }
 
+const PULLED: &str = "the cable is pulled";
+
 fn pulled() -> HttpFault {
-    HttpFault("the cable is pulled".into())
+    HttpFault::NoAnswer(PULLED.into())
 }
 
 /// Does it, unless the cable is pulled meanwhile; what is there by then waits as long as it is held.
@@ -94,7 +96,8 @@ impl Http for Cable {
         let mut passing = self.passing.subscribe();
         let answer = match when_let(&mut passing).await {
             Ok(()) => unless_pulled(&mut passing, self.network.send(request)).await.flatten(),
-            Err(pulled) => Err(pulled),
+            // It was before anything left.
+            Err(_) => Err(HttpFault::NotSent(PULLED.into())),
         };
         let result = match &answer {
             Ok(answer) => answer.head.status.as_u16().to_string(),

@@ -97,12 +97,12 @@ impl Cable {
 impl Http for Cable {
     async fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpFault> {
         if self.pulled.load(Ordering::Relaxed) {
-            return Err(HttpFault("no route to host".into()));
+            return Err(HttpFault::NotSent("no route to host".into()));
         }
         if let Some(node) = self.leads_to {
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
             *request.uri_mut() =
-                format!("http://{node}{path}").parse().map_err(|error| HttpFault(format!("{error}")))?;
+                format!("http://{node}{path}").parse().map_err(|error| HttpFault::NotSent(format!("{error}")))?;
         }
         let is_stream = request.uri().path() == "/v1/me/stream";
         let far = self.far.load(Ordering::Relaxed);

@@ -117,7 +117,9 @@ pub(crate) fn parse_push(bytes: &[u8]) -> Parsed {
 #[allow(clippy::wildcard_enum_match_arm, reason = "whatever else it is, it was understood")]
 fn judged(outcome: Outcome) -> Parsed {
     match outcome {
-        Outcome::Unintelligible { cause, .. } | Outcome::Unreachable { cause } => Err(cause),
+        Outcome::Unintelligible { cause, .. } | Outcome::NotSent { cause } | Outcome::Unreachable { cause } => {
+            Err(cause)
+        }
         Outcome::Unavailable { status, .. } => Err(format!("not now: {status}")),
         read => Ok(format!("{read:?}")),
     }
@@ -163,7 +165,7 @@ impl Said {
 impl Http for Said {
     async fn send(&self, _: HttpRequest) -> Result<HttpResponse, HttpFault> {
         let response = http::Response::builder().status(self.status).header("content-type", &self.media_type).body(());
-        let (head, ()) = response.map_err(|error| HttpFault(error.to_string()))?.into_parts();
+        let (head, ()) = response.map_err(|error| HttpFault::NotSent(error.to_string()))?.into_parts();
         Ok(HttpResponse { head, body: stream::iter(self.pieces.clone()).map(Ok).boxed() })
     }
 }

@@ -73,6 +73,7 @@ mod tests {
     use hookswitch_wire::UnixMillis;
 
     use super::*;
+    use hookswitch_wire::UnixMillis;
     use proptest::prelude::*;
 
     fn pending(secrets: &Secrets) -> PendingLogin {

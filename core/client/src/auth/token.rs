@@ -81,7 +81,7 @@ pub(crate) async fn request(
     request: TokenRequest,
     secrets: Arc<Secrets>,
 ) -> Answer {
-    let unusable = |cause: &str| Answer::without_time(Outcome::Unintelligible { status: 0, cause: cause.to_owned() });
+    let unusable = |cause: &str| Answer::without_time(Outcome::NotSent { cause: cause.to_owned() });
     let Ok(endpoint) = TokenUrl::new(endpoint) else { return unusable("the token endpoint is no address") };
     let issuer = Issuer::<EndpointNotSet>::new(ClientId::new(client_id)).set_token_uri(endpoint);
     // What oauth2 does not hand on: status, `Date` and `Retry-After`.
@@ -153,7 +153,7 @@ fn judge(
         (None, Err(RequestTokenError::ServerResponse(_))) => {
             unintelligible("an OAuth error with a status of another kind")
         }
-        (None, Err(RequestTokenError::Request(fault))) => Outcome::Unreachable { cause: fault.0 },
+        (None, Err(RequestTokenError::Request(fault))) => fault.into(),
         (None, Err(RequestTokenError::Parse(_, _))) => unintelligible("not a token answer"),
         (None, Err(RequestTokenError::Other(_))) => unintelligible("not an OAuth answer"),
     };

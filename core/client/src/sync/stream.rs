@@ -6,7 +6,7 @@ use hookswitch_wire::{StreamEvent, StreamEventError};
 
 use crate::{
     answer,
-    ports::{Http, HttpFault, HttpRequest},
+    ports::{Http, HttpRequest},
     sync::frames::{Frame, Frames, TooLong},
 };
 
@@ -22,7 +22,7 @@ pub(crate) async fn read(http: &dyn Http, request: HttpRequest, mut tell: impl F
 async fn read_until_closed(http: &dyn Http, request: HttpRequest, tell: &mut impl FnMut(StreamNews)) -> Outcome {
     let response = match http.send(request).await {
         Ok(response) => response,
-        Err(HttpFault(cause)) => return Outcome::Unreachable { cause },
+        Err(fault) => return fault.into(),
     };
     let head = response.head;
     if let Some(unavailable) = answer::unavailable(&head) {
@@ -36,7 +36,7 @@ async fn read_until_closed(http: &dyn Http, request: HttpRequest, tell: &mut imp
                 Outcome::Unintelligible { status: head.status.as_u16(), cause: "not an event stream".into() }
             }
             Ok(body) => answer::api(&head, &body),
-            Err(HttpFault(cause)) => Outcome::Unreachable { cause },
+            Err(fault) => fault.into(),
         };
     }
 
@@ -45,7 +45,7 @@ async fn read_until_closed(http: &dyn Http, request: HttpRequest, tell: &mut imp
     while let Some(piece) = body.next().await {
         let piece = match piece {
             Ok(piece) => piece,
-            Err(HttpFault(cause)) => return Outcome::Unreachable { cause },
+            Err(fault) => return fault.into(),
         };
         let taken = frames.take(&piece, |frame| {
             if let Some(news) = news(frame) {

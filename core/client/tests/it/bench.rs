@@ -213,7 +213,7 @@ impl Http for Network {
                 let form = url::form_urlencoded::parse(request.body()).into_owned().collect();
                 let (answer, answered) = oneshot::channel();
                 let _ = self.posts.send(Post { form, answer });
-                answered.await.map_err(|_| HttpFault("the connection broke".into()))
+                answered.await.map_err(|_| HttpFault::NoAnswer("the connection broke".into()))
             }
             _ => std::future::pending().await,
         }

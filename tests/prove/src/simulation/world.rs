@@ -438,9 +438,9 @@ impl<'p> World<'p> {
                 let Some(phone) = self.phone(to) else { return Ok(()) };
                 let (slow, cut_off) = (phone.slow, phone.partitioned);
                 if !phone.network {
-                    self.closes(to, id, 1);
+                    self.closes(to, id, 1, never_left());
                 } else if lost || cut_off {
-                    self.closes(to, id, ANSWER_TIMEOUT);
+                    self.closes(to, id, ANSWER_TIMEOUT, cut());
                 } else {
                     let at = now + self.latency(&mut luck, slow);
                     self.at(at, Happening::StreamArrives(to, id, access));
@@ -521,16 +521,15 @@ impl<'p> World<'p> {
             phone.sends(call);
         }
         self.tell(|| format!("phone-{}: sends {}", index + 1, name(&request)));
-        let unreachable = || Outcome::Unreachable { cause: "simulated".into() };
         let gives_up = |outcome| Happening::Event(to, Event::Completed { effect: id, server_time: None, outcome });
         if !network {
-            return self.at(now + 1, gives_up(unreachable()));
+            return self.at(now + 1, gives_up(never_left()));
         }
         // A broken connection is noticed soon, a silent one late.
         let patience = if luck.bool() { luck.u64(50..2_000) } else { ANSWER_TIMEOUT };
-        self.at(now + ANSWER_TIMEOUT, gives_up(unreachable()));
+        self.at(now + ANSWER_TIMEOUT, gives_up(cut()));
         if lost || cut_off {
-            return self.at(now + patience, gives_up(unreachable()));
+            return self.at(now + patience, gives_up(cut()));
         }
         let there = self.latency(&mut luck, slow) + late.unwrap_or(0);
         let back = self.latency(&mut luck, slow);
@@ -542,7 +541,7 @@ impl<'p> World<'p> {
         }
         self.at(now + there, Happening::Arrives(to, id, request, Fate { there, back, answer_lost }));
         if answer_lost {
-            self.at(now + there + patience, gives_up(unreachable()));
+            self.at(now + there + patience, gives_up(cut()));
         }
     }
 
@@ -596,8 +595,7 @@ impl<'p> World<'p> {
 
     // ---- streams -----------------------------------------------------------------------------------------------
 
-    fn closes(&mut self, to: To, effect: EffectId, after: u64) {
-        let outcome = Outcome::Unreachable { cause: "simulated".into() };
+    fn closes(&mut self, to: To, effect: EffectId, after: u64, outcome: Outcome) {
         let event = Event::Stream { effect, news: StreamNews::Closed { outcome } };
         self.at(self.now + after, Happening::Event(to, event));
     }
@@ -695,7 +693,7 @@ impl<'p> World<'p> {
                 stream.dead = true;
             }
             match reader {
-                Reader::Phone { phone, life, effect } if luck.bool() => self.closes((phone, life), effect, 200),
+                Reader::Phone { phone, life, effect } if luck.bool() => self.closes((phone, life), effect, 200, cut()),
                 Reader::Phone { .. } => {}
                 Reader::Browser { browser, connection } => {
                     self.at(self.now + 200, Happening::BrowserHears(browser, connection, None));
@@ -916,7 +914,7 @@ impl<'p> World<'p> {
             match stream.reader {
                 Reader::Phone { phone, life, effect } => {
                     if self.phones.get(phone).is_some_and(|phone| !phone.partitioned) {
-                        self.closes((phone, life), effect, 20);
+                        self.closes((phone, life), effect, 20, cut());
                     }
                 }
                 Reader::Browser { browser, connection } => {
@@ -983,6 +981,16 @@ fn describe(snapshot: &Snapshot) -> String {
     let presence = &snapshot.presence;
     let forwarding = if presence.forwarding.is_on() { ", forwarding on" } else { "" };
     format!("{:?}{forwarding}", presence.availability)
+}
+
+/// The request may have arrived.
+fn cut() -> Outcome {
+    Outcome::Unreachable { cause: "simulated".into() }
+}
+
+/// The phone had no network.
+fn never_left() -> Outcome {
+    Outcome::NotSent { cause: "simulated".into() }
 }
 
 fn describe_outcome(outcome: &Outcome) -> String {

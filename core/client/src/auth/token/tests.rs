@@ -16,6 +16,8 @@ struct Endpoint {
     status: u16,
     headers: Vec<(&'static str, String)>,
     pieces: Vec<Result<Bytes, HttpFault>>,
+    /// What happens in place of an answer.
+    fault: Option<HttpFault>,
     asked: Mutex<Vec<HttpRequest>>,
 }
 
@@ -23,6 +25,9 @@ struct Endpoint {
 impl Http for Endpoint {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
         self.asked.lock().unwrap().push(request);
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
         let mut response = http::Response::builder().status(self.status);
         for (name, value) in &self.headers {
             response = response.header(*name, value);
@@ -41,6 +46,7 @@ fn endpoint(status: u16, media_type: &str, body: impl Into<Bytes>) -> Endpoint {
         status,
         headers: vec![("content-type", media_type.to_owned())],
         pieces: vec![Ok(body.into())],
+        fault: None,
         asked: Mutex::default(),
     }
 }
@@ -72,7 +78,13 @@ fn form(request: &HttpRequest) -> std::collections::BTreeMap<String, String> {
 
 /// Whatever it is, it is not the server's word on a token.
 fn decides_nothing(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Unreachable { .. } | Outcome::Unintelligible { .. } | Outcome::Unavailable { .. })
+    matches!(
+        outcome,
+        Outcome::NotSent { .. }
+            | Outcome::Unreachable { .. }
+            | Outcome::Unintelligible { .. }
+            | Outcome::Unavailable { .. }
+    )
 }
 
 // ---- granted -------------------------------------------------------------------------------------------------------
@@ -254,9 +266,28 @@ async fn a_huge_body_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_request_that_never_left_is_told_apart_from_an_answer_that_never_came() {
+    for (fault, expected) in [
+        (HttpFault::NotSent("refused".into()), Outcome::NotSent { cause: "refused".into() }),
+        (HttpFault::NoAnswer("cut".into()), Outcome::Unreachable { cause: "cut".into() }),
+    ] {
+        let here = Endpoint { fault: Some(fault), ..endpoint(200, JSON, GRANT) };
+        assert_eq!(here.comes_to().await, expected);
+    }
+    let nowhere = request(
+        Arc::new(endpoint(200, JSON, GRANT)),
+        "no address".into(),
+        "app".into(),
+        TokenRequest::Refresh { refresh: SecretString::from("r") },
+        Arc::default(),
+    );
+    assert!(matches!(nowhere.await.outcome, Outcome::NotSent { .. }));
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_decides_nothing() {
     for status in [200, 400] {
-        let pieces = vec![Ok(Bytes::from(REJECTED)), Err(HttpFault("cut".into()))];
+        let pieces = vec![Ok(Bytes::from(REJECTED)), Err(HttpFault::NoAnswer("cut".into()))];
         let outcome = Endpoint { pieces, ..endpoint(status, JSON, "") }.comes_to().await;
         assert_eq!(outcome, Outcome::Unreachable { cause: "cut".into() });
     }
@@ -284,7 +315,7 @@ async fn the_time_that_a_server_asks_for_is_heard_by_date_too_and_when_the_body_
         ("-1", None),
         ("soon", None),
     ] {
-        let pieces = vec![Ok(Bytes::from("{")), Err(HttpFault("cut".into()))];
+        let pieces = vec![Ok(Bytes::from("{")), Err(HttpFault::NoAnswer("cut".into()))];
         let here = Endpoint { pieces, ..endpoint(429, JSON, "") };
         let outcome = here.with("date", "Mon, 23 Nov 2026 12:00:00 GMT").with("retry-after", asked).comes_to().await;
         assert_eq!(outcome, Outcome::Unavailable { status: 429, retry_after: expected }, "{asked}");

@@ -8,7 +8,7 @@ use hookswitch_wire::{SignedOutReason, stream::Heartbeat};
 use proptest::prelude::*;
 
 use super::*;
-use crate::ports::HttpResponse;
+use crate::ports::{HttpFault, HttpResponse};
 
 /// A server that says one thing, in pieces.
 #[derive(Clone)]
@@ -22,7 +22,7 @@ struct Server {
 impl Http for Server {
     async fn send(&self, _: HttpRequest) -> Result<HttpResponse, HttpFault> {
         if self.status == 0 {
-            return Err(HttpFault("no route to host".into()));
+            return Err(HttpFault::NotSent("no route to host".into()));
         }
         let response = http::Response::builder().status(self.status).header("content-type", self.media_type);
         let (head, ()) = response.body(()).unwrap().into_parts();
@@ -113,7 +113,7 @@ async fn each_event_is_told_in_order_whatever_ends_its_lines() {
 async fn an_event_is_told_as_soon_as_it_is_whole() {
     let mut pieces =
         vec![Ok(Bytes::from("event: heartbeat\ndata: {\"at\":2}\n\nevent: heartbeat\ndata: {\"at\":3}\n"))];
-    pieces.push(Err(HttpFault("the cable was cut".into())));
+    pieces.push(Err(HttpFault::NoAnswer("the cable was cut".into())));
     let (news, outcome) = Server { pieces, ..says(200, STREAM, "") }.heard().await;
     assert_eq!(news, [heartbeat(2)], "and half an event is none");
     assert_eq!(outcome, Outcome::Unreachable { cause: "the cable was cut".into() });
@@ -168,7 +168,7 @@ async fn a_refusal_is_one_only_in_the_words_of_our_server() {
         assert_eq!(outcome, Outcome::Unavailable { status, retry_after: None });
     }
     let (_, outcome) = says(0, "", "").heard().await;
-    assert_eq!(outcome, Outcome::Unreachable { cause: "no route to host".into() });
+    assert_eq!(outcome, Outcome::NotSent { cause: "no route to host".into() });
 }
 
 #[tokio::test]
