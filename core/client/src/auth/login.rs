@@ -73,7 +73,6 @@ mod tests {
     use hookswitch_wire::UnixMillis;
 
     use super::*;
-    use hookswitch_wire::UnixMillis;
     use proptest::prelude::*;
 
     fn pending(secrets: &Secrets) -> PendingLogin {
