@@ -1,286 +1,46 @@
 //! The operator: what a person with the keys of the house may do. The lab and the tests use it in-process; over HTTP it is
 //! `/operator/*` when an operator key is set.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | here | [`Operator`]: all that may be done and asked |
+//! | [`demo`] | agents that are to be, and those of the demo |
+//! | [`reports`] | what is told of calls, pushes, requests and sessions |
+//! | [`counters`] | how much was asked of the backend |
 
-use hookswitch_wire::UnixMillis;
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+mod counters;
+mod demo;
+mod reports;
 
-use crate::clock::Millis;
+use std::sync::{Arc, atomic::Ordering};
+
 use hookswitch_wire::{
-    AccountId, Agent, Call, CallId, CallPush, CallState, DeviceId, Effective, PhoneNumber, Platform, PushKind, Role,
-    SignedOutReason, Snapshot, Version,
+    AccountId, Agent, CallId, CallState, DeviceId, PhoneNumber, SignedOutReason, Snapshot, UnixMillis, Version,
 };
-use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+pub(crate) use self::counters::Counters;
+pub use self::{
+    counters::Counts,
+    demo::{AgentSeed, DEMO_PASSWORD},
+    reports::{CallReport, DeliveryReport, OutboxEntry, RequestLog, SessionReport},
+};
 use crate::{
-    aggregate::{Aggregate, Command, DeviceRing, Refusal, TrackedCall},
+    aggregate::{Aggregate, Command, Refusal},
     carrier::CarrierMessage,
-    clock::Clock,
+    clock::{Clock, Millis},
     faults::{FaultPlan, FaultReport},
     hours::WorkingHours,
     house::{House, HouseError},
     identity::{hash_password, totp_code},
     logout::LogoutClient,
-    push::DeliveryEnd,
     record::Change,
     refreshes::{FamilyReport, RefreshRecord},
     rotation::RotationProfile,
     secret,
-    store::{AgentRow, UpstreamUser},
+    store::{AgentRow, SessionRow, UpstreamUser},
     upstream,
 };
-
-/// The password of all demo accounts.
-pub const DEMO_PASSWORD: &str = "correct horse battery staple";
-
-/// An agent that is to be.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AgentSeed {
-    /// Signs in with it.
-    pub email: String,
-    /// For Hookswitch if `password_login`, and for the upstream issuer if `google` or `sso`.
-    pub password: String,
-    /// Whether e-mail and password open Hookswitch itself.
-    pub password_login: bool,
-    /// For display.
-    pub name: String,
-    /// What the agent may open.
-    pub role: Role,
-    /// The secret of the authenticator app, at least 16 bytes; `None`: no second factor.
-    pub totp_secret: Option<Vec<u8>>,
-    /// An IANA name: where nine to six are the working hours.
-    pub time_zone: String,
-    /// "Continue with Google" works.
-    pub google: bool,
-    /// Acme SSO works.
-    pub sso: bool,
-    /// Whether the upstream issuer says that it verified the e-mail address.
-    pub email_verified: bool,
-}
-
-impl AgentSeed {
-    /// An agent with a password, in UTC, and nothing special.
-    pub fn new(email: &str, name: &str, role: Role) -> Self {
-        Self {
-            email: email.to_owned(),
-            password: DEMO_PASSWORD.to_owned(),
-            password_login: true,
-            name: name.to_owned(),
-            role,
-            totp_secret: None,
-            time_zone: "UTC".to_owned(),
-            google: false,
-            sso: false,
-            email_verified: true,
-        }
-    }
-
-    /// The demo accounts; all with [`DEMO_PASSWORD`].
-    ///
-    /// | e-mail | role | signs in with |
-    /// |---|---|---|
-    /// | `alice@acme.example` | agent | password, Google, SSO |
-    /// | `olivia@acme.example` | owner | password; the Dashboard asks for a code |
-    /// | `adam@acme.example` | admin | password |
-    /// | `sam@acme.example` | supervisor | Google, SSO; no password |
-    pub fn demo() -> Vec<Self> {
-        let paris = || "Europe/Paris".to_owned();
-        vec![
-            Self {
-                google: true,
-                sso: true,
-                time_zone: paris(),
-                ..Self::new("alice@acme.example", "Alice Martin", Role::Agent)
-            },
-            Self {
-                totp_secret: Some(b"a demo secret of 20+".to_vec()),
-                time_zone: paris(),
-                ..Self::new("olivia@acme.example", "Olivia Bernard", Role::Owner)
-            },
-            Self {
-                time_zone: "America/New_York".to_owned(),
-                ..Self::new("adam@acme.example", "Adam Novak", Role::Admin)
-            },
-            Self {
-                google: true,
-                sso: true,
-                password_login: false,
-                ..Self::new("sam@acme.example", "Sam Okafor", Role::Supervisor)
-            },
-        ]
-    }
-}
-
-/// A call, and who was told of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CallReport {
-    /// The call as it is now.
-    pub call: Call,
-    /// What was decided for each mobile device when it came.
-    pub devices: Vec<DeviceRing>,
-    /// The external number that it went to.
-    pub forwarded_to: Option<PhoneNumber>,
-    /// `Some`: the agent took no calls, and this is why; the apps never heard of it.
-    pub agent_was: Option<Effective>,
-}
-
-impl From<&TrackedCall> for CallReport {
-    fn from(tracked: &TrackedCall) -> Self {
-        Self {
-            call: tracked.call.clone(),
-            devices: tracked.rings.clone(),
-            forwarded_to: tracked.forwarded_to.clone(),
-            agent_was: tracked.agent_was,
-        }
-    }
-}
-
-/// What became of a push.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeliveryReport {
-    /// Its number in the outbox.
-    pub seq: u64,
-    /// To which device.
-    pub device: DeviceId,
-    /// About which call.
-    pub call_id: CallId,
-    /// What it says.
-    pub kind: PushKind,
-    /// How often it went to the push service.
-    pub tries: u32,
-    /// Whether the device may have got it.
-    pub may_have_left: bool,
-    /// Whether it is with the push service now.
-    pub is_out: bool,
-    /// How it ended; `None` while it waits or is out.
-    pub end: Option<DeliveryEnd>,
-}
-
-/// A push as it goes to APNs or FCM.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct OutboxEntry {
-    /// Grows by one a push.
-    pub seq: u64,
-    /// When it was decided on; from [`Operator::pushes`], when it was sent.
-    pub at: Millis,
-    /// To which device.
-    pub device: DeviceId,
-    /// By which service.
-    pub platform: Platform,
-    /// The address there.
-    pub push_token: String,
-    /// What it says.
-    pub payload: CallPush,
-}
-
-/// A request that was answered. Never holds a secret: no query, no header, no body.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestLog {
-    /// When it was answered.
-    pub at: Millis,
-    /// `GET` and its like.
-    pub method: String,
-    /// Without the query.
-    pub path: String,
-    /// The status of the answer; 0: none, because a fault cut the connection.
-    pub status: u16,
-    /// `web`, `dashboard`, `cti-…`, `desktop`, `phone DEVICE`, or nothing.
-    pub who: String,
-}
-
-/// A live session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionReport {
-    /// Its name; no secret.
-    pub id: String,
-    /// `mobile`, `browser` or `desktop`.
-    pub kind: String,
-    /// The device that it registered.
-    pub device: Option<DeviceId>,
-    /// When it began.
-    pub created_at: Millis,
-    /// When it was seen last, give or take a minute.
-    pub last_seen: Millis,
-    /// From where.
-    pub address: String,
-    /// Whether the second factor was given.
-    pub second_factor: bool,
-}
-
-/// What was asked of the backend, in numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Requests in all.
-    pub requests: u64,
-    /// `POST /token`.
-    pub token_posts: u64,
-    /// ...of which asked for a refresh.
-    pub refresh_posts: u64,
-    /// ...and those that were answered `invalid_grant`.
-    pub invalid_grants: u64,
-    /// Streams that were opened.
-    pub streams: u64,
-}
-
-/// Counts while the backend runs.
-#[derive(Default)]
-pub(crate) struct Counters {
-    requests: AtomicU64,
-    token_posts: AtomicU64,
-    refresh_posts: AtomicU64,
-    invalid_grants: AtomicU64,
-    streams: AtomicU64,
-    refreshes: Mutex<HashMap<AccountId, u64>>,
-}
-
-impl Counters {
-    pub(crate) fn request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn token(&self) {
-        self.token_posts.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn refresh(&self) {
-        self.refresh_posts.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn invalid_grant(&self) {
-        self.invalid_grants.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn stream(&self) {
-        self.streams.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A refresh token of this account came, good or not.
-    pub(crate) fn refreshed(&self, account: &AccountId) {
-        let mut refreshes = self.refreshes.lock().unwrap_or_else(PoisonError::into_inner);
-        *refreshes.entry(account.clone()).or_default() += 1;
-    }
-
-    fn refreshes(&self, account: &AccountId) -> u64 {
-        self.refreshes.lock().unwrap_or_else(PoisonError::into_inner).get(account).copied().unwrap_or_default()
-    }
-
-    fn read(&self) -> Counts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
-            requests: read(&self.requests),
-            token_posts: read(&self.token_posts),
-            refresh_posts: read(&self.refresh_posts),
-            invalid_grants: read(&self.invalid_grants),
-            streams: read(&self.streams),
-        }
-    }
-}
 
 /// What a person with the keys of the house may do. Clones are the same person.
 #[derive(Clone)]
@@ -526,7 +286,7 @@ impl Operator {
         let agent = self.agent(email)?;
         self.house.write(|unit| {
             let sessions = unit.tx.live_sessions(&agent.account, unit.now)?;
-            let report = |session: crate::store::SessionRow| SessionReport {
+            let report = |session: SessionRow| SessionReport {
                 device: agent.aggregate.device_of(&session.id).map(|device| device.id.clone()),
                 kind: session.kind.name().to_owned(),
                 id: session.id,
