@@ -121,7 +121,7 @@ impl Core {
     /// # Errors
     /// After [`Self::shutdown`].
     pub fn state(&self) -> Result<AppState, Failure> {
-        Ok(self.core()?.view())
+        Ok(self.core()?.state())
     }
 
     // ---- session ------------------------------------------------------------------------------------------------

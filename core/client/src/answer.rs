@@ -1,4 +1,4 @@
-//! From an HTTP answer to an outcome of the heart: pure functions of status, headers and body.
+//! From an HTTP answer to an outcome of the machine: pure functions of status, headers and body.
 //!
 //! The one question that matters here: did *our server* answer? A captive portal says 200 with a page, a proxy says 502,
 //! a train's Wi-Fi breaks off in the middle. None of that is our server's word, and none of it may end a session.

@@ -13,21 +13,21 @@ use crate::{
     answer::{self, Answer},
     auth::token::{self, TokenRequest},
     config::Config,
-    heart::Heart,
     ports::Ports,
     secrets::Secrets,
+    shared_machine::SharedMachine,
     store::Store,
     sync::{request, stream},
 };
 
 pub(crate) struct Driver {
-    pub(crate) heart: Arc<Heart>,
-    pub(crate) tools: Arc<Tools>,
+    pub(crate) machine: Arc<SharedMachine>,
+    pub(crate) environment: Arc<Environment>,
     pub(crate) effects: mpsc::UnboundedReceiver<Effect>,
 }
 
 /// What carrying out needs.
-pub(crate) struct Tools {
+pub(crate) struct Environment {
     pub(crate) config: Config,
     pub(crate) server: Url,
     pub(crate) ports: Ports,
@@ -36,7 +36,7 @@ pub(crate) struct Tools {
 }
 
 impl Driver {
-    /// Carries out effects until the heart is gone.
+    /// Carries out effects until the machine is gone.
     pub(crate) async fn run(mut self) {
         let mut tasks = JoinSet::new();
         let mut timers: HashMap<Timer, AbortHandle> = HashMap::new();
@@ -48,33 +48,33 @@ impl Driver {
                 Some(_) = tasks.join_next() => continue,
             };
             let Some(effect) = effect else { return };
-            let (heart, tools) = (Arc::clone(&self.heart), Arc::clone(&self.tools));
+            let (machine, environment) = (Arc::clone(&self.machine), Arc::clone(&self.environment));
             match effect {
                 Effect::Send { id, request } => {
                     tasks.spawn(async move {
-                        let Answer { server_time, outcome } = tools.send(request).await;
-                        heart.apply(Event::Completed { effect: id, server_time, outcome });
+                        let Answer { server_time, outcome } = environment.send(request).await;
+                        machine.apply(Event::Completed { effect: id, server_time, outcome });
                     });
                 }
                 Effect::Store { id, transaction } => {
                     // Asked for here, in order; only the wait is a task.
-                    let outcome = tools.store.run(transaction);
+                    let outcome = environment.store.run(transaction);
                     tasks.spawn(async move {
                         let outcome = outcome.await;
-                        heart.apply(Event::Completed { effect: id, server_time: None, outcome });
+                        machine.apply(Event::Completed { effect: id, server_time: None, outcome });
                     });
                 }
                 Effect::OpenStream { id, access, after } => {
                     let task = async move {
                         let tell = |news| {
-                            heart.apply(Event::Stream { effect: id, news });
+                            machine.apply(Event::Stream { effect: id, news });
                         };
-                        let request = tools
+                        let request = environment
                             .secrets
                             .get(access)
-                            .and_then(|access| request::open_stream(&tools.server, &access, after).ok());
+                            .and_then(|access| request::open_stream(&environment.server, &access, after).ok());
                         match request {
-                            Some(request) => stream::read(&*tools.ports.http, request, tell).await,
+                            Some(request) => stream::read(&*environment.ports.http, request, tell).await,
                             None => tell(StreamNews::Closed { outcome: unusable("the access token cannot be sent") }),
                         }
                     };
@@ -82,20 +82,20 @@ impl Driver {
                 }
                 Effect::CloseStream { id } => abort(streams.remove(&id)),
                 Effect::SetTimer { timer, at } => {
-                    let task = wait(heart, tools, timer.clone(), at);
+                    let task = wait(machine, environment, timer.clone(), at);
                     abort(timers.insert(timer, tasks.spawn(task)));
                 }
                 Effect::CancelTimer { timer } => abort(timers.remove(&timer)),
-                // Done by the heart's shell already.
+                // Done by the machine's shell already.
                 Effect::Reply { .. } | Effect::Decided { .. } | Effect::StopRinging { .. } => {}
             }
         }
     }
 }
 
-async fn wait(heart: Arc<Heart>, tools: Arc<Tools>, timer: Timer, at: Mono) {
-    tools.ports.clock.sleep_until(at).await;
-    heart.apply(Event::Timer { timer });
+async fn wait(machine: Arc<SharedMachine>, environment: Arc<Environment>, timer: Timer, at: Mono) {
+    environment.ports.clock.sleep_until(at).await;
+    machine.apply(Event::Timer { timer });
 }
 
 fn abort(task: Option<AbortHandle>) {
@@ -114,7 +114,7 @@ fn forgotten() -> Answer {
     Answer::without_time(unusable("a secret is not known any more"))
 }
 
-impl Tools {
+impl Environment {
     async fn send(&self, request: Request) -> Answer {
         let http = &*self.ports.http;
         let client_id = &self.config.client_id;

@@ -7,13 +7,14 @@
 //! |---|---|
 //! | [`config`] | what the app says about itself and its server |
 //! | [`ports`] | what the core needs from outside: [`ports::Clock`], [`ports::KeyProvider`], [`ports::Http`] |
-//! | `heart` | the state machine of `hookswitch-machine` behind one lock, its views and its transcript |
+//! | `shared_machine` | the state machine of `hookswitch-machine` behind one lock, and what it tells |
+//! | `transcript` | what happened lately, for a bug report |
 //! | `driver` | carries out effects: requests, transactions, streams, timers |
 //! | `auth` | the authorization server: login page, redirect, tokens |
 //! | `sync` | the API and the presence stream |
 //! | `answer` | what an HTTP answer means |
 //! | [`store`] | the vault |
-//! | `secrets` | the secrets behind the names that the heart knows |
+//! | `secrets` | the secrets behind the names that the machine knows |
 //! | [`http`] | the real network |
 //!
 //! Decisions are not made here: they are in [`hookswitch_machine`], where they can be replayed.
@@ -22,12 +23,13 @@ mod answer;
 mod auth;
 pub mod config;
 mod driver;
-mod heart;
 pub mod http;
 pub mod ports;
 mod secrets;
+mod shared_machine;
 pub mod store;
 mod sync;
+mod transcript;
 
 use std::sync::Arc;
 
@@ -45,9 +47,9 @@ use tokio::{
 };
 use url::Url;
 
-use driver::{Driver, Tools};
-use heart::Heart;
+use driver::{Driver, Environment};
 use secrets::{Secrets, random_secret};
+use shared_machine::SharedMachine;
 use store::Store;
 
 impl Ports {
@@ -65,8 +67,8 @@ impl Ports {
 /// Cheap to call from any thread; every method is safe to abandon: dropping a future ends the wait, not the work.
 /// Dropping the value stops all work at once, as a kill of the process would, and loses nothing.
 pub struct Hookswitch {
-    heart: Arc<Heart>,
-    tools: Arc<Tools>,
+    machine: Arc<SharedMachine>,
+    environment: Arc<Environment>,
     driver: AbortHandle,
 }
 
@@ -101,15 +103,15 @@ impl Hookswitch {
             platform: config.device.platform,
             profile: config.profile,
         };
-        let (heart, effects) = Heart::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
-        let heart = Arc::new(heart);
-        let tools = Arc::new(Tools { config, server, ports, secrets, store });
+        let (machine, effects) = SharedMachine::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
+        let machine = Arc::new(machine);
+        let environment = Arc::new(Environment { config, server, ports, secrets, store });
         let seed = getrandom::u64().map_err(|error| Failure::internal(format!("No random numbers: {error}")))?;
-        let mut restored = heart.watch();
-        heart.apply(Event::Started { seed });
-        let driver = Driver { heart: Arc::clone(&heart), tools: Arc::clone(&tools), effects };
+        let mut restored = machine.watch();
+        machine.apply(Event::Started { seed });
+        let driver = Driver { machine: Arc::clone(&machine), environment: Arc::clone(&environment), effects };
         let driver = tokio::spawn(driver.run()).abort_handle();
-        let core = Self { heart, tools, driver };
+        let core = Self { machine, environment, driver };
         // The vault answers in milliseconds; a decision on the push that started the process needs what it holds.
         let _ = restored.wait_for(|view| view.session != machine::view::SessionState::Loading).await;
         Ok(core)
@@ -117,27 +119,27 @@ impl Hookswitch {
 
     /// This installation's name among the agent's devices.
     pub fn device(&self) -> DeviceId {
-        self.tools.store.device()
+        self.environment.store.device()
     }
 
     /// What to show now.
-    pub fn view(&self) -> AppState {
-        self.heart.view()
+    pub fn state(&self) -> AppState {
+        self.machine.state()
     }
 
-    /// The newest state of the server, whole: what the app's presence is made from. For tools that look behind what apps show.
+    /// The newest state of the server, whole: what the app's presence is made from. For environment that look behind what apps show.
     pub fn snapshot(&self) -> Option<wire::Snapshot> {
-        self.heart.snapshot()
+        self.machine.snapshot()
     }
 
     /// What to show, and each change of it, coalesced to the latest.
     pub fn watch(&self) -> watch::Receiver<AppState> {
-        self.heart.watch()
+        self.machine.watch()
     }
 
     /// Calls that ring and must stop. (That a call must ring is said by [`Self::decide`].)
     pub fn stops(&self) -> broadcast::Receiver<StoppedCall> {
-        self.heart.stops()
+        self.machine.stops()
     }
 
     // ---- session ------------------------------------------------------------------------------------------------
@@ -150,7 +152,7 @@ impl Hookswitch {
     pub async fn begin_login(&self, hint: Option<String>, redirect_uri: &str) -> Result<Url, Failure> {
         let secret = || {
             let secret = random_secret().map_err(|error| Failure::internal(format!("No random numbers: {error}")))?;
-            Ok::<_, Failure>(self.tools.secrets.name(&secret))
+            Ok::<_, Failure>(self.environment.secrets.name(&secret))
         };
         let command = Command::BeginLogin {
             hint,
@@ -159,9 +161,9 @@ impl Hookswitch {
             nonce: secret()?,
             verifier: secret()?,
         };
-        match self.heart.ask(command).await? {
+        match self.machine.ask(command).await? {
             (Reply::Login { authorization_endpoint, pending }, secrets) => {
-                let client_id = &self.tools.config.client_id;
+                let client_id = &self.environment.config.client_id;
                 auth::login::authorization_url(&authorization_endpoint, client_id, &pending, &secrets)
             }
             (Reply::Done | Reply::Token { .. } | Reply::Repaired { .. }, _) => Err(wrong_reply()),
@@ -175,7 +177,7 @@ impl Hookswitch {
     /// the issuer refuses; [`Failure::Offline`] when it cannot be reached (the same redirect may be tried again);
     /// [`Failure::Cancelled`] when the person declined at the issuer or a newer sign-in has begun.
     pub async fn finish_login(&self, redirect: &str) -> Result<(), Failure> {
-        let redirect = auth::login::parse_redirect(redirect, &self.tools.secrets)?;
+        let redirect = auth::login::parse_redirect(redirect, &self.environment.secrets)?;
         self.done(Command::FinishLogin { redirect }).await
     }
 
@@ -193,7 +195,7 @@ impl Hookswitch {
     /// [`Failure::Offline`] when it had to be refreshed and could not be, [`Failure::Reauthenticate`] when nobody is signed
     /// in, [`Failure::Storage`] before the first unlock.
     pub async fn access_token(&self) -> Result<SecretString, Failure> {
-        match self.heart.ask(Command::AccessToken).await? {
+        match self.machine.ask(Command::AccessToken).await? {
             (Reply::Token { access }, secrets) => secrets.get(access).ok_or_else(wrong_reply),
             (Reply::Done | Reply::Login { .. } | Reply::Repaired { .. }, _) => Err(wrong_reply()),
         }
@@ -223,7 +225,7 @@ impl Hookswitch {
     /// # Errors
     /// The first step that failed, as that step fails elsewhere.
     pub async fn repair(&self) -> Result<Vec<String>, Failure> {
-        match self.heart.ask(Command::Repair).await? {
+        match self.machine.ask(Command::Repair).await? {
             (Reply::Repaired { steps }, _) => Ok(steps),
             (Reply::Done | Reply::Login { .. } | Reply::Token { .. }, _) => Err(wrong_reply()),
         }
@@ -274,7 +276,7 @@ impl Hookswitch {
     /// [`Failure::Forbidden`] for a wrong code or one that is not good any more; [`Failure::Offline`] when the server cannot
     /// be reached: it may be said again.
     pub async fn verify_number(&self, number: PhoneNumber, code: &SecretString) -> Result<(), Failure> {
-        let code = self.tools.secrets.name(code.expose_secret());
+        let code = self.environment.secrets.name(code.expose_secret());
         self.done(Command::VerifyNumber { number, code }).await
     }
 
@@ -298,10 +300,10 @@ impl Hookswitch {
     /// `must_report`: iOS, what PushKit says of the push; `true` where it says nothing.
     pub fn decide(&self, push: CallPush, must_report: bool) -> Decision {
         let asked = (push.clone(), must_report);
-        self.heart.apply(Event::Push { push, must_report }).unwrap_or_else(|| {
+        self.machine.apply(Event::Push { push, must_report }).unwrap_or_else(|| {
             // A step on a push always decides; were it not so, the call must not be lost.
             let (push, must_report) = asked;
-            ring_anyway(push, must_report, self.tools.config.device.platform, &*self.tools.ports.clock)
+            ring_anyway(push, must_report, self.environment.config.device.platform, &*self.environment.ports.clock)
         })
     }
 
@@ -331,7 +333,7 @@ impl Hookswitch {
 
     /// The last 200 decisions, oldest first, with their inputs.
     pub fn ring_log(&self) -> Vec<RingRecord> {
-        self.heart.ring_log()
+        self.machine.ring_log()
     }
 
     // ---- platform -----------------------------------------------------------------------------------------------
@@ -341,7 +343,7 @@ impl Hookswitch {
     /// # Errors
     /// None at present; the registration is repeated until it succeeds.
     pub async fn set_push_token(&self, token: Option<&SecretString>) -> Result<(), Failure> {
-        let token = token.map(|token| self.tools.secrets.name(token.expose_secret()));
+        let token = token.map(|token| self.environment.secrets.name(token.expose_secret()));
         self.done(Command::SetPushToken { token }).await
     }
 
@@ -357,39 +359,39 @@ impl Hookswitch {
 
     /// The app comes to the foreground.
     pub fn foreground(&self) {
-        self.heart.apply(Event::Foreground);
+        self.machine.apply(Event::Foreground);
     }
 
     /// The app goes to the background. After 20 s there is no stream and no timer.
     pub fn background(&self) {
-        self.heart.apply(Event::Background);
+        self.machine.apply(Event::Background);
     }
 
     /// Returns once all that is known is in the vault: the moment up to which an app that is about to be suspended should
     /// hold its background task (iOS: `beginBackgroundTask`). A kill before it loses no session, only what the server says
     /// again.
     pub async fn saved(&self) {
-        self.heart.saved().await;
+        self.machine.saved().await;
     }
 
     /// The device has a network, or has none.
     pub fn network(&self, up: bool) {
-        self.heart.apply(if up { Event::NetworkUp } else { Event::NetworkDown });
+        self.machine.apply(if up { Event::NetworkUp } else { Event::NetworkDown });
     }
 
     /// The device was unlocked for the first time since it started.
     pub fn unlocked(&self) {
-        self.heart.apply(Event::Unlocked);
+        self.machine.apply(Event::Unlocked);
     }
 
     /// What happened lately, as JSON lines that [`machine::transcript::replay`] does again. Without secrets; phone numbers,
     /// names and e-mail addresses are replaced.
     pub fn transcript(&self) -> String {
-        self.heart.transcript()
+        self.machine.transcript()
     }
 
     async fn done(&self, command: Command) -> Result<(), Failure> {
-        self.heart.ask(command).await.map(|_| ())
+        self.machine.ask(command).await.map(|_| ())
     }
 }
 

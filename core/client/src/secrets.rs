@@ -1,4 +1,4 @@
-//! The secrets behind the names that the heart knows.
+//! The secrets behind the names that the machine knows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use hookswitch_machine::SecretRef;
 use secrecy::{ExposeSecret, SecretString};
 
 /// Keeps secrets and gives them names; equal secrets have equal names. A secret that nothing needs any more is wiped with
-/// the next step of the heart.
+/// the next step of the machine.
 #[derive(Default)]
 pub(crate) struct Secrets {
     inner: Mutex<Inner>,
@@ -23,12 +23,12 @@ struct Inner {
 
 struct Kept {
     secret: SecretString,
-    /// It was named for an event that the heart has not seen yet.
+    /// It was named for an event that the machine has not seen yet.
     is_on_its_way: bool,
 }
 
 impl Secrets {
-    /// The name of a secret, to be brought to the heart by an event.
+    /// The name of a secret, to be brought to the machine by an event.
     pub(crate) fn name(&self, secret: &str) -> SecretRef {
         let mut inner = self.lock();
         // A handful of entries: looking at each is quicker than hashing, and leaves no copy behind.
@@ -57,7 +57,7 @@ impl Secrets {
         Self { inner: Mutex::new(Inner { by_name: names.iter().filter_map(copy).collect(), last: inner.last }) }
     }
 
-    /// The heart has seen an event that brought `arrived`, and needs `used` from now on.
+    /// The machine has seen an event that brought `arrived`, and needs `used` from now on.
     pub(crate) fn settle(&self, arrived: &[SecretRef], used: &BTreeSet<SecretRef>) {
         let mut inner = self.lock();
         for name in arrived {

@@ -263,7 +263,7 @@ impl Phone {
 
     /// The session's view.
     pub(crate) fn session(&self) -> SessionState {
-        self.core.view().session
+        self.core.state().session
     }
 
     /// Fails unless a login waits for its browser.
@@ -279,7 +279,7 @@ impl Phone {
         match tokio::time::timeout(Duration::from_secs(10), views.wait_for(|view| is(view))).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err("the core is closed".into()),
-            Err(_) => Err(format!("{what}: not within 10 s; it is {:?}", self.core.view())),
+            Err(_) => Err(format!("{what}: not within 10 s; it is {:?}", self.core.state())),
         }
     }
 

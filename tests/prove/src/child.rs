@@ -119,7 +119,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    say(&Said::Opened { opened: core.view().session });
+    say(&Said::Opened { opened: core.state().session });
     let (lines, mut asked) = mpsc::unbounded_channel();
     // A thread of its own: reading standard input blocks.
     std::thread::spawn(move || {
@@ -186,7 +186,7 @@ async fn carry_out(core: &Arc<Hookswitch>, what: Do) -> Result<Value, Failure> {
         Do::Finish { redirect } => json!(core.finish_login(&redirect).await?),
         Do::SignOut => json!(core.sign_out().await?),
         Do::PushToken { token } => json!(core.set_push_token(Some(&token.into())).await?),
-        Do::Session => json!(core.view().session),
+        Do::Session => json!(core.state().session),
         Do::Foreground => json!(core.foreground()),
         Do::Saved => json!(core.saved().await),
         Do::Transcript => json!(core.transcript()),

@@ -71,5 +71,5 @@ async fn wake(main: i64, Arguments { folder, issuer, push }: &Arguments) -> Resu
     let open = now();
     let verdict = core.decide(push, true).verdict;
     let decided = now();
-    Ok(Woken { main, ports: ready, open, decided, session: core.view().session, verdict })
+    Ok(Woken { main, ports: ready, open, decided, session: core.state().session, verdict })
 }

@@ -1,7 +1,7 @@
 //! The claims of an ID token (OpenID Connect Core, section 2).
 //!
 //! The token came straight from the token endpoint over TLS, which authenticates the issuer in place of the signature
-//! (section 3.1.3.7, step 6). The claims are checked by the heart.
+//! (section 3.1.3.7, step 6). The claims are checked by the machine.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hookswitch_machine::Claims;

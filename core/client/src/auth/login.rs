@@ -38,7 +38,7 @@ pub(crate) fn authorization_url(
     Ok(request.url().0)
 }
 
-/// Takes a redirect apart. What it must be is the heart's question.
+/// Takes a redirect apart. What it must be is the machine's question.
 ///
 /// # Errors
 /// When it is not an address at all, or longer than any redirect of an issuer.

@@ -6,7 +6,7 @@
 //! | [`token`] | code for tokens, refresh token for tokens, revocation |
 //! | [`id_token`] | the claims of an ID token |
 //!
-//! Encoding and parsing of OAuth 2 messages is the `oauth2` crate's; what an answer means is decided in the heart.
+//! Encoding and parsing of OAuth 2 messages is the `oauth2` crate's; what an answer means is decided in the machine.
 
 pub(crate) mod id_token;
 pub(crate) mod login;

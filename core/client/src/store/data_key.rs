@@ -10,8 +10,9 @@ use rusqlite::{Connection, OptionalExtension};
 use zeroize::Zeroizing;
 
 use super::{
+    columns::bytes,
+    fault::Fault,
     seal::{KEY_LEN, Sealer},
-    vault::{Fault, bytes},
 };
 use crate::ports::{KeyFault, KeyProvider};
 

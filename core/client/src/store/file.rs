@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{schema::MIGRATIONS, vault::Fault};
+use super::{fault::Fault, schema::MIGRATIONS};
 
 const NAME: &str = "vault.sqlite";
 /// Where a damaged file goes, for support to look at; the next one replaces it. What is in it is sealed.

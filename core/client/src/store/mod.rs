@@ -7,13 +7,17 @@
 //! | [`data_key`] | the key that seals, wrapped by the platform's |
 //! | [`seal`] | XChaCha20-Poly1305 with a data key that the platform's key wraps |
 //! | [`vault`] | the transactions: login, lease and rotation, sign-out, what the ring rule remembers |
+//! | [`columns`] | columns of SQLite, read without trust |
+//! | [`fault`] | why a transaction could not be done |
 //! | [`owner`] | who holds a lease, and whether they still live |
 //! | [`key_file`] | a [`crate::ports::KeyProvider`] for desktops and tests |
 //!
 //! The vault lives on a thread of its own: SQLite blocks, and key stores block longer. Transactions happen in the order in
 //! which they are asked for.
 
+mod columns;
 mod data_key;
+mod fault;
 mod file;
 mod key_file;
 mod owner;

@@ -11,21 +11,22 @@
 //! A lease is held by the monotonic clock, which all processes of a device share; a reboot starts that clock again, which
 //! ends any lease. So does the death of its holder ([`super::owner`]).
 
-use hookswitch_wire::UnixMillis;
 use std::{path::Path, sync::Arc};
 
 use hookswitch_machine::{
     AgentProfile, Contents, Generation, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
     SignOutScope, SignedOutWhy, StoredSession, TokenSet, Transaction,
 };
-use hookswitch_wire::{ServerMetadata, Snapshot};
-use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
+use hookswitch_wire::{ServerMetadata, Snapshot, UnixMillis};
+use rusqlite::{Connection, OptionalExtension, params};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{
+    columns::{as_sql, bytes, from_sql, integer, text},
     data_key::DataKey,
+    fault::Fault,
     file::{self, Opened},
     owner::Owner,
     seal::{Place, Unsealable},
@@ -60,64 +61,6 @@ struct SealedPending {
     verifier: Zeroizing<String>,
     hint: Option<String>,
     began_at: UnixMillis,
-}
-
-/// Why a transaction could not be done.
-#[derive(Debug)]
-pub(super) enum Fault {
-    Sqlite(rusqlite::Error),
-    Migration(rusqlite_migration::Error),
-    Io(std::io::Error),
-    Random,
-    Key(KeyFault),
-    /// The data key in memory is not the vault's any more.
-    OtherKey,
-    /// A sealed value that does not open, or JSON that does not parse.
-    Corrupt,
-    /// The secret behind a name is gone.
-    Unnamed,
-}
-
-impl std::fmt::Display for Fault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(error) => write!(f, "{error}"),
-            Self::Migration(rusqlite_migration::Error::MigrationDefinition(
-                rusqlite_migration::MigrationDefinitionError::DatabaseTooFarAhead,
-            )) => f.write_str("it was written by a newer version of the app; update the app"),
-            Self::Migration(error) => write!(f, "{error}"),
-            Self::Io(error) => write!(f, "{error}"),
-            Self::Random => f.write_str("the device gives no random numbers"),
-            Self::Key(fault) => write!(f, "{fault}"),
-            Self::OtherKey => f.write_str("the key changes again and again"),
-            Self::Corrupt => f.write_str("a stored value is damaged"),
-            Self::Unnamed => f.write_str("a secret is not known any more"),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl From<Unsealable> for Fault {
-    fn from(_: Unsealable) -> Self {
-        Self::Corrupt
-    }
-}
-
-impl From<serde_json::Error> for Fault {
-    fn from(_: serde_json::Error) -> Self {
-        Self::Corrupt
-    }
-}
-
-impl From<KeyFault> for Fault {
-    fn from(fault: KeyFault) -> Self {
-        Self::Key(fault)
-    }
 }
 
 pub(super) struct Vault {
@@ -574,37 +517,6 @@ impl Vault {
 }
 
 const REVOCATION: Place<'static> = Place { table: "revocation", row: "token", account: "", generation: 0 };
-
-/// The bytes of a column, whatever somebody has made of its type.
-pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
-        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
-    })
-}
-
-/// The text of a column, if that is what it is.
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
-    Ok(String::from_utf8(bytes(row, column)?).ok())
-}
-
-/// The number in a column, if that is what it is.
-fn integer(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
-    Ok(match row.get_ref(column)? {
-        ValueRef::Integer(number) => Some(number),
-        ValueRef::Null | ValueRef::Real(_) | ValueRef::Text(_) | ValueRef::Blob(_) => None,
-    })
-}
-
-/// SQLite's integers are signed; generations and clocks never come near the difference.
-fn as_sql(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Whatever stands there is a generation or a clock; what cannot be is as good as none.
-fn from_sql(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 //! | [`stream`] | the presence stream |
 //! | [`frames`] | the framing of server-sent events |
 //!
-//! When to connect, when to give up and what a tap becomes is decided in the heart (`hookswitch_machine::presence`).
+//! When to connect, when to give up and what a tap becomes is decided in the machine (`hookswitch_machine::presence`).
 
 pub(crate) mod frames;
 pub(crate) mod request;

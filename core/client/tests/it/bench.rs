@@ -340,7 +340,7 @@ pub(crate) async fn token(core: &Hookswitch) -> Result<String, Failure> {
 
 /// How well somebody is signed in; `None` when nobody is.
 pub(crate) fn health(core: &Hookswitch) -> Option<SessionHealth> {
-    match core.view().session {
+    match core.state().session {
         SessionState::SignedIn { health, .. } => Some(health),
         _ => None,
     }

@@ -39,7 +39,7 @@ async fn an_app_that_is_killed_before_the_redirect_takes_it_after_the_next_start
     let page = begin_login(&core).await;
     drop(core);
     let core = phone.start().await;
-    assert_eq!(core.view().session, WAITING);
+    assert_eq!(core.state().session, WAITING);
     finish(&mut phone, &core, &page).await;
     soon(core.saved()).await;
     drop(core);
@@ -58,7 +58,7 @@ async fn an_app_that_is_killed_after_the_code_was_sent_may_send_it_again() {
     drop(core);
     drop(never_arrived);
     let core = phone.start().await;
-    assert_eq!(core.view().session, WAITING);
+    assert_eq!(core.state().session, WAITING);
     finish(&mut phone, &core, &page).await;
 }
 
@@ -75,11 +75,11 @@ async fn a_code_that_was_used_up_by_a_killed_app_ends_the_sign_in_with_a_clear_w
     // The issuer has done it, and there was nobody to hear of it.
     post.signs_in(&page);
     let core = phone.start().await;
-    assert_eq!(core.view().session, WAITING);
+    assert_eq!(core.state().session, WAITING);
     let again = begun(core.finish_login(&redirect));
     phone.post().await.refuses("invalid_grant");
     assert!(forbidden(soon(again).await).contains("Start it again"));
-    assert_eq!(core.view().session, NOBODY);
+    assert_eq!(core.state().session, NOBODY);
     // And it is as easy as that.
     let page = begin_login(&core).await;
     finish(&mut phone, &core, &page).await;
@@ -99,7 +99,7 @@ async fn an_app_that_is_killed_between_the_tokens_and_their_save_still_waits_for
     phone.free_disk();
     // Both or neither: the tokens were not stored, so the sign-in that waits was not forgotten.
     let core = phone.start().await;
-    assert_eq!(core.view().session, WAITING);
+    assert_eq!(core.state().session, WAITING);
     // Most issuers take no code twice; one that does signs in.
     let again = begun(core.finish_login(&redirect));
     phone.post().await.signs_in(&page);
@@ -118,7 +118,7 @@ async fn an_answer_that_is_lost_leaves_the_sign_in_waiting_for_the_same_redirect
     let asked = begun(core.finish_login(&redirect));
     drop(phone.post().await);
     assert!(matches!(soon(asked).await, Err(Failure::Offline { .. })));
-    assert_eq!(core.view().session, WAITING);
+    assert_eq!(core.state().session, WAITING);
     finish(&mut phone, &core, &page).await;
 }
 
@@ -145,7 +145,7 @@ async fn a_minimised_browser_is_not_a_cancel() {
     core.background();
     phone.clock.advance(14 * MINUTE);
     core.foreground();
-    assert_eq!(core.view().session, WAITING);
+    assert_eq!(core.state().session, WAITING);
     finish(&mut phone, &core, &page).await;
 }
 
@@ -163,7 +163,7 @@ async fn of_two_sign_ins_the_newer_one_wins_and_the_older_ones_redirect_is_refus
         let refused = forbidden(soon(core.finish_login(&older.redirect("code"))).await);
         assert!(refused.contains("its state is not the one of this sign-in"), "{refused}");
         assert_eq!(phone.posts(), 0, "the code stays at home");
-        assert_eq!(core.view().session, WAITING);
+        assert_eq!(core.state().session, WAITING);
         finish(&mut phone, &core, &newer).await;
         let refused = forbidden(soon(core.finish_login(&older.redirect("code"))).await);
         assert!(refused.contains("not valid any more"), "{refused}");
@@ -187,7 +187,7 @@ async fn a_sign_in_that_begins_while_another_is_prepared_or_completed_replaces_i
     // Its tokens come late, and sign nobody in.
     post.signs_in(&older);
     assert!(soon(core.finish_login(&redirect)).await.is_err());
-    assert_eq!(core.view().session, WAITING);
+    assert_eq!(core.state().session, WAITING);
     finish(&mut phone, &core, &newer).await;
 }
 
@@ -220,11 +220,11 @@ async fn a_sign_in_that_took_too_long_says_so_and_a_new_one_works() {
         if restarts {
             drop(core);
             core = phone.start().await;
-            assert_eq!(core.view().session, NOBODY);
+            assert_eq!(core.state().session, NOBODY);
         }
         let refused = forbidden(soon(core.finish_login(&page.redirect("code"))).await);
         assert!(refused.contains("Start the sign-in again"), "{refused}");
-        assert_eq!(core.view().session, NOBODY);
+        assert_eq!(core.state().session, NOBODY);
         assert_eq!(phone.posts(), 0);
         let page = begin_login(&core).await;
         finish(&mut phone, &core, &page).await;
@@ -238,7 +238,7 @@ async fn a_clock_that_is_set_while_the_browser_is_open_ends_no_sign_in_of_this_p
     let page = begin_login(&core).await;
     for wall in [0, 4_000_000_000_000] {
         phone.clock.set_wall(wall);
-        assert_eq!(core.view().session, WAITING);
+        assert_eq!(core.state().session, WAITING);
     }
     finish(&mut phone, &core, &page).await;
 }
@@ -256,7 +256,7 @@ async fn a_redirect_of_somebody_else_is_refused_and_the_sign_in_goes_on() {
         format!("{}&code=other", page.redirect("code")),
     ] {
         forbidden(soon(core.finish_login(&forged)).await);
-        assert_eq!(core.view().session, WAITING, "{forged}");
+        assert_eq!(core.state().session, WAITING, "{forged}");
     }
     assert_eq!(phone.posts(), 0);
     finish(&mut phone, &core, &page).await;
@@ -268,11 +268,11 @@ async fn a_sign_in_that_is_cancelled_stays_cancelled() {
     let core = phone.start().await;
     let page = begin_login(&core).await;
     soon(core.cancel_login()).await.unwrap();
-    assert_eq!(core.view().session, NOBODY);
+    assert_eq!(core.state().session, NOBODY);
     soon(core.saved()).await;
     drop(core);
     let core = phone.start().await;
-    assert_eq!(core.view().session, NOBODY);
+    assert_eq!(core.state().session, NOBODY);
     forbidden(soon(core.finish_login(&page.redirect("code"))).await);
     assert_eq!(phone.posts(), 0);
 }

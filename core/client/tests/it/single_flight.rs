@@ -122,7 +122,7 @@ impl Wake for AsksWhenWoken {
     fn wake(self: Arc<Self>) {
         let core = Arc::clone(&self.core);
         let (asked, answer) = mpsc::channel();
-        std::thread::spawn(move || asked.send((core.view(), core.ring_log())).is_ok());
+        std::thread::spawn(move || asked.send((core.state(), core.ring_log())).is_ok());
         self.answered.lock().unwrap().push(answer.recv_timeout(Duration::from_secs(10)).is_ok());
     }
 }

@@ -190,7 +190,7 @@ pub(super) async fn view(lab: &Lab) -> View {
 
 /// `decisions`: newest first.
 fn phone_view(phone: &Phone, mut decisions: Vec<DecisionRow>) -> PhoneView {
-    let seen = phone.core().map(|core| core.view());
+    let seen = phone.core().map(|core| core.state());
     decisions.truncate(20);
     let (session, presence, banner, ringing, call) = match seen {
         Some(seen) => {

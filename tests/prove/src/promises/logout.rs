@@ -107,7 +107,7 @@ async fn offline(house: &House, round: usize) -> Result<[f64; 2], Trouble> {
     // A new process knows it, too.
     drop(phone);
     let phone = Local::open(house, &house.folder(&format!("offline-{round}"))).await?;
-    let session = phone.core.view().session;
+    let session = phone.core.state().session;
     if !matches!(session, SessionState::SignedOut { .. }) {
         return Err(format!("after a restart it is {session:?}"));
     }

@@ -231,7 +231,7 @@ async fn sign_out(house: &House, wrong: Wrong) -> Result<(), Trouble> {
     phone.core.foreground();
     break_it(house, &phone, wrong);
     phone.core.sign_out().await.map_err(|failure| format!("it does not sign out: {failure:?}"))?;
-    let session = phone.core.view().session;
+    let session = phone.core.state().session;
     if !matches!(session, SessionState::SignedOut { .. }) {
         return Err(format!("after the sign-out it is {session:?}"));
     }

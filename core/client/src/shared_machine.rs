@@ -1,4 +1,4 @@
-//! The heart in its shell: one state, one lock, held for the microseconds of a step and never across anything else.
+//! The state machine behind one lock, which is held for the microseconds of a step and never across anything else.
 //!
 //! A step may be made from any thread, which is what makes the ring decision synchronous. Its effects leave through a
 //! queue to the driver in the order of the steps. Replies and views leave at once, but after the lock: whom they wake may
@@ -13,19 +13,16 @@ use std::{
 };
 
 use hookswitch_machine::{
-    AppState, Command, CommandId, Decision, Effect, EffectId, Entry, Event, Failure, Recorder, Reply, RingRecord,
-    SecretRef, Setup, State, StreamNews, Timestamp, step, view::StoppedCall,
+    AppState, Command, CommandId, Decision, Effect, EffectId, Entry, Event, Failure, Reply, RingRecord, SecretRef,
+    Setup, State, StreamNews, Timestamp, step, view::StoppedCall,
 };
 use hookswitch_wire::Snapshot;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::{ports::Clock, secrets::Secrets};
+use crate::{ports::Clock, secrets::Secrets, transcript::Transcript};
 
-/// Lines of a transcript that are kept.
-const TRANSCRIPT_LINES: usize = 4_000;
-
-pub(crate) struct Heart {
-    beating: Mutex<Beating>,
+pub(crate) struct SharedMachine {
+    guarded: Mutex<Guarded>,
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
     effects: mpsc::UnboundedSender<Effect>,
@@ -39,7 +36,7 @@ pub(crate) struct Heart {
 /// A reply, and the secrets that it names: whoever asked may look at it long after these were replaced.
 type Replied = Result<(Reply, Secrets), Failure>;
 
-struct Beating {
+struct Guarded {
     state: State,
     waiting: HashMap<CommandId, oneshot::Sender<Replied>>,
     /// The secrets that effects under way need.
@@ -47,7 +44,7 @@ struct Beating {
     transcript: Transcript,
 }
 
-impl Heart {
+impl SharedMachine {
     pub(crate) fn new(
         setup: Setup,
         clock: Arc<dyn Clock>,
@@ -59,8 +56,8 @@ impl Heart {
         let stops = broadcast::Sender::new(64);
         let stepped = watch::Sender::new(());
         let transcript = Transcript::new(&state);
-        let beating = Mutex::new(Beating { state, waiting: HashMap::new(), needed: HashMap::new(), transcript });
-        (Self { beating, clock, secrets, effects, view, stops, stepped, next_command: AtomicU64::new(1) }, queue)
+        let guarded = Mutex::new(Guarded { state, waiting: HashMap::new(), needed: HashMap::new(), transcript });
+        (Self { guarded, clock, secrets, effects, view, stops, stepped, next_command: AtomicU64::new(1) }, queue)
     }
 
     /// Makes a step. Gives the decisions that it made on pushes: at most one.
@@ -69,9 +66,9 @@ impl Heart {
         let mut replies = Vec::new();
         let mut stopped = Vec::new();
         // Guards the order of steps and nothing else; no wait and no foreign code (but for a test's clock) happens under it.
-        let mut beating = self.beating.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guarded = self.guarded.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        let Beating { state, waiting, needed, transcript } = &mut *beating;
+        let Guarded { state, waiting, needed, transcript } = &mut *guarded;
         let recorded = event.clone();
         let arrived = event.secrets();
         match &event {
@@ -135,7 +132,7 @@ impl Heart {
             }
         }
         transcript.record(Entry { now, event: recorded, effects }, state);
-        drop(beating);
+        drop(guarded);
 
         self.publish(now);
         for stop in stopped {
@@ -172,7 +169,7 @@ impl Heart {
     }
 
     /// What to show now.
-    pub(crate) fn view(&self) -> AppState {
+    pub(crate) fn state(&self) -> AppState {
         // Not the watched one: "fresh" depends on the time, too.
         let now = self.clock.now();
         self.lock().state.view(now)
@@ -212,35 +209,7 @@ impl Heart {
         transcript.text()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Beating> {
-        self.beating.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The last steps, and the state before them. Written out, and stripped of personal data, only when somebody asks.
-#[derive(Clone)]
-struct Transcript {
-    before: Arc<State>,
-    entries: Vec<Arc<Entry>>,
-}
-
-impl Transcript {
-    fn new(state: &State) -> Self {
-        Self { before: Arc::new(state.clone()), entries: Vec::new() }
-    }
-
-    fn record(&mut self, entry: Entry, after: &State) {
-        self.entries.push(Arc::new(entry));
-        if self.entries.len() >= TRANSCRIPT_LINES {
-            *self = Self::new(after);
-        }
-    }
-
-    fn text(&self) -> String {
-        let mut recorder = Recorder::default();
-        let start = recorder.start(self.before.setup(), Some(&self.before));
-        let lines = self.entries.iter().map(|entry| recorder.entry(entry));
-        // A line that cannot be written is left out; the replay will name the place.
-        std::iter::once(start).chain(lines.collect::<Vec<_>>()).flatten().collect::<Vec<_>>().join("\n")
+    fn lock(&self) -> std::sync::MutexGuard<'_, Guarded> {
+        self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
