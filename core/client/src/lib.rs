@@ -8,7 +8,7 @@
 //! | [`config`] | what the app says about itself and its server |
 //! | [`ports`] | what the core needs from outside: [`ports::Clock`], [`ports::KeyProvider`], [`ports::Http`] |
 //! | `heart` | the state machine of `hookswitch-machine` behind one lock, its views and its transcript |
-//! | `driver` | carries out effects: requests, transactions, streams, timers |
+//! | `driver` | does the work that steps ask for: requests, transactions, streams, timers |
 //! | `auth` | the authorization server: login page, redirect, tokens |
 //! | `sync` | the API and the presence stream |
 //! | `answer` | what an HTTP answer means |
@@ -101,13 +101,13 @@ impl Hookswitch {
             platform: config.device.platform,
             profile: config.profile,
         };
-        let (heart, effects) = Heart::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
+        let (heart, work) = Heart::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
         let heart = Arc::new(heart);
         let tools = Arc::new(Tools { config, server, ports, secrets, store });
         let seed = getrandom::u64().map_err(|error| Failure::internal(format!("No random numbers: {error}")))?;
         let mut restored = heart.watch();
         heart.apply(Event::Started { seed });
-        let driver = Driver { heart: Arc::clone(&heart), tools: Arc::clone(&tools), effects };
+        let driver = Driver { heart: Arc::clone(&heart), tools: Arc::clone(&tools), work };
         let driver = tokio::spawn(driver.run()).abort_handle();
         let core = Self { heart, tools, driver };
         // The vault answers in milliseconds; a decision on the push that started the process needs what it holds.

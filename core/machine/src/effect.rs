@@ -15,10 +15,19 @@ use crate::{
     timer::Timer,
 };
 
-/// What the shell must do.
+/// What comes of a step, by who carries it out. Each list is in order; between the two there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effects {
+    /// For the driver: it happens after the step, and most of it has an end that is reported.
+    pub work: Vec<Work>,
+    /// For those who wait: it is handed to them at once, and has no end.
+    pub output: Vec<Output>,
+}
+
+/// What the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "snake_case")]
-pub enum Effect {
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Work {
     /// Send a request; its end is an [`crate::Event::Completed`].
     Send {
         /// Names it.
@@ -60,28 +69,17 @@ pub enum Effect {
         /// Which.
         timer: Timer,
     },
-    /// Answer a command of the app.
-    Reply {
-        /// Which command.
-        to: CommandId,
-        /// The answer.
-        reply: Result<Reply, Failure>,
-    },
-    /// A push was decided on: the call UI carries out [`Decision::action`].
-    Decided {
-        /// The decision with its reasons.
-        decision: Box<Decision>,
-    },
-    /// A call that rings must stop.
-    StopRinging {
-        /// Which.
-        call_id: CallId,
-        /// Why.
-        why: StopReason,
-    },
 }
 
-impl Effect {
+impl Work {
+    /// The name under which its end is reported; `None` for what has no end to report.
+    pub const fn id(&self) -> Option<EffectId> {
+        match self {
+            Self::Send { id, .. } | Self::Store { id, .. } | Self::OpenStream { id, .. } => Some(*id),
+            Self::CloseStream { .. } | Self::SetTimer { .. } | Self::CancelTimer { .. } => None,
+        }
+    }
+
     /// The secrets that whoever carries it out needs, until it has come to its end.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
@@ -105,16 +103,34 @@ impl Effect {
                 | Transaction::Remember { .. } => vec![],
             },
             Self::OpenStream { access, .. } => vec![*access],
-            Self::Reply { reply: Ok(Reply::Token { access }), .. } => vec![*access],
-            Self::Reply { reply: Ok(Reply::Login { pending, .. }), .. } => pending.secrets().to_vec(),
-            Self::Reply { reply: Ok(Reply::Done | Reply::Repaired { .. }) | Err(_), .. }
-            | Self::CloseStream { .. }
-            | Self::SetTimer { .. }
-            | Self::CancelTimer { .. }
-            | Self::Decided { .. }
-            | Self::StopRinging { .. } => vec![],
+            Self::CloseStream { .. } | Self::SetTimer { .. } | Self::CancelTimer { .. } => vec![],
         }
     }
+}
+
+/// What the app, or its call UI, is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "output", rename_all = "snake_case")]
+pub enum Output {
+    /// Answer a command of the app.
+    Reply {
+        /// Which command.
+        to: CommandId,
+        /// The answer.
+        reply: Result<Reply, Failure>,
+    },
+    /// A push was decided on: the call UI carries out [`Decision::action`].
+    Decided {
+        /// The decision with its reasons.
+        decision: Box<Decision>,
+    },
+    /// A call that rings must stop.
+    StopRinging {
+        /// Which.
+        call_id: CallId,
+        /// Why.
+        why: StopReason,
+    },
 }
 
 /// A request to the issuer or the server.
@@ -392,4 +408,15 @@ pub enum Reply {
         /// One line a step.
         steps: Vec<String>,
     },
+}
+
+impl Reply {
+    /// The secrets that whoever asked gets to know by it.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        match self {
+            Self::Token { access } => vec![*access],
+            Self::Login { pending, .. } => pending.secrets().to_vec(),
+            Self::Done | Self::Repaired { .. } => vec![],
+        }
+    }
 }

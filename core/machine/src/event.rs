@@ -69,6 +69,26 @@ pub enum Event {
 }
 
 impl Event {
+    /// The work whose end it reports, if any.
+    pub const fn ends(&self) -> Option<EffectId> {
+        match self {
+            Self::Completed { effect, .. } | Self::Stream { effect, news: StreamNews::Closed { .. } } => Some(*effect),
+            Self::Started { .. }
+            | Self::Command { .. }
+            | Self::Foreground
+            | Self::Background
+            | Self::NetworkUp
+            | Self::NetworkDown
+            | Self::Unlocked
+            | Self::Push { .. }
+            | Self::Stream {
+                news: StreamNews::Event { .. } | StreamNews::Retry { .. } | StreamNews::Malformed { .. },
+                ..
+            }
+            | Self::Timer { .. } => None,
+        }
+    }
+
     /// The secrets that it brings into the state.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {

@@ -67,7 +67,7 @@ pub mod transcript;
 pub mod view;
 
 pub use choice::{Choice, ChoiceKind, SupersededChoice};
-pub use effect::{ApiCall, Effect, Reply, Request, SignOutScope, Transaction};
+pub use effect::{ApiCall, Effects, Output, Reply, Request, SignOutScope, Transaction, Work};
 pub use error::Failure;
 pub use event::{Claims, Command, DeviceFacts, Event, Grant, Outcome, Redirect, StreamNews};
 pub use issuer_profile::IssuerProfile;
@@ -93,8 +93,8 @@ use step::Step;
 /// Takes an event into the state and says what must be done.
 ///
 /// Total: any event is welcome in any state. Deterministic: same state, event and time, same result.
-pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
-    let mut step = Step { state, now, effects: Vec::new() };
+pub fn step(state: &mut State, event: Event, now: Timestamp) -> Effects {
+    let mut step = Step { state, now, effects: Effects::default() };
     match event {
         Event::Started { seed } => {
             step.state.random = Random::new(seed);

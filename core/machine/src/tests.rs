@@ -292,12 +292,12 @@ fn play(at: usize, story: Vec<Happening>, mut visit: impl FnMut(&State, &mut Pho
 /// For each call: how often it began to ring, and how often it stopped, in the right order.
 fn rings_and_stops(phone: &Phone) -> BTreeSet<CallId> {
     let mut ringing = BTreeSet::new();
-    for effect in &phone.history {
+    for effect in &phone.history.output {
         match effect {
-            Effect::Decided { decision } if decision.rings() => {
+            Output::Decided { decision } if decision.rings() => {
                 assert!(ringing.insert(decision.push.call_id.clone()), "rings twice: {:?}", decision.push);
             }
-            Effect::StopRinging { call_id, .. } => {
+            Output::StopRinging { call_id, .. } => {
                 ringing.remove(call_id);
             }
             _ => {}
@@ -342,7 +342,7 @@ proptest! {
             let mut state = phone.state.clone();
             let nothing = Event::Completed { effect: EffectId(u64::MAX), server_time: None, outcome: Outcome::Done };
             let effects = step(&mut state, nothing, phone.now);
-            assert_eq!(effects, []);
+            assert_eq!(effects, Effects::default());
             assert_eq!(state, phone.state);
         });
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Effect, Event, Setup, State, Timestamp, step};
+use crate::{Effects, Event, Setup, State, Timestamp, step};
 
 /// The first line of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Entry {
     /// What happened.
     pub event: Event,
     /// What was to be done.
-    pub effects: Vec<Effect>,
+    pub effects: Effects,
 }
 
 /// Writes a transcript, with personal data replaced.

@@ -550,7 +550,7 @@ fn every_push_is_decided_exactly_once_and_logged() {
         phone.gets(push("c1", 2));
     }
     phone.gets(stop("c1", PushKind::Ended));
-    let decided = phone.history.iter().filter(|effect| matches!(effect, Effect::Decided { .. })).count();
+    let decided = phone.history.output.iter().filter(|effect| matches!(effect, Output::Decided { .. })).count();
     assert_eq!(decided, 4);
     assert_eq!(phone.state.ring_log().entries().count(), 6, "five decisions and a stop");
 }

@@ -115,8 +115,8 @@ fn the_next_process_shows_the_last_state_at_once() {
     phone.event(Event::Started { seed: 1 });
     assert_eq!(confirmed(&phone).rev, 7);
     phone.event(Event::Foreground);
-    assert!(phone.history.iter().any(
-        |effect| matches!(effect, Effect::OpenStream { after: Some(version), .. } if *version == Version::new(1, 7))
+    assert!(phone.history.work.iter().any(
+        |effect| matches!(effect, Work::OpenStream { after: Some(version), .. } if *version == Version::new(1, 7))
     ));
 }
 
@@ -480,7 +480,7 @@ fn a_stream_that_never_says_anything_is_dead_too() {
     phone.event(Event::Foreground);
     phone.forget_history();
     phone.advance(DEAD_AFTER);
-    assert!(phone.history.iter().any(|effect| matches!(effect, Effect::CloseStream { .. })));
+    assert!(phone.history.work.iter().any(|effect| matches!(effect, Work::CloseStream { .. })));
 }
 
 #[test]
@@ -532,7 +532,7 @@ fn a_server_that_asks_for_time_gets_it() {
     assert_eq!(phone.stream, None);
     phone.forget_history();
     phone.advance(31_000);
-    assert!(phone.history.iter().any(|effect| matches!(effect, Effect::OpenStream { .. })));
+    assert!(phone.history.work.iter().any(|effect| matches!(effect, Work::OpenStream { .. })));
 }
 
 // ---- all lose a node at once -----------------------------------------------------------------------------------
@@ -747,7 +747,7 @@ fn the_background_closes_the_stream_after_twenty_seconds_and_then_nothing_happen
     for event in [Event::NetworkDown, Event::NetworkUp, Event::Background, Event::Unlocked] {
         phone.event(event);
     }
-    assert_eq!(phone.history, []);
+    assert_eq!(phone.history, Effects::default());
 }
 
 #[test]
@@ -800,12 +800,12 @@ fn nothing_happens_in_the_background_whatever_was_going_on_before() {
         assert_eq!(phone.timers.keys().collect::<Vec<_>>(), Vec::<&Timer>::new(), "case {case}");
         phone.forget_history();
         phone.advance(HOUR);
-        assert_eq!(phone.history, [], "case {case}");
+        assert_eq!(phone.history, Effects::default(), "case {case}");
         assert_eq!(phone.replies.len(), phone.commands.len(), "case {case}");
         phone.storage_fails = false;
         phone.leases.clear();
         phone.event(Event::Foreground);
-        assert!(!phone.history.is_empty(), "case {case}: and it comes back");
+        assert!(phone.history != Effects::default(), "case {case}: and it comes back");
     }
 }
 

@@ -423,7 +423,7 @@ fn a_valid_token_is_a_memory_read() {
     let mut phone = Phone::signed_in();
     let token = phone.command(Command::AccessToken);
     assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_001) }));
-    assert_eq!(phone.history.len(), 1);
+    assert_eq!((phone.history.work.len(), phone.history.output.len()), (0, 1));
 }
 
 #[test]
@@ -450,8 +450,8 @@ fn the_intent_is_written_before_the_request_and_the_tokens_are_before_anything_e
     phone.forget_history();
     phone.answer(refresh, granted(2));
     assert!(matches!(
-        phone.history.first(),
-        Some(crate::Effect::Store { transaction: Transaction::FinishRefresh { .. }, .. })
+        phone.history.work.first(),
+        Some(Work::Store { transaction: Transaction::FinishRefresh { .. }, .. })
     ));
 }
 
@@ -948,7 +948,7 @@ fn an_older_save_that_succeeds_late_does_not_vouch_for_the_newest_tokens() {
 impl Phone {
     fn tokens_saved_by_an_older_generation(&mut self) {
         let now = self.now;
-        let mut step = Step { state: &mut self.state, now, effects: vec![] };
+        let mut step = Step { state: &mut self.state, now, effects: Effects::default() };
         step.tokens_saved(1, Outcome::Done);
     }
 }
@@ -964,9 +964,10 @@ fn what_is_unsaved_goes_into_the_vault_before_the_next_lease_is_asked_for() {
     phone.answer(register, Outcome::Unauthenticated);
     let stores: Vec<_> = phone
         .history
+        .work
         .iter()
         .filter_map(|effect| match effect {
-            crate::Effect::Store { transaction, .. } => Some(transaction.clone()),
+            Work::Store { transaction, .. } => Some(transaction.clone()),
             _ => None,
         })
         .collect();
@@ -1015,9 +1016,10 @@ fn a_sign_out_stores_the_newest_tokens_first_for_they_are_the_ones_to_revoke() {
     phone.command(Command::SignOut);
     let stores: Vec<_> = phone
         .history
+        .work
         .iter()
         .filter_map(|effect| match effect {
-            crate::Effect::Store { transaction, .. } => Some(transaction.clone()),
+            Work::Store { transaction, .. } => Some(transaction.clone()),
             _ => None,
         })
         .collect();
