@@ -265,6 +265,22 @@ pub(crate) fn lease(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::RenewCallLease { .. }, .. })
 }
 
+impl Session {
+    /// As the drawing in README.md names it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Loading => "Loading",
+            Self::Locked => "Locked",
+            Self::SignedOut { .. } => "SignedOut",
+            Self::SigningIn { .. } => "SigningIn",
+            Self::SignedIn(_) => "SignedIn",
+            Self::ReauthRequired { .. } => "ReauthRequired",
+            Self::SigningOut { .. } => "SigningOut",
+        }
+    }
+}
+
+#[derive(Clone)]
 pub(crate) struct Phone {
     pub(crate) state: State,
     pub(crate) now: Timestamp,
@@ -278,6 +294,8 @@ pub(crate) struct Phone {
     pub(crate) commands: BTreeSet<CommandId>,
     /// All effects since the last [`Phone::forget_history`].
     pub(crate) history: Effects,
+    /// From which state of the session to which other one.
+    pub(crate) transitions: BTreeSet<(&'static str, &'static str)>,
     /// All steps, for transcripts.
     pub(crate) entries: Vec<Entry>,
     last_effect: EffectId,
@@ -309,6 +327,7 @@ impl Phone {
             replies: BTreeMap::new(),
             commands: BTreeSet::new(),
             history: Effects::default(),
+            transitions: BTreeSet::new(),
             entries: vec![],
             last_effect: EffectId(0),
             known_secrets: BTreeSet::new(),
@@ -387,7 +406,12 @@ impl Phone {
         {
             self.timers.remove(timer);
         }
+        let before = self.state.session.name();
         let effects = step(&mut self.state, event.clone(), self.now);
+        let after = self.state.session.name();
+        if before != after {
+            self.transitions.insert((before, after));
+        }
         self.keep_secrets(&event, &effects);
         self.entries.push(Entry { now: self.now, event, effects: effects.clone() });
         for output in effects.output {

@@ -10,7 +10,7 @@ use hookswitch_wire::{
 };
 use proptest::prelude::*;
 
-use crate::{phone::*, view::SessionState, *};
+use crate::{phone::*, state::session::Session, view::SessionState, *};
 
 // ---- any sequence of events ------------------------------------------------------------------------------------
 
@@ -306,7 +306,15 @@ fn rings_and_stops(phone: &Phone) -> BTreeSet<CallId> {
     ringing
 }
 
+/// Enough for a change in the making. tests/run asks for more with `PROPTEST_CASES`.
+fn cases() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 64, ..config } }
+}
+
 proptest! {
+    #![proptest_config(cases())]
+
     /// [`Phone`] watches each step: no panic, fresh effect ids, one refresh at a time, one reply a command, no token of
     /// an ended session in any request, timers as the shell knows them.
     #[test]
@@ -317,6 +325,9 @@ proptest! {
         prop_assert!(unanswered.is_empty(), "{unanswered:?}: {:#?}", phone.state);
         prop_assert_eq!(rings_and_stops(&phone), BTreeSet::new());
         prop_assert_eq!(phone.ringing(), Vec::<String>::new());
+        let drawn = drawn();
+        let other = phone.transitions.iter().find(|(from, to)| !drawn.contains(&((*from).into(), (*to).into())));
+        prop_assert_eq!(other, None, "README.md does not draw it");
     }
 
     #[test]
@@ -403,6 +414,157 @@ proptest! {
 #[test]
 fn nobody_is_signed_in_until_the_vault_says_so() {
     assert_eq!(State::new(setup()).view(Timestamp { wall: UnixMillis(0), mono: 0 }).session, SessionState::Loading);
+}
+
+// ---- the drawing of the session --------------------------------------------------------------------------------
+
+/// The transitions that README.md draws.
+fn drawn() -> BTreeSet<(String, String)> {
+    let readme = read("README.md");
+    let drawing = readme.split("```mermaid").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    drawing
+        .lines()
+        .filter_map(|line| line.split_once("-->"))
+        .map(|(from, to)| (from.trim().to_owned(), to.split(':').next().unwrap_or_default().trim().to_owned()))
+        .filter(|(from, _)| from != "[*]")
+        .collect()
+}
+
+/// Whatever a vault may hold.
+fn vaults() -> Vec<Outcome> {
+    let login = PendingLogin {
+        redirect_uri: REDIRECT.into(),
+        state: STATE,
+        nonce: NONCE,
+        verifier: VERIFIER,
+        hint: None,
+        began_at: EPOCH + 7_200_000,
+        began_mono: None,
+    };
+    let alice = Phone::contents_of_alice;
+    [
+        Loaded::KeyUnavailable { knowledge: None },
+        Loaded::KeyInvalidated,
+        Loaded::Contents(Contents::default()),
+        Loaded::Contents(alice()),
+        Loaded::Contents(Contents { session: None, pending: Some(login.clone()), ..alice() }),
+        Loaded::Contents(Contents { pending: Some(login), ..alice() }),
+    ]
+    .map(|loaded| Outcome::Loaded { loaded: Box::new(loaded) })
+    .into()
+}
+
+/// What the vault may answer; it may always fail.
+fn vault_answers(phone: &Phone, transaction: &Transaction) -> Vec<Outcome> {
+    let of_another_sign_in = TokenSet { sign_in: SignInId(2), ..tokens(4) };
+    let newer = [tokens(4), of_another_sign_in].map(|tokens| Outcome::NewerTokens { tokens });
+    let reread = |tokens| Outcome::Reread { tokens };
+    let mut answers = match transaction {
+        Transaction::Load => vaults(),
+        Transaction::BeginRefresh { .. } => {
+            let held = Outcome::RefreshLeaseHeld { for_millis: 100 };
+            [vec![Outcome::Done, held, reread(None)], newer.into()].concat()
+        }
+        Transaction::FinishRefresh { .. } => [vec![Outcome::Done, reread(None)], newer.into()].concat(),
+        Transaction::Reread => {
+            let mine = match &phone.state.session {
+                Session::SignedIn(session) => Some(session.tokens.clone()),
+                _ => None,
+            };
+            vec![reread(mine), reread(Some(tokens(9))), reread(None)]
+        }
+        Transaction::SignOut { .. } => vec![vaults().swap_remove(2)],
+        _ => vec![Outcome::Done],
+    };
+    answers.push(Outcome::StorageFailed { cause: "disk full".into() });
+    answers
+}
+
+/// What may happen to a phone next: each command, each event of the platform, each end of what is under way.
+fn whatever_may_happen(phone: &Phone) -> Vec<Event> {
+    let id = CommandId(phone.commands.len() as u64 + 1);
+    let begin = Command::BeginLogin {
+        hint: None,
+        redirect_uri: REDIRECT.into(),
+        state: STATE,
+        nonce: NONCE,
+        verifier: VERIFIER,
+    };
+    let commands = [
+        begin,
+        Command::FinishLogin { redirect: redirect() },
+        Command::FinishLogin { redirect: Redirect { error: Some("access_denied".into()), code: None, ..redirect() } },
+        Command::CancelLogin,
+        Command::AccessToken,
+        Command::SignOut,
+        Command::SignOutEverywhere,
+        Command::Repair,
+    ];
+    let mut events: Vec<Event> = commands.map(|command| Event::Command { id, command }).into();
+    events.extend([Event::Foreground, Event::Background, Event::Unlocked]);
+    let completed = |effect, outcome| Event::Completed { effect, server_time: None, outcome };
+    for (effect, request) in &phone.open {
+        let rejected = [oauth_error("invalid_grant"), Outcome::Unauthenticated, unreachable()];
+        let outcomes = std::iter::once(fitting(phone, request)).chain(rejected);
+        events.extend(outcomes.map(|outcome| completed(*effect, outcome)));
+    }
+    // The vault answers in order.
+    if let Some((effect, transaction)) = phone.held.first_key_value() {
+        events.extend(vault_answers(phone, transaction).into_iter().map(|outcome| completed(*effect, outcome)));
+    }
+    if let Some((effect, _)) = phone.stream {
+        let signed_out = hookswitch_wire::stream::SignedOut { reason: SignedOutReason::Revoked };
+        events.push(Event::Stream { effect, news: StreamNews::Event { event: StreamEvent::SignedOut(signed_out) } });
+    }
+    events
+}
+
+/// What two phones have in common that go on alike, as far as their sessions go.
+fn likeness(phone: &Phone) -> String {
+    let kind = |text: String| text.split([' ', '(']).next().unwrap_or_default().to_owned();
+    let session = match &phone.state.session {
+        Session::SigningIn { stage, before, .. } => {
+            format!("{} {}", kind(format!("{stage:?}")), kind(format!("{before:?}")))
+        }
+        Session::SignedIn(session) => format!(
+            "{} {} {} {}",
+            kind(format!("{:?}", session.refresh)),
+            session.unsaved,
+            session.has_fresh_token(phone.now),
+            session.repair.is_some()
+        ),
+        other => kind(format!("{other:?}")),
+    };
+    let open: BTreeSet<String> = phone.open.values().map(|request| kind(format!("{request:?}"))).collect();
+    let held: Vec<String> = phone.held.values().take(2).map(|held| kind(format!("{held:?}"))).collect();
+    format!("{session} {open:?} {held:?} {}", phone.stream.is_some())
+}
+
+#[test]
+fn the_drawing_of_the_session_has_what_the_machine_does_and_nothing_else() {
+    let mut start = Phone::loading(Loaded::KeyUnavailable { knowledge: None });
+    // The tokens in the vault are used up by then, so that a refresh is never far.
+    start.pass(2 * HOUR);
+    let mut known = BTreeSet::from([likeness(&start)]);
+    let mut walked = BTreeSet::new();
+    let mut todo = std::collections::VecDeque::from([start]);
+    while let Some(phone) = todo.pop_front() {
+        for event in whatever_may_happen(&phone) {
+            let mut next = phone.clone();
+            if let Event::Completed { effect, .. } = &event {
+                next.open.remove(effect);
+                next.held.remove(effect);
+            }
+            next.event(event);
+            walked.extend(next.transitions.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())));
+            next.entries.clear();
+            next.forget_history();
+            if known.insert(likeness(&next)) {
+                todo.push_back(next);
+            }
+        }
+    }
+    assert_eq!(walked, drawn());
 }
 
 // ---- the crate stays pure --------------------------------------------------------------------------------------
