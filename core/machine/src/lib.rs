@@ -228,6 +228,6 @@ impl Step<'_> {
 }
 
 #[cfg(test)]
-mod phone;
+mod test_phone;
 #[cfg(test)]
 mod tests;

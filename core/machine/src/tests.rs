@@ -10,7 +10,7 @@ use hookswitch_wire::{
 };
 use proptest::prelude::*;
 
-use crate::{phone::*, state::session::Session, view::SessionState, *};
+use crate::{state::session::Session, test_phone::*, view::SessionState, *};
 
 // ---- any sequence of events ------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         Just(login_granted(Claims { sub: "bob".into(), ..claims() })),
         Just(oauth_error("invalid_grant")),
         Just(oauth_error("server_error")),
-        Just(Outcome::Loaded { loaded: Box::new(Loaded::Contents(Phone::contents_of_alice())) }),
+        Just(Outcome::Loaded { loaded: Box::new(Loaded::Contents(TestPhone::contents_of_alice())) }),
         Just(Outcome::NewerTokens { tokens: tokens(4) }),
         Just(Outcome::RefreshLeaseHeld { for_millis: 3_000 }),
         Just(Outcome::Reread { tokens: None }),
@@ -207,7 +207,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 }
 
 /// What a server that works would say.
-fn fitting(phone: &Phone, request: &Request) -> Outcome {
+fn fitting(phone: &TestPhone, request: &Request) -> Outcome {
     let rev = phone.state.presence.version().map_or(1, |version| version.rev + 1);
     match request {
         Request::Discover => Outcome::Metadata { metadata: metadata() },
@@ -218,7 +218,7 @@ fn fitting(phone: &Phone, request: &Request) -> Outcome {
     }
 }
 
-fn happens(phone: &mut Phone, happening: Happening) {
+fn happens(phone: &mut TestPhone, happening: Happening) {
     match happening {
         Happening::Event(event) => phone.event(event),
         Happening::Command(command) => {
@@ -251,7 +251,7 @@ fn happens(phone: &mut Phone, happening: Happening) {
 }
 
 /// Everything under way comes to its end, and time passes.
-fn comes_to_rest(phone: &mut Phone) {
+fn comes_to_rest(phone: &mut TestPhone) {
     phone.storage_fails = false;
     phone.leases.clear();
     phone.release_storage();
@@ -270,16 +270,16 @@ fn a_story() -> impl Strategy<Value = (usize, Vec<Happening>)> {
     (0_usize..4, prop::collection::vec(any_happening(), 1..80))
 }
 
-fn begin(at: usize) -> Phone {
+fn begin(at: usize) -> TestPhone {
     match at {
-        0 => Phone::signed_out(),
-        1 => Phone::woken(),
-        2 => Phone::loading(Loaded::Contents(Phone::contents_of_alice())),
-        _ => Phone::signed_in(),
+        0 => TestPhone::signed_out(),
+        1 => TestPhone::woken(),
+        2 => TestPhone::loading(Loaded::Contents(TestPhone::contents_of_alice())),
+        _ => TestPhone::signed_in(),
     }
 }
 
-fn play(at: usize, story: Vec<Happening>, mut visit: impl FnMut(&State, &mut Phone)) -> Phone {
+fn play(at: usize, story: Vec<Happening>, mut visit: impl FnMut(&State, &mut TestPhone)) -> TestPhone {
     let mut phone = begin(at);
     for happening in story {
         let before = phone.state.clone();
@@ -290,7 +290,7 @@ fn play(at: usize, story: Vec<Happening>, mut visit: impl FnMut(&State, &mut Pho
 }
 
 /// For each call: how often it began to ring, and how often it stopped, in the right order.
-fn rings_and_stops(phone: &Phone) -> BTreeSet<CallId> {
+fn rings_and_stops(phone: &TestPhone) -> BTreeSet<CallId> {
     let mut ringing = BTreeSet::new();
     for effect in &phone.history.output {
         match effect {
@@ -315,7 +315,7 @@ fn cases() -> ProptestConfig {
 proptest! {
     #![proptest_config(cases())]
 
-    /// [`Phone`] watches each step: no panic, fresh effect ids, one refresh at a time, one reply a command, no token of
+    /// [`TestPhone`] watches each step: no panic, fresh effect ids, one refresh at a time, one reply a command, no token of
     /// an ended session in any request, timers as the shell knows them.
     #[test]
     fn each_command_gets_its_reply_and_each_ring_its_end((at, story) in a_story()) {
@@ -441,7 +441,7 @@ fn vaults() -> Vec<Outcome> {
         began_at: EPOCH + 7_200_000,
         began_mono: None,
     };
-    let alice = Phone::contents_of_alice;
+    let alice = TestPhone::contents_of_alice;
     [
         Loaded::KeyUnavailable { knowledge: None },
         Loaded::KeyInvalidated,
@@ -455,7 +455,7 @@ fn vaults() -> Vec<Outcome> {
 }
 
 /// What the vault may answer; it may always fail.
-fn vault_answers(phone: &Phone, transaction: &Transaction) -> Vec<Outcome> {
+fn vault_answers(phone: &TestPhone, transaction: &Transaction) -> Vec<Outcome> {
     let of_another_sign_in = TokenSet { sign_in: SignInId(2), ..tokens(4) };
     let newer = [tokens(4), of_another_sign_in].map(|tokens| Outcome::NewerTokens { tokens });
     let reread = |tokens| Outcome::Reread { tokens };
@@ -481,7 +481,7 @@ fn vault_answers(phone: &Phone, transaction: &Transaction) -> Vec<Outcome> {
 }
 
 /// What may happen to a phone next: each command, each event of the platform, each end of what is under way.
-fn whatever_may_happen(phone: &Phone) -> Vec<Event> {
+fn whatever_may_happen(phone: &TestPhone) -> Vec<Event> {
     let id = CommandId(phone.commands.len() as u64 + 1);
     let begin = Command::BeginLogin {
         hint: None,
@@ -520,7 +520,7 @@ fn whatever_may_happen(phone: &Phone) -> Vec<Event> {
 }
 
 /// What two phones have in common that go on alike, as far as their sessions go.
-fn likeness(phone: &Phone) -> String {
+fn likeness(phone: &TestPhone) -> String {
     let kind = |text: String| text.split([' ', '(']).next().unwrap_or_default().to_owned();
     let session = match &phone.state.session {
         Session::SigningIn { stage, before, .. } => {
@@ -542,7 +542,7 @@ fn likeness(phone: &Phone) -> String {
 
 #[test]
 fn the_drawing_of_the_session_has_what_the_machine_does_and_nothing_else() {
-    let mut start = Phone::loading(Loaded::KeyUnavailable { knowledge: None });
+    let mut start = TestPhone::loading(Loaded::KeyUnavailable { knowledge: None });
     // The tokens in the vault are used up by then, so that a refresh is never far.
     start.pass(2 * HOUR);
     let mut known = BTreeSet::from([likeness(&start)]);
@@ -606,7 +606,7 @@ fn dependency_tree() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_heart_depends_on_nothing_that_waits_draws_or_stores() {
+fn the_machine_depends_on_nothing_that_waits_draws_or_stores() {
     let tree = dependency_tree();
     assert!(tree.contains("serde_json") && tree.contains("hookswitch-wire") && tree.len() < 20, "{tree:?}");
     for impure in [
@@ -634,7 +634,7 @@ fn the_heart_depends_on_nothing_that_waits_draws_or_stores() {
 }
 
 #[test]
-fn the_heart_reads_no_clock_and_does_no_io() {
+fn the_machine_reads_no_clock_and_does_no_io() {
     let mut files = 0;
     let mut todo = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(path) = todo.pop() {
@@ -642,7 +642,7 @@ fn the_heart_reads_no_clock_and_does_no_io() {
             todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             continue;
         }
-        if ["tests.rs", "phone.rs"].iter().any(|test| path.ends_with(test)) {
+        if ["tests.rs", "test_phone.rs"].iter().any(|test| path.ends_with(test)) {
             continue;
         }
         files += 1;

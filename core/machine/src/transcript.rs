@@ -1,7 +1,7 @@
 //! Recording what happened, and doing it again.
 //!
 //! A transcript is a file of JSON lines: the first is the [`Start`], each other an [`Entry`] of one step. It holds no
-//! secret, because the heart holds none; phone numbers, names and e-mail addresses are replaced by stable stand-ins, so
+//! secret, because the machine holds none; phone numbers, names and e-mail addresses are replaced by stable stand-ins, so
 //! that a transcript from somebody's phone can be sent to support and still replays.
 
 use std::collections::BTreeMap;
@@ -29,9 +29,9 @@ pub const FORMAT: u32 = 2;
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When.
+    /// The time that the step was told.
     pub now: Timestamp,
-    /// What happened.
+    /// The event that was taken in.
     pub event: Event,
     /// What was to be done.
     pub effects: Effects,

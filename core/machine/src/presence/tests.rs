@@ -5,7 +5,7 @@ use super::{
     taps::{REBASES, TAP_LIFE},
 };
 use crate::{
-    phone::*,
+    test_phone::*,
     view::{Link, SessionHealth},
     *,
 };
@@ -13,20 +13,20 @@ use crate::{
 const BREAK: Availability = Availability::Unavailable { reason: UnavailableReason::OnABreak };
 const NUMBER: &str = "+33612345678";
 
-fn confirmed(phone: &Phone) -> Version {
+fn confirmed(phone: &TestPhone) -> Version {
     phone.view().presence.unwrap().confirmed.version
 }
 
-fn pending(phone: &Phone) -> usize {
+fn pending(phone: &TestPhone) -> usize {
     phone.view().presence.unwrap().pending.len()
 }
 
-fn superseded(phone: &Phone) -> Option<Choice> {
+fn superseded(phone: &TestPhone) -> Option<Choice> {
     phone.view().presence.unwrap().superseded.map(|superseded| superseded.choice)
 }
 
 /// Key and base of the taps that were sent.
-fn attempts(phone: &Phone) -> Vec<(String, u64)> {
+fn attempts(phone: &TestPhone) -> Vec<(String, u64)> {
     phone
         .requests()
         .into_iter()
@@ -44,7 +44,7 @@ fn attempts(phone: &Phone) -> Vec<(String, u64)> {
 
 #[test]
 fn an_older_state_is_never_applied() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(5));
     for older in [state(4), state(5), forwarding(3)] {
         phone.hears(older);
@@ -56,7 +56,7 @@ fn an_older_state_is_never_applied() {
 
 #[test]
 fn a_restored_server_is_newer_than_all_that_was_before() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(1_000));
     phone.hears(state_with(1, |state| state.version = Version::new(2, 1)));
     assert_eq!(confirmed(&phone), Version::new(2, 1));
@@ -66,7 +66,7 @@ fn a_restored_server_is_newer_than_all_that_was_before() {
 
 #[test]
 fn somebody_elses_state_is_not_shown_and_sets_no_clock() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state_with(9, |state| {
         state.agent.account = "bob".into();
         state.at = UnixMillis(0);
@@ -77,7 +77,7 @@ fn somebody_elses_state_is_not_shown_and_sets_no_clock() {
 
 #[test]
 fn an_old_state_does_not_turn_the_clock_back() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(5));
     phone.advance(10_000);
     phone.hears(state(4));
@@ -86,7 +86,7 @@ fn an_old_state_does_not_turn_the_clock_back() {
 
 #[test]
 fn a_captive_portals_clock_is_not_the_servers() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.taps(BREAK);
     let effect = *phone.open.keys().next().unwrap();
     phone.event(Event::Completed { effect, server_time: Some(UnixMillis(0)), outcome: captive_portal() });
@@ -95,7 +95,7 @@ fn a_captive_portals_clock_is_not_the_servers() {
 
 #[test]
 fn a_state_is_remembered_for_the_next_process_one_save_at_a_time() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.holds_storage = true;
     for rev in 2..9 {
         phone.hears(state(rev));
@@ -109,9 +109,9 @@ fn a_state_is_remembered_for_the_next_process_one_save_at_a_time() {
 
 #[test]
 fn the_next_process_shows_the_last_state_at_once() {
-    let mut contents = Phone::contents_of_alice();
+    let mut contents = TestPhone::contents_of_alice();
     contents.session.as_mut().unwrap().snapshot = Some(forwarding(7));
-    let mut phone = Phone::new(contents);
+    let mut phone = TestPhone::new(contents);
     phone.event(Event::Started { seed: 1 });
     assert_eq!(confirmed(&phone).rev, 7);
     phone.event(Event::Foreground);
@@ -124,7 +124,7 @@ fn the_next_process_shows_the_last_state_at_once() {
 
 #[test]
 fn a_tap_is_pending_until_the_server_has_confirmed_it() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     assert_eq!(pending(&phone), 1);
     assert_eq!(phone.view().presence.unwrap().confirmed.presence.availability, Availability::Available);
@@ -140,7 +140,7 @@ fn a_tap_is_pending_until_the_server_has_confirmed_it() {
 
 #[test]
 fn a_young_tap_is_applied_on_top_of_what_the_server_has_by_then() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.answer(tap, stale(state(4)));
     assert_eq!(confirmed(&phone).rev, 4);
@@ -154,7 +154,7 @@ fn a_young_tap_is_applied_on_top_of_what_the_server_has_by_then() {
 
 #[test]
 fn an_old_tap_gives_way_to_what_the_server_has_by_then() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     assert!(!phone.has_reply(id), "one under way is decided by its answer");
@@ -166,7 +166,7 @@ fn an_old_tap_gives_way_to_what_the_server_has_by_then() {
 
 #[test]
 fn an_old_tap_says_which_device_was_newer_and_when() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
@@ -175,7 +175,7 @@ fn an_old_tap_says_which_device_was_newer_and_when() {
     assert_eq!((superseded.by, superseded.why.as_str()), (Some(chosen), "Superseded by Desktop."));
 
     // What was chosen before the tap has not superseded it.
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
     phone.taps(BREAK);
     phone.advance(TAP_LIFE);
@@ -186,7 +186,7 @@ fn an_old_tap_says_which_device_was_newer_and_when() {
 #[test]
 fn a_server_that_is_always_at_another_state_is_not_asked_for_ever() {
     for newer in [true, false] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         let id = phone.taps(BREAK);
         let mut rev = 1;
         while phone.open.values().any(tap) {
@@ -202,7 +202,7 @@ fn a_server_that_is_always_at_another_state_is_not_asked_for_ever() {
 #[test]
 fn a_tap_in_doubt_is_repeated_as_the_very_same_request() {
     for outcome in [not_sent(), unreachable(), unavailable(502), captive_portal()] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         let id = phone.taps(BREAK);
         phone.answer(tap, outcome);
         phone.advance(600);
@@ -215,8 +215,8 @@ fn a_tap_in_doubt_is_repeated_as_the_very_same_request() {
 }
 
 /// A tap of ten seconds ago; the request was out when the connection broke off.
-fn in_doubt() -> (Phone, CommandId) {
-    let mut phone = Phone::signed_in();
+fn in_doubt() -> (TestPhone, CommandId) {
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     phone.answer(tap, unreachable());
@@ -229,7 +229,7 @@ fn in_doubt() -> (Phone, CommandId) {
 
 #[test]
 fn a_tap_that_never_left_is_not_in_doubt() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     phone.answer(tap, not_sent());
@@ -289,7 +289,7 @@ fn a_newer_tap_takes_the_place_of_one_in_doubt() {
 // The simulation: an answer of before the repair came after it.
 #[test]
 fn what_was_asked_before_a_repair_brings_nothing_older_back_after_it() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(4));
     phone.taps(BREAK);
     phone.hears(state(6));
@@ -309,7 +309,7 @@ fn what_was_asked_before_a_repair_brings_nothing_older_back_after_it() {
 // Interleaving 6008629 of the simulation.
 #[test]
 fn a_repair_does_not_forget_that_calls_are_forwarded() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(forwarding(5));
     phone.command(Command::Repair);
     assert_eq!(phone.gets(push("c", 4)), Verdict::Silence { reason: Silence::ForwardingActive });
@@ -318,7 +318,7 @@ fn a_repair_does_not_forget_that_calls_are_forwarded() {
 
 #[test]
 fn a_tap_without_a_network_is_dropped_after_ten_seconds_and_never_sent() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE - 1);
@@ -337,7 +337,7 @@ fn a_tap_without_a_network_is_dropped_after_ten_seconds_and_never_sent() {
 
 #[test]
 fn a_tap_without_a_network_is_sent_if_the_network_comes_back_in_time() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE - 1);
@@ -348,7 +348,7 @@ fn a_tap_without_a_network_is_sent_if_the_network_comes_back_in_time() {
 
 #[test]
 fn a_phone_that_slept_through_the_ten_seconds_does_not_send_the_tap_when_it_wakes_up() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     let id = phone.taps(BREAK);
     phone.pass(3 * HOUR);
@@ -360,7 +360,7 @@ fn a_phone_that_slept_through_the_ten_seconds_does_not_send_the_tap_when_it_wake
 #[test]
 fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
     // The timer goes off while the refresh is under way.
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     let id = phone.taps(BREAK);
     assert_eq!(phone.sent(refresh), 1);
@@ -370,7 +370,7 @@ fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
     assert_eq!(attempts(&phone), []);
 
     // The phone sleeps through it.
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     let id = phone.taps(BREAK);
     phone.pass(3 * HOUR);
@@ -379,7 +379,7 @@ fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
     assert_eq!(attempts(&phone), []);
 
     // It was refused with 401, hours ago.
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.pass(3 * HOUR);
     phone.answer(tap, Outcome::Unauthenticated);
@@ -389,7 +389,7 @@ fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
 
 #[test]
 fn a_newer_tap_replaces_an_older_one() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let older = phone.taps(BREAK);
     let newer = phone.taps(Availability::Automatic);
     assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
@@ -403,7 +403,7 @@ fn a_newer_tap_replaces_an_older_one() {
 
 #[test]
 fn an_older_tap_that_waits_for_a_token_is_not_sent_after_a_newer_one() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.taps(BREAK);
     let newer = phone.taps(Availability::Automatic);
@@ -415,7 +415,7 @@ fn an_older_tap_that_waits_for_a_token_is_not_sent_after_a_newer_one() {
 
 #[test]
 fn availability_and_forwarding_are_two_taps() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let availability = phone.taps(BREAK);
     let forward = phone.command(Command::SetForwarding { to: Some(forward_to()) });
     assert_eq!(pending(&phone), 2);
@@ -427,7 +427,7 @@ fn availability_and_forwarding_are_two_taps() {
 
 #[test]
 fn a_number_that_the_server_refuses_is_told_and_not_repeated() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.command(Command::SetForwarding { to: Some(forward_to()) });
     let detail = Some("This number cannot be called.".to_owned());
     phone.answer(tap, Outcome::Refused { status: 422, code: "invalid_number".into(), detail, current: None });
@@ -438,7 +438,7 @@ fn a_number_that_the_server_refuses_is_told_and_not_repeated() {
 
 #[test]
 fn a_tap_before_the_first_state_waits_for_it_or_expires() {
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     phone.event(Event::Foreground);
     let id = phone.taps(BREAK);
     assert_eq!(attempts(&phone), []);
@@ -447,7 +447,7 @@ fn a_tap_before_the_first_state_waits_for_it_or_expires() {
     phone.answer(tap, is_state(state(4)));
     assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
 
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
@@ -458,7 +458,7 @@ fn a_tap_before_the_first_state_waits_for_it_or_expires() {
 
 #[test]
 fn a_stream_that_is_silent_for_two_and_a_half_heartbeats_is_dead() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     for _ in 0..10 {
         phone.advance(HEARTBEAT);
         phone.hears_heartbeat();
@@ -476,7 +476,7 @@ fn a_stream_that_is_silent_for_two_and_a_half_heartbeats_is_dead() {
 
 #[test]
 fn a_stream_that_never_says_anything_is_dead_too() {
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     phone.event(Event::Foreground);
     phone.forget_history();
     phone.advance(DEAD_AFTER);
@@ -485,7 +485,7 @@ fn a_stream_that_never_says_anything_is_dead_too() {
 
 #[test]
 fn a_stream_that_says_nonsense_is_opened_anew() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let (before, _) = phone.stream.unwrap();
     phone.news(StreamNews::Malformed { complaint: "data".into() });
     assert_eq!(phone.stream, None);
@@ -495,7 +495,7 @@ fn a_stream_that_says_nonsense_is_opened_anew() {
 
 #[test]
 fn news_of_a_stream_that_was_closed_are_ignored() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let (old, _) = phone.stream.unwrap();
     phone.event(Event::NetworkDown);
     phone.event(Event::Stream { effect: old, news: StreamNews::Event { event: StreamEvent::State(state(9)) } });
@@ -504,7 +504,7 @@ fn news_of_a_stream_that_was_closed_are_ignored() {
 
 #[test]
 fn the_wait_between_attempts_grows_to_thirty_seconds_and_is_reset_by_a_stable_stream() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let mut waits = vec![];
     for _ in 0..30 {
         phone.stream_closes(unreachable());
@@ -526,7 +526,7 @@ fn the_wait_between_attempts_grows_to_thirty_seconds_and_is_reset_by_a_stable_st
 
 #[test]
 fn a_server_that_asks_for_time_gets_it() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.stream_closes(Outcome::Unavailable { status: 503, retry_after: Some(120_000) });
     phone.advance(119_999);
     assert_eq!(phone.stream, None);
@@ -538,8 +538,8 @@ fn a_server_that_asks_for_time_gets_it() {
 // ---- all lose a node at once -----------------------------------------------------------------------------------
 
 /// Its node had asked for ten seconds.
-fn lost_its_node() -> Phone {
-    let mut phone = Phone::signed_in();
+fn lost_its_node() -> TestPhone {
+    let mut phone = TestPhone::signed_in();
     phone.news(StreamNews::Retry { millis: 2_000 });
     phone.hears(state(2));
     phone.news(StreamNews::Retry { millis: 10_000 });
@@ -585,7 +585,7 @@ fn a_network_that_comes_up_and_an_app_that_comes_to_the_front_wait_for_no_turn()
 
 #[test]
 fn no_turn_is_later_than_the_longest_wait() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.news(StreamNews::Retry { millis: u64::MAX });
     phone.stream_closes(unreachable());
     phone.advance(30_500);
@@ -599,7 +599,7 @@ fn poll(request: &Request) -> bool {
 }
 
 /// The state that a question is out for news after.
-fn asked_after(phone: &Phone) -> Option<u64> {
+fn asked_after(phone: &TestPhone) -> Option<u64> {
     phone.open.values().find_map(|request| match request {
         Request::Api { call: ApiCall::AwaitState { after, .. }, .. } => Some(after.rev),
         _ => None,
@@ -607,8 +607,8 @@ fn asked_after(phone: &Phone) -> Option<u64> {
 }
 
 /// Requests get through, streams do not.
-fn behind_a_proxy() -> Phone {
-    let mut phone = Phone::woken();
+fn behind_a_proxy() -> TestPhone {
+    let mut phone = TestPhone::woken();
     phone.event(Event::Foreground);
     phone.answer(register, is_state(state(1)));
     phone.advance(FIRST_WORD);
@@ -647,7 +647,7 @@ fn a_server_that_answers_every_question_at_once_is_not_asked_without_pause() {
 
 #[test]
 fn a_stream_that_falls_silent_twice_is_held_back_once_may_be_chance() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.advance(DEAD_AFTER);
     phone.advance(500);
     assert!(phone.stream.is_some());
@@ -655,7 +655,7 @@ fn a_stream_that_falls_silent_twice_is_held_back_once_may_be_chance() {
     phone.advance(DEAD_AFTER);
     assert_eq!(asked_after(&phone), Some(2));
 
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.advance(DEAD_AFTER);
     phone.advance(500);
     phone.hears(state(2));
@@ -708,13 +708,13 @@ fn in_the_background_nothing_is_asked() {
 #[test]
 fn a_network_that_comes_back_and_the_foreground_reconnect_at_once() {
     for event in [Event::NetworkUp, Event::Foreground] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.stream_closes(Outcome::Unavailable { status: 503, retry_after: Some(120_000) });
         assert_eq!(phone.stream, None);
         phone.event(event);
         assert!(phone.stream.is_some());
     }
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     assert_eq!((phone.stream, phone.view().link), (None, Link::Offline));
     phone.event(Event::NetworkUp);
@@ -723,7 +723,7 @@ fn a_network_that_comes_back_and_the_foreground_reconnect_at_once() {
 
 #[test]
 fn a_stream_refused_with_401_is_opened_with_the_next_token() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.stream_closes(Outcome::Unauthenticated);
     assert_eq!(phone.stream, None);
     phone.answer(refresh, granted(2));
@@ -735,7 +735,7 @@ fn a_stream_refused_with_401_is_opened_with_the_next_token() {
 
 #[test]
 fn the_background_closes_the_stream_after_twenty_seconds_and_then_nothing_happens_at_all() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::Background);
     phone.advance(BACKGROUND_GRACE - 1);
     assert!(phone.stream.is_some());
@@ -752,7 +752,7 @@ fn the_background_closes_the_stream_after_twenty_seconds_and_then_nothing_happen
 
 #[test]
 fn nothing_happens_in_the_background_whatever_was_going_on_before() {
-    type Before = fn(&mut Phone);
+    type Before = fn(&mut TestPhone);
     let before: [Before; 9] = [
         |phone| phone.stream_closes(unavailable(503)),
         |phone| phone.stream_closes(Outcome::Unauthenticated),
@@ -787,7 +787,7 @@ fn nothing_happens_in_the_background_whatever_was_going_on_before() {
         },
     ];
     for (case, before) in before.into_iter().enumerate() {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         before(&mut phone);
         phone.event(Event::Background);
         // What is under way comes to its end, badly.
@@ -811,7 +811,7 @@ fn nothing_happens_in_the_background_whatever_was_going_on_before() {
 
 #[test]
 fn the_foreground_resumes_with_one_request() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(600_000);
     phone.event(Event::Foreground);
     assert!(phone.stream.is_some());
@@ -820,7 +820,7 @@ fn the_foreground_resumes_with_one_request() {
 
 #[test]
 fn who_comes_back_within_twenty_seconds_has_missed_nothing() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let stream = phone.stream;
     phone.event(Event::Background);
     phone.advance(BACKGROUND_GRACE - 1);

@@ -281,7 +281,7 @@ impl Session {
 }
 
 #[derive(Clone)]
-pub(crate) struct Phone {
+pub(crate) struct TestPhone {
     pub(crate) state: State,
     pub(crate) now: Timestamp,
     /// Requests that the test has not answered.
@@ -292,7 +292,7 @@ pub(crate) struct Phone {
     pub(crate) stream: Option<(EffectId, SecretRef)>,
     pub(crate) replies: BTreeMap<CommandId, Result<Reply, Failure>>,
     pub(crate) commands: BTreeSet<CommandId>,
-    /// All effects since the last [`Phone::forget_history`].
+    /// All effects since the last [`TestPhone::forget_history`].
     pub(crate) history: Effects,
     /// From which state of the session to which other one.
     pub(crate) transitions: BTreeSet<(&'static str, &'static str)>,
@@ -313,7 +313,7 @@ pub(crate) struct Phone {
     pub(crate) elsewhere: Option<TokenSet>,
 }
 
-impl Phone {
+impl TestPhone {
     // ---- where a story begins ----------------------------------------------------------------------------------
 
     pub(crate) fn new(contents: Contents) -> Self {
@@ -386,7 +386,7 @@ impl Phone {
         phone
     }
 
-    /// As [`Phone::signed_in`], then left alone in the background.
+    /// As [`TestPhone::signed_in`], then left alone in the background.
     pub(crate) fn in_background() -> Self {
         let mut phone = Self::signed_in();
         phone.event(Event::Background);
