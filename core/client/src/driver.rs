@@ -1,8 +1,8 @@
-//! The driver: carries out effects and reports their ends. Owns every task that it starts; when it goes, they go.
+//! The driver: does the work that steps ask for and reports their ends. Owns every task that it starts; when it goes, they go.
 
 use std::{collections::HashMap, sync::Arc};
 
-use hookswitch_machine::{Effect, EffectId, Event, Mono, Outcome, Request, StreamNews, Timer};
+use hookswitch_machine::{EffectId, Event, Mono, Outcome, Request, StreamNews, Timer, Work};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct Driver {
     pub(crate) machine: Arc<SharedMachine>,
     pub(crate) environment: Arc<Environment>,
-    pub(crate) effects: mpsc::UnboundedReceiver<Effect>,
+    pub(crate) work: mpsc::UnboundedReceiver<Work>,
 }
 
 /// What carrying out needs.
@@ -36,27 +36,27 @@ pub(crate) struct Environment {
 }
 
 impl Driver {
-    /// Carries out effects until the machine is gone.
+    /// Works until the machine is gone.
     pub(crate) async fn run(mut self) {
         let mut tasks = JoinSet::new();
         let mut timers: HashMap<Timer, AbortHandle> = HashMap::new();
         let mut streams: HashMap<EffectId, AbortHandle> = HashMap::new();
         loop {
-            let effect = tokio::select! {
-                effect = self.effects.recv() => effect,
+            let work = tokio::select! {
+                work = self.work.recv() => work,
                 // Finished tasks are taken off, so that the set does not grow.
                 Some(_) = tasks.join_next() => continue,
             };
-            let Some(effect) = effect else { return };
+            let Some(work) = work else { return };
             let (machine, environment) = (Arc::clone(&self.machine), Arc::clone(&self.environment));
-            match effect {
-                Effect::Send { id, request } => {
+            match work {
+                Work::Send { id, request } => {
                     tasks.spawn(async move {
                         let Answer { server_time, outcome } = environment.send(request).await;
                         machine.apply(Event::Completed { effect: id, server_time, outcome });
                     });
                 }
-                Effect::Store { id, transaction } => {
+                Work::Store { id, transaction } => {
                     // Asked for here, in order; only the wait is a task.
                     let outcome = environment.store.run(transaction);
                     tasks.spawn(async move {
@@ -64,7 +64,7 @@ impl Driver {
                         machine.apply(Event::Completed { effect: id, server_time: None, outcome });
                     });
                 }
-                Effect::OpenStream { id, access, after } => {
+                Work::OpenStream { id, access, after } => {
                     let task = async move {
                         let tell = |news| {
                             machine.apply(Event::Stream { effect: id, news });
@@ -80,14 +80,12 @@ impl Driver {
                     };
                     streams.insert(id, tasks.spawn(task));
                 }
-                Effect::CloseStream { id } => abort(streams.remove(&id)),
-                Effect::SetTimer { timer, at } => {
+                Work::CloseStream { id } => abort(streams.remove(&id)),
+                Work::SetTimer { timer, at } => {
                     let task = wait(machine, environment, timer.clone(), at);
                     abort(timers.insert(timer, tasks.spawn(task)));
                 }
-                Effect::CancelTimer { timer } => abort(timers.remove(&timer)),
-                // Done by the machine's shell already.
-                Effect::Reply { .. } | Effect::Decided { .. } | Effect::StopRinging { .. } => {}
+                Work::CancelTimer { timer } => abort(timers.remove(&timer)),
             }
         }
     }

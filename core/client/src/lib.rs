@@ -9,7 +9,7 @@
 //! | [`ports`] | what the core needs from outside: [`ports::Clock`], [`ports::KeyProvider`], [`ports::Http`] |
 //! | `shared_machine` | the state machine of `hookswitch-machine` behind one lock, and what it tells |
 //! | `transcript` | what happened lately, for a bug report |
-//! | `driver` | carries out effects: requests, transactions, streams, timers |
+//! | `driver` | does the work that steps ask for: requests, transactions, streams, timers |
 //! | `auth` | the authorization server: login page, redirect, tokens |
 //! | `sync` | the API and the presence stream |
 //! | `answer` | what an HTTP answer means |
@@ -103,13 +103,13 @@ impl Hookswitch {
             platform: config.device.platform,
             profile: config.profile,
         };
-        let (machine, effects) = SharedMachine::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
+        let (machine, work) = SharedMachine::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
         let machine = Arc::new(machine);
         let environment = Arc::new(Environment { config, server, ports, secrets, store });
         let seed = getrandom::u64().map_err(|error| Failure::internal(format!("No random numbers: {error}")))?;
         let mut restored = machine.watch();
         machine.apply(Event::Started { seed });
-        let driver = Driver { machine: Arc::clone(&machine), environment: Arc::clone(&environment), effects };
+        let driver = Driver { machine: Arc::clone(&machine), environment: Arc::clone(&environment), work };
         let driver = tokio::spawn(driver.run()).abort_handle();
         let core = Self { machine, environment, driver };
         // The vault answers in milliseconds; a decision on the push that started the process needs what it holds.

@@ -13,8 +13,8 @@ use std::{
 };
 
 use hookswitch_machine::{
-    AppState, Command, CommandId, Decision, Effect, EffectId, Entry, Event, Failure, Reply, RingRecord, SecretRef,
-    Setup, State, StreamNews, Timestamp, step, view::StoppedCall,
+    AppState, Command, CommandId, Decision, EffectId, Entry, Event, Failure, Output, Reply, RingRecord, SecretRef,
+    Setup, State, Timestamp, Work, step, view::StoppedCall,
 };
 use hookswitch_wire::Snapshot;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -25,7 +25,7 @@ pub(crate) struct SharedMachine {
     guarded: Mutex<Guarded>,
     clock: Arc<dyn Clock>,
     secrets: Arc<Secrets>,
-    effects: mpsc::UnboundedSender<Effect>,
+    work: mpsc::UnboundedSender<Work>,
     view: watch::Sender<AppState>,
     stops: broadcast::Sender<StoppedCall>,
     /// Marked after each step.
@@ -49,15 +49,15 @@ impl SharedMachine {
         setup: Setup,
         clock: Arc<dyn Clock>,
         secrets: Arc<Secrets>,
-    ) -> (Self, mpsc::UnboundedReceiver<Effect>) {
+    ) -> (Self, mpsc::UnboundedReceiver<Work>) {
         let state = State::new(setup);
-        let (effects, queue) = mpsc::unbounded_channel();
+        let (work, queue) = mpsc::unbounded_channel();
         let view = watch::Sender::new(state.view(clock.now()));
         let stops = broadcast::Sender::new(64);
         let stepped = watch::Sender::new(());
         let transcript = Transcript::new(&state);
         let guarded = Mutex::new(Guarded { state, waiting: HashMap::new(), needed: HashMap::new(), transcript });
-        (Self { guarded, clock, secrets, effects, view, stops, stepped, next_command: AtomicU64::new(1) }, queue)
+        (Self { guarded, clock, secrets, work, view, stops, stepped, next_command: AtomicU64::new(1) }, queue)
     }
 
     /// Makes a step. Gives the decisions that it made on pushes: at most one.
@@ -71,65 +71,44 @@ impl SharedMachine {
         let Guarded { state, waiting, needed, transcript } = &mut *guarded;
         let recorded = event.clone();
         let arrived = event.secrets();
-        match &event {
-            Event::Completed { effect, .. } | Event::Stream { effect, news: StreamNews::Closed { .. } } => {
-                needed.remove(effect);
-            }
-            Event::Started { .. }
-            | Event::Command { .. }
-            | Event::Foreground
-            | Event::Background
-            | Event::NetworkUp
-            | Event::NetworkDown
-            | Event::Unlocked
-            | Event::Push { .. }
-            | Event::Stream { .. }
-            | Event::Timer { .. } => {}
+        if let Some(ended) = event.ends() {
+            needed.remove(&ended);
         }
         let effects = step(state, event, now);
-        for effect in &effects {
-            match effect {
-                Effect::Send { id, .. } | Effect::Store { id, .. } | Effect::OpenStream { id, .. } => {
-                    let secrets = effect.secrets();
-                    if !secrets.is_empty() {
-                        needed.insert(*id, secrets);
-                    }
+        for work in &effects.work {
+            if let Some(id) = work.id() {
+                let secrets = work.secrets();
+                if !secrets.is_empty() {
+                    needed.insert(id, secrets);
                 }
-                Effect::CloseStream { id } => {
-                    needed.remove(id);
-                }
-                Effect::SetTimer { .. }
-                | Effect::CancelTimer { .. }
-                | Effect::Reply { .. }
-                | Effect::Decided { .. }
-                | Effect::StopRinging { .. } => {}
+            }
+            if let Work::CloseStream { id } = work {
+                needed.remove(id);
             }
         }
         let mut used = state.secrets();
         used.extend(needed.values().flatten());
         self.secrets.settle(&arrived, &used);
-        for effect in &effects {
-            match effect {
-                Effect::Reply { to, reply } => {
+        for output in &effects.output {
+            match output {
+                Output::Reply { to, reply } => {
                     if let Some(waiter) = waiting.remove(to) {
-                        let handed = self.secrets.handed_out(&effect.secrets());
-                        replies.push((waiter, reply.clone().map(|reply| (reply, handed))));
+                        let reply = reply.clone().map(|reply| {
+                            let handed = self.secrets.handed_out(&reply.secrets());
+                            (reply, handed)
+                        });
+                        replies.push((waiter, reply));
                     }
                 }
-                Effect::Decided { decision: made } => decision = Some((**made).clone()),
-                Effect::StopRinging { call_id, why } => {
+                Output::Decided { decision: made } => decision = Some((**made).clone()),
+                Output::StopRinging { call_id, why } => {
                     stopped.push(StoppedCall { call_id: call_id.clone(), why: *why });
                 }
-                Effect::Send { .. }
-                | Effect::Store { .. }
-                | Effect::OpenStream { .. }
-                | Effect::CloseStream { .. }
-                | Effect::SetTimer { .. }
-                | Effect::CancelTimer { .. } => {
-                    // The driver is gone when the core is being closed: then nothing is to be done any more.
-                    let _ = self.effects.send(effect.clone());
-                }
             }
+        }
+        for work in &effects.work {
+            // The driver is gone when the core is being closed: then nothing is to be done any more.
+            let _ = self.work.send(work.clone());
         }
         transcript.record(Entry { now, event: recorded, effects }, state);
         drop(guarded);

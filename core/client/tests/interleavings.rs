@@ -16,8 +16,8 @@ use hookswitch_wire::UnixMillis;
 use std::collections::BTreeMap;
 
 use hookswitch::machine::{
-    AgentProfile, Command, CommandId, Contents, Effect, Event, Grant, IssuerProfile, Loaded, Outcome, Reply, Request,
-    SecretRef, Setup, SignInId, State, StoredSession, Timestamp, TokenSet, Transaction, step,
+    AgentProfile, Command, CommandId, Contents, Event, Grant, IssuerProfile, Loaded, Outcome, Output, Reply, Request,
+    SecretRef, Setup, SignInId, State, StoredSession, Timestamp, TokenSet, Transaction, Work, step,
 };
 use hookswitch::wire::{Platform, ServerMetadata};
 use shuttle::{
@@ -91,7 +91,7 @@ impl Process {
         };
         let mut state = State::new(setup);
         let effects = step(&mut state, Event::Started { seed: 1 }, NOW);
-        let [Effect::Store { id, transaction: Transaction::Load }] = effects[..] else { panic!("{effects:?}") };
+        let [Work::Store { id, transaction: Transaction::Load }] = effects.work[..] else { panic!("{effects:?}") };
         let agent = AgentProfile { account: "alice".into(), email: None, name: None };
         let session = Some(StoredSession { agent, tokens: tokens(1), snapshot: None, unsettled: false });
         let contents = Contents { session, metadata: Some(metadata()), server_offset: Some(0), ..Contents::default() };
@@ -110,28 +110,29 @@ impl Process {
             let mut heart = self.heart.lock().unwrap();
             let now = heart.now;
             let effects = step(&mut heart.state, event, now);
-            for effect in effects {
-                match effect {
-                    Effect::Reply { to, reply } => {
-                        assert!(heart.replies.insert(to, reply).is_none(), "two replies to {to:?}");
-                        self.replied.notify_all();
-                    }
-                    Effect::Store { id, transaction } => {
+            for output in effects.output {
+                let Output::Reply { to, reply } = output else { panic!("{output:?}") };
+                assert!(heart.replies.insert(to, reply).is_none(), "two replies to {to:?}");
+                self.replied.notify_all();
+            }
+            for work in effects.work {
+                match work {
+                    Work::Store { id, transaction } => {
                         let outcome = self.vault(&transaction);
                         completions.push(Event::Completed { effect: id, server_time: None, outcome });
                     }
-                    Effect::Send { id, request } => {
+                    Work::Send { id, request } => {
                         let outcome = match request {
                             Request::Refresh { refresh, .. } => self.issuer(refresh),
                             other => panic!("{other:?}"),
                         };
                         completions.push(Event::Completed { effect: id, server_time: None, outcome });
                     }
-                    Effect::SetTimer { timer, at } => {
+                    Work::SetTimer { timer, at } => {
                         heart.now.mono = heart.now.mono.max(at);
                         completions.push(Event::Timer { timer });
                     }
-                    Effect::CancelTimer { .. } => {}
+                    Work::CancelTimer { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }

@@ -65,7 +65,7 @@ mod tests {
     use hookswitch_wire::{SignIn, SignInKind, UnixMillis};
 
     use super::*;
-    use crate::{event::Command, phone::*, view::SessionState, *};
+    use crate::{event::Command, test_phone::*, view::SessionState, *};
 
     fn about_the_account(request: &Request) -> bool {
         matches!(
@@ -93,7 +93,7 @@ mod tests {
     fn the_agent_hears_what_the_server_said() {
         for command in commands() {
             for (outcome, done) in [(Outcome::Done, true), (refused(422, "wrong_code"), false)] {
-                let mut phone = Phone::signed_in();
+                let mut phone = TestPhone::signed_in();
                 let id = phone.command(command.clone());
                 assert!(!phone.has_reply(id));
                 phone.answer(about_the_account, outcome);
@@ -108,7 +108,7 @@ mod tests {
         for command in commands() {
             for outcome in [unreachable(), unavailable(503), captive_portal(), unavailable(429)] {
                 let too_often = outcome == unavailable(429);
-                let mut phone = Phone::signed_in();
+                let mut phone = TestPhone::signed_in();
                 let id = phone.command(command.clone());
                 phone.answer(about_the_account, outcome);
                 match phone.failure_of(id) {
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn ending_this_phones_own_session_is_a_sign_out_and_needs_no_server() {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         let here = SignIn {
             id: "here".into(),
             kind: SignInKind::Mobile,
@@ -148,7 +148,7 @@ mod tests {
             device: Some(device.into()),
             signed_in_at: UnixMillis(1),
         };
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.hears(state_with(2, |state| {
             state.sessions = vec![session("here", "phone-1"), session("there", "phone-2")];
         }));
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn who_is_not_signed_in_is_told_so() {
         for command in commands() {
-            let mut phone = Phone::signed_in();
+            let mut phone = TestPhone::signed_in();
             phone.command(Command::SignOut);
             let id = phone.command(command);
             assert!(matches!(phone.failure_of(id), Failure::Reauthenticate { .. }));
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_phone_that_learns_what_it_may_do_registers_anew() {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         let facts = |line: Option<PhoneNumber>| DeviceFacts { line_number: line, ..DeviceFacts::default() };
         let registered = |request: &Request| match request {
             Request::Api { call: ApiCall::RegisterDevice { facts, .. }, .. } => Some(facts.clone()),

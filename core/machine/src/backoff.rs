@@ -7,9 +7,9 @@ use crate::time::Mono;
 /// Bounds of the wait, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Of the first wait.
+    /// The first wait is shorter than this.
     pub first: u64,
-    /// Of the longest.
+    /// No wait is longer than this, but for what a server asks for.
     pub most: u64,
 }
 
@@ -37,7 +37,7 @@ impl Backoff {
         until
     }
 
-    /// All is well.
+    /// An attempt succeeded: the next failure starts with a short wait again.
     pub fn reset(&mut self) {
         *self = Self::default();
     }

@@ -10,7 +10,7 @@
 use hookswitch_wire::{CallId, CallPush, CallState, Effective, PushKind, Snapshot, Surface, UnixMillis, problem::code};
 
 use crate::{
-    effect::{ApiCall, Effect, Reply},
+    effect::{ApiCall, Output, Reply},
     error::Failure,
     event::Outcome,
     kept::Knowledge,
@@ -182,7 +182,7 @@ impl Step<'_> {
         let at = self.state.clock.guess(self.now);
         let decision = Box::new(Decision { push, facts, verdict, action, at });
         self.state.calls.log.push(RingRecord::Decided(decision.clone()));
-        self.effects.push(Effect::Decided { decision: decision.clone() });
+        self.effects.output.push(Output::Decided { decision: decision.clone() });
         self.bury_old_calls();
 
         let push = decision.push;
@@ -245,7 +245,7 @@ impl Step<'_> {
         self.cancel_timer(Timer::RingUntil { call_id: call_id.clone() });
         let at = self.state.clock.guess(self.now);
         self.state.calls.log.push(RingRecord::Stopped { call_id: call_id.clone(), why, at });
-        self.effects.push(Effect::StopRinging { call_id: call_id.clone(), why });
+        self.effects.output.push(Output::StopRinging { call_id: call_id.clone(), why });
     }
 
     pub(crate) fn stop_all_calls(&mut self, why: StopReason) {

@@ -19,7 +19,7 @@ pub enum ChoiceKind {
 pub enum Choice {
     /// This availability.
     Availability {
-        /// Which.
+        /// The availability that was picked.
         availability: Availability,
     },
     /// Calls to this number, or to the apps.

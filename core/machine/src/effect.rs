@@ -15,73 +15,71 @@ use crate::{
     timer::Timer,
 };
 
-/// What the shell must do.
+/// What comes of a step, by who carries it out. Each list is in order; between the two there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effects {
+    /// For the driver: it happens after the step, and most of it has an end that is reported.
+    pub work: Vec<Work>,
+    /// For those who wait: it is handed to them at once, and has no end.
+    pub output: Vec<Output>,
+}
+
+/// What the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "effect", rename_all = "snake_case")]
-pub enum Effect {
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Work {
     /// Send a request; its end is an [`crate::Event::Completed`].
     Send {
-        /// Names it.
+        /// Its end is reported under this name.
         id: EffectId,
-        /// What to send.
+        /// Addressee and content.
         request: Request,
     },
     /// Change or read the vault, in one transaction; its end is an [`crate::Event::Completed`]. Transactions happen in
     /// the order of their effects.
     Store {
-        /// Names it.
+        /// Its end is reported under this name.
         id: EffectId,
-        /// What to do.
+        /// All of it, or nothing.
         transaction: Transaction,
     },
     /// Open the presence stream; its news are [`crate::Event::Stream`].
     OpenStream {
-        /// Names it.
+        /// Its end is reported under this name.
         id: EffectId,
-        /// Authorises it.
+        /// The access token that authorises it.
         access: SecretRef,
         /// The newest state that is known (`Last-Event-ID`).
         after: Option<Version>,
     },
     /// Close it.
     CloseStream {
-        /// Which.
+        /// The stream, as [`Work::OpenStream`] named it.
         id: EffectId,
     },
     /// Say [`crate::Event::Timer`] at this moment; replaces a timer of the same name.
     SetTimer {
-        /// Which.
+        /// The timer, by what it is for.
         timer: Timer,
-        /// When.
+        /// The moment, by the monotonic clock.
         at: Mono,
     },
     /// Forget a timer.
     CancelTimer {
-        /// Which.
+        /// The timer, by what it is for.
         timer: Timer,
-    },
-    /// Answer a command of the app.
-    Reply {
-        /// Which command.
-        to: CommandId,
-        /// The answer.
-        reply: Result<Reply, Failure>,
-    },
-    /// A push was decided on: the call UI carries out [`Decision::action`].
-    Decided {
-        /// The decision with its reasons.
-        decision: Box<Decision>,
-    },
-    /// A call that rings must stop.
-    StopRinging {
-        /// Which.
-        call_id: CallId,
-        /// Why.
-        why: StopReason,
     },
 }
 
-impl Effect {
+impl Work {
+    /// The name under which its end is reported; `None` for what has no end to report.
+    pub const fn id(&self) -> Option<EffectId> {
+        match self {
+            Self::Send { id, .. } | Self::Store { id, .. } | Self::OpenStream { id, .. } => Some(*id),
+            Self::CloseStream { .. } | Self::SetTimer { .. } | Self::CancelTimer { .. } => None,
+        }
+    }
+
     /// The secrets that whoever carries it out needs, until it has come to its end.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
@@ -105,16 +103,34 @@ impl Effect {
                 | Transaction::Remember { .. } => vec![],
             },
             Self::OpenStream { access, .. } => vec![*access],
-            Self::Reply { reply: Ok(Reply::Token { access }), .. } => vec![*access],
-            Self::Reply { reply: Ok(Reply::Login { pending, .. }), .. } => pending.secrets().to_vec(),
-            Self::Reply { reply: Ok(Reply::Done | Reply::Repaired { .. }) | Err(_), .. }
-            | Self::CloseStream { .. }
-            | Self::SetTimer { .. }
-            | Self::CancelTimer { .. }
-            | Self::Decided { .. }
-            | Self::StopRinging { .. } => vec![],
+            Self::CloseStream { .. } | Self::SetTimer { .. } | Self::CancelTimer { .. } => vec![],
         }
     }
+}
+
+/// What the app, or its call UI, is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "output", rename_all = "snake_case")]
+pub enum Output {
+    /// Answer a command of the app.
+    Reply {
+        /// The command that is answered.
+        to: CommandId,
+        /// What came of the command.
+        reply: Result<Reply, Failure>,
+    },
+    /// A push was decided on: the call UI carries out [`Decision::action`].
+    Decided {
+        /// The decision with its reasons.
+        decision: Box<Decision>,
+    },
+    /// A call that rings must stop.
+    StopRinging {
+        /// The call, by the name that the server gave it.
+        call_id: CallId,
+        /// What the call log should say of it.
+        why: StopReason,
+    },
 }
 
 /// A request to the issuer or the server.
@@ -125,34 +141,34 @@ pub enum Request {
     Discover,
     /// Code for tokens (RFC 6749, section 4.1.3; RFC 7636).
     ExchangeCode {
-        /// From the metadata.
+        /// As the issuer's metadata names it.
         token_endpoint: String,
         /// From the redirect.
         code: SecretRef,
-        /// Proves that we asked.
+        /// Proves that this app began the login (RFC 7636).
         verifier: SecretRef,
         /// As in the authorization request.
         redirect_uri: String,
     },
     /// Refresh token for tokens (RFC 6749, section 6).
     Refresh {
-        /// From the metadata.
+        /// As the issuer's metadata names it.
         token_endpoint: String,
         /// The one of the current generation.
         refresh: SecretRef,
     },
     /// Revoke a refresh token (RFC 7009). The queue in the vault has it.
     Revoke {
-        /// From the metadata.
+        /// As the issuer's metadata names it.
         revocation_endpoint: String,
-        /// Which.
+        /// Its place in the queue.
         revocation: RevocationId,
     },
     /// A request of the API, with the access token that authorises it.
     Api {
-        /// Authorises it.
+        /// The access token that authorises it.
         access: SecretRef,
-        /// What it asks.
+        /// Method, path and body, as the contract of the wire crate has them.
         call: ApiCall,
     },
 }
@@ -172,16 +188,16 @@ pub enum ApiCall {
     },
     /// `PUT /v1/me/availability`
     SetAvailability {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
         /// `If-Match`.
         base: Version,
-        /// The choice.
+        /// What the agent has picked.
         availability: Availability,
     },
     /// `PUT /v1/me/forwarding`
     SetForwarding {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
         /// `If-Match`.
         base: Version,
@@ -190,32 +206,32 @@ pub enum ApiCall {
     },
     /// `POST /v1/me/forwarding/code`
     SendCode {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// Which number.
+        /// The number, in E.164 form.
         number: PhoneNumber,
-        /// How.
+        /// By text message, or read aloud in a call.
         by: CodeBy,
     },
     /// `POST /v1/me/forwarding/verification`
     VerifyNumber {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// Which number.
+        /// The number, in E.164 form.
         number: PhoneNumber,
         /// What was read there.
         code: SecretRef,
     },
     /// `DELETE /v1/me/sessions/{id}`
     EndSession {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// Which.
+        /// The session, by the name that the state lists it under.
         session: SessionId,
     },
     /// `PUT /v1/me/devices/{id}`
     RegisterDevice {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
         /// The push service's address.
         push_token: Option<SecretRef>,
@@ -225,35 +241,35 @@ pub enum ApiCall {
     },
     /// `POST /v1/me/calls/{id}/answer`
     Answer {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// Which call.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
     /// `POST /v1/me/calls/{id}/decline`
     Decline {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// Which call.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
     /// `POST /v1/me/calls/{id}/hang-up`
     HangUp {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// Which call.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
     /// `POST /v1/me/sign-out-everywhere`
     SignOutEverywhere {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
     },
     /// `POST /v1/me/calls/{id}/lease`
     RenewCallLease {
-        /// Idempotency key.
+        /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// Which call.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
 }
@@ -287,7 +303,7 @@ pub enum Transaction {
     Load,
     /// Keep a login that waits for its browser; replaces an older one.
     SavePending {
-        /// What to keep.
+        /// The login, with the names of its secrets.
         pending: PendingLogin,
         /// The issuer's metadata, so that a new process can finish the login.
         metadata: ServerMetadata,
@@ -296,7 +312,7 @@ pub enum Transaction {
     DropPending,
     /// Sign in: keep the tokens and forget the pending login, both or neither.
     SignIn {
-        /// Who.
+        /// The agent, as the ID token describes them.
         agent: AgentProfile,
         /// The tokens of generation 1.
         tokens: TokenSet,
@@ -319,26 +335,26 @@ pub enum Transaction {
     Reread,
     /// Sign out: forget session, snapshot and routing. Answers: what the vault holds then.
     SignOut {
-        /// Which session.
+        /// Whether it is the session of here and now, or one that the server has ended.
         of: SignOutScope,
     },
     /// A revocation is done.
     Revoked {
-        /// Which.
+        /// Its place in the queue.
         revocation: RevocationId,
     },
     /// Keep what the ring rule should remember, and the snapshot for display.
     Remember {
-        /// For the rule.
+        /// Kept unsealed, for pushes before the first unlock.
         knowledge: Knowledge,
-        /// For display.
+        /// Shown at the next start, until the server is heard.
         snapshot: Option<Box<Snapshot>>,
-        /// `server - wall`.
+        /// `server - wall`, in milliseconds.
         server_offset: Option<i64>,
     },
     /// Keep the push service's address.
     SavePushToken {
-        /// The address.
+        /// The address; `None` forgets it.
         token: Option<SecretRef>,
     },
 }
@@ -352,7 +368,7 @@ pub enum SignOutScope {
     CurrentSession,
     /// A session that the server has ended: there is nothing to revoke, and a newer sign-in stays.
     Ended {
-        /// Which.
+        /// The sign-in that has ended; another one stays.
         sign_in: SignInId,
         /// Why. Kept, for the agent may look at the phone much later.
         why: SignedOutWhy,
@@ -377,14 +393,14 @@ pub enum Reply {
     Done,
     /// What the address of the login page is made of.
     Login {
-        /// From the metadata.
+        /// As the issuer's metadata names it.
         authorization_endpoint: String,
         /// State, nonce, verifier, redirect URI, hint.
         pending: PendingLogin,
     },
     /// A valid access token.
     Token {
-        /// Which.
+        /// The name of the token.
         access: SecretRef,
     },
     /// What the repair did, in order, for a person.
@@ -392,4 +408,15 @@ pub enum Reply {
         /// One line a step.
         steps: Vec<String>,
     },
+}
+
+impl Reply {
+    /// The secrets that whoever asked gets to know by it.
+    pub fn secrets(&self) -> Vec<SecretRef> {
+        match self {
+            Self::Token { access } => vec![*access],
+            Self::Login { pending, .. } => pending.secrets().to_vec(),
+            Self::Done | Self::Repaired { .. } => vec![],
+        }
+    }
 }

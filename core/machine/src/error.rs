@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 pub enum Failure {
     /// Show the sign-in page.
     Reauthenticate {
-        /// What happened.
+        /// One or two sentences for a person, and for the log.
         why: String,
     },
     /// Say that there is no connection, and try again when there is one. The session is safe.
     Offline {
-        /// What happened.
+        /// One or two sentences for a person, and for the log.
         why: String,
     },
     /// Show `why`: the server or a rule refuses this, and would again.
@@ -25,17 +25,17 @@ pub enum Failure {
     },
     /// The device's storage or key store fails: offer `repair`, then free space or a restart of the device.
     Storage {
-        /// What happened.
+        /// One or two sentences for a person, and for the log.
         why: String,
     },
     /// Nothing to do: a newer command, a sign-out or the person put an end to it.
     Cancelled {
-        /// What happened.
+        /// One or two sentences for a person, and for the log.
         why: String,
     },
     /// A fault of ours or of the server's: offer to send a transcript.
     Internal {
-        /// What happened.
+        /// One or two sentences for a person, and for the log.
         why: String,
     },
 }

@@ -25,7 +25,7 @@ pub enum Event {
     Command {
         /// Where the reply goes.
         id: CommandId,
-        /// What it asks.
+        /// The request of the app.
         command: Command,
     },
     /// The app comes to the foreground.
@@ -40,14 +40,14 @@ pub enum Event {
     Unlocked,
     /// A push about a call. The decision is among the effects of this very step.
     Push {
-        /// What it carries.
+        /// The payload, as the platform delivered it.
         push: CallPush,
         /// iOS: what PushKit says about reporting; `true` where it says nothing.
         must_report: bool,
     },
     /// An effect came to its end.
     Completed {
-        /// Which effect.
+        /// The work that has ended.
         effect: EffectId,
         /// The server's `Date`, when it sent one.
         server_time: Option<UnixMillis>,
@@ -58,17 +58,37 @@ pub enum Event {
     Stream {
         /// Which stream: news of one that was closed since is ignored.
         effect: EffectId,
-        /// What it says.
+        /// One piece of it, in the order of the stream.
         news: StreamNews,
     },
     /// A timer that an effect set has run out.
     Timer {
-        /// Which.
+        /// The timer, by what it is for.
         timer: Timer,
     },
 }
 
 impl Event {
+    /// The work whose end it reports, if any.
+    pub const fn ends(&self) -> Option<EffectId> {
+        match self {
+            Self::Completed { effect, .. } | Self::Stream { effect, news: StreamNews::Closed { .. } } => Some(*effect),
+            Self::Started { .. }
+            | Self::Command { .. }
+            | Self::Foreground
+            | Self::Background
+            | Self::NetworkUp
+            | Self::NetworkDown
+            | Self::Unlocked
+            | Self::Push { .. }
+            | Self::Stream {
+                news: StreamNews::Event { .. } | StreamNews::Retry { .. } | StreamNews::Malformed { .. },
+                ..
+            }
+            | Self::Timer { .. } => None,
+        }
+    }
+
     /// The secrets that it brings into the state.
     pub fn secrets(&self) -> Vec<SecretRef> {
         match self {
@@ -144,7 +164,7 @@ pub enum Command {
     Repair,
     /// A tap on the availability picker.
     SetAvailability {
-        /// The choice.
+        /// What the agent has picked.
         availability: Availability,
     },
     /// Turn forwarding on or off.
@@ -154,9 +174,9 @@ pub enum Command {
     },
     /// Have a code sent to a number, to show that the agent can be reached there.
     SendCode {
-        /// Which number.
+        /// The number, in E.164 form.
         number: PhoneNumber,
-        /// How.
+        /// By text message, or read aloud in a call.
         by: CodeBy,
     },
     /// The agent has read the code.
@@ -168,12 +188,12 @@ pub enum Command {
     },
     /// End a session of the agent, wherever it is.
     EndSession {
-        /// Which.
+        /// The session, by the name that the state lists it under.
         session: SessionId,
     },
     /// What the phone lets the app do, and its own number.
     SetDeviceFacts {
-        /// What.
+        /// All of it; it takes the place of what was said before.
         facts: DeviceFacts,
     },
     /// The push service gave an address.
@@ -183,17 +203,17 @@ pub enum Command {
     },
     /// The agent answers on this phone.
     Answer {
-        /// Which call.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
     /// The agent declines on this phone.
     Decline {
-        /// Which call.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
     /// The agent hangs up.
     HangUp {
-        /// Which call.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
 }
@@ -230,7 +250,7 @@ pub struct Redirect {
 pub enum StreamNews {
     /// An event.
     Event {
-        /// Which.
+        /// A state, a heartbeat, or the end of the session.
         event: StreamEvent,
     },
     /// Should this stream be lost, the server wants to be left alone for so long (the framing's `retry`): it spreads those
@@ -246,7 +266,7 @@ pub enum StreamNews {
     },
     /// The stream is over, or never opened.
     Closed {
-        /// Why.
+        /// The fault that ended it, or the refusal.
         outcome: Outcome,
     },
 }
@@ -259,12 +279,12 @@ pub enum Outcome {
     Done,
     /// The request never left this device: no connection was made, or what it needs is gone. The server has done nothing.
     NotSent {
-        /// For logs.
+        /// For logs; without addresses and secrets.
         cause: String,
     },
     /// No answer: timed out, cut. Says nothing about what the server did.
     Unreachable {
-        /// For logs.
+        /// For logs; without addresses and secrets.
         cause: String,
     },
     /// An answer that is none: a captive portal's page, a truncated body, JSON of another shape.
@@ -296,24 +316,24 @@ pub enum Outcome {
     },
     /// The newest state.
     State {
-        /// All of it.
+        /// The whole state; never a difference.
         snapshot: Box<Snapshot>,
     },
     /// The issuer's metadata.
     Metadata {
-        /// What it says of itself.
+        /// Not yet checked: the document may lie.
         metadata: ServerMetadata,
     },
     /// The token endpoint granted.
     Granted {
-        /// What.
+        /// The tokens, by name.
         grant: Grant,
     },
     /// The token endpoint refused (RFC 6749, section 5.2).
     OAuthError {
         /// `invalid_grant` and its like.
         error: String,
-        /// For logs.
+        /// For logs; without addresses and secrets.
         description: Option<String>,
     },
     /// What the vault holds.
@@ -323,7 +343,7 @@ pub enum Outcome {
     },
     /// Another process has a newer generation of tokens.
     NewerTokens {
-        /// The newest.
+        /// The newest that the vault has.
         tokens: TokenSet,
     },
     /// Another process refreshes now.
@@ -333,12 +353,12 @@ pub enum Outcome {
     },
     /// The vault says what it holds now (an answer to a re-read); `None` when the session is gone.
     Reread {
-        /// The newest.
+        /// The newest that the vault has.
         tokens: Option<TokenSet>,
     },
     /// The vault could not do it.
     StorageFailed {
-        /// For logs.
+        /// For logs; without addresses and secrets.
         cause: String,
     },
 }
@@ -385,7 +405,7 @@ impl Outcome {
 /// What a token request gave. The secrets stay with the shell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
-    /// Goes with requests.
+    /// The access token: authorises requests until it expires.
     pub access: SecretRef,
     /// `None`: the old one stays valid.
     pub refresh: Option<SecretRef>,
@@ -402,7 +422,7 @@ pub struct Grant {
 pub struct Claims {
     /// Who signed it.
     pub iss: String,
-    /// For whom.
+    /// The apps that it is for.
     pub aud: Vec<String>,
     /// Who signed in.
     pub sub: String,
@@ -410,8 +430,8 @@ pub struct Claims {
     pub nonce: Option<SecretRef>,
     /// Seconds since 1970.
     pub exp: i64,
-    /// For display.
+    /// For display only: nothing is decided by it.
     pub email: Option<String>,
-    /// For display.
+    /// For display only: nothing is decided by it.
     pub name: Option<String>,
 }

@@ -13,12 +13,12 @@
 //! | `cognito` | any time without rotation (the default); with it, within the retry grace period of 0 to 60 s | <https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_RefreshTokenRotationType.html> |
 //! | `fapi2` | any time: tokens are bound to a key and are not rotated | <https://openid.net/specs/fapi-security-profile-2_0-final.html>, section 5.3.2.1 |
 //!
-//! Where the administrator decides, the profile assumes the stricter choice: to hurry where there is no need costs a
+//! Where the administrator decides, the profile assumes the stricter choice: to retry soon where there is no need costs a
 //! request, to be late costs a session.
 
 use serde::{Deserialize, Serialize};
 
-/// Which kind of issuer it is.
+/// The kind of issuer: what it does with a refresh token that is used twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IssuerProfile {
@@ -51,9 +51,9 @@ pub(crate) enum Refusal {
 }
 
 impl IssuerProfile {
-    /// How soon after a refresh whose answer was lost the token should be used again, in milliseconds; `None`: there is no
-    /// hurry.
-    pub(crate) const fn hurry(self) -> Option<u64> {
+    /// How long after a refresh whose answer was lost a second use of the token passes for a retry, in milliseconds; `None`:
+    /// at any time.
+    pub(crate) const fn retry_window(self) -> Option<u64> {
         match self {
             Self::Entra | Self::Fapi2 => None,
             Self::Okta => Some(30_000),
@@ -149,8 +149,11 @@ mod tests {
     fn who_rotates_is_asked_again_soon() {
         for profile in ALL {
             let rotates = !matches!(profile, IssuerProfile::Entra | IssuerProfile::Fapi2);
-            assert_eq!(profile.hurry().is_some(), rotates, "{profile:?}");
-            assert!(profile.hurry().is_none_or(|hurry| hurry <= 60_000), "{profile:?}: no grace period is longer");
+            assert_eq!(profile.retry_window().is_some(), rotates, "{profile:?}");
+            assert!(
+                profile.retry_window().is_none_or(|window| window <= 60_000),
+                "{profile:?}: no grace period is longer"
+            );
         }
     }
 

@@ -17,9 +17,9 @@ pub const LOGIN_LIFE: u64 = 15 * 60 * 1_000;
 pub struct AgentProfile {
     /// The `sub` of the issuer.
     pub account: AccountId,
-    /// For display.
+    /// For display only: nothing is decided by it.
     pub email: Option<String>,
-    /// For display.
+    /// For display only: nothing is decided by it.
     pub name: Option<String>,
 }
 
@@ -35,11 +35,11 @@ impl From<&Agent> for AgentProfile {
 pub struct TokenSet {
     /// The sign-in that they descend from.
     pub sign_in: SignInId,
-    /// Which.
+    /// Counts the rotations since the sign-in: higher than that of every set before it.
     pub generation: Generation,
-    /// Goes with requests.
+    /// The access token: authorises requests until it expires.
     pub access: SecretRef,
-    /// Buys the next generation.
+    /// The refresh token: buys the next generation, as a rule once.
     pub refresh: SecretRef,
     /// When the access token expires, by the server's clock.
     pub expires_at: UnixMillis,
@@ -66,7 +66,7 @@ pub struct PendingLogin {
     pub state: SecretRef,
     /// Must be in the ID token.
     pub nonce: SecretRef,
-    /// Proves that we asked.
+    /// Proves that this app began the login (RFC 7636).
     pub verifier: SecretRef,
     /// An e-mail address to fill in.
     pub hint: Option<String>,
@@ -178,7 +178,7 @@ pub struct Contents {
 /// A session as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSession {
-    /// Who; the account and what is shown of it.
+    /// The account, and what is shown of it.
     pub agent: AgentProfile,
     /// The tokens.
     pub tokens: TokenSet,

@@ -1,42 +1,77 @@
-//! The pure heart of Hookswitch: every decision of the phone, as one state machine.
+//! The pure machine of Hookswitch: every decision of the phone, as one state machine.
 //!
-//! [`step`] takes the state, an event and the time, and gives effects. It does no I/O, reads no clock, draws no random
-//! numbers and knows no thread; so whatever a phone did can be done again from its [`transcript`].
+//! [`step()`] takes the state, an event and the time, and gives effects. It does no I/O, reads no clock, draws no random
+//! numbers and knows no thread; so whatever a phone did can be done again from its [`transcript`]. README.md draws the states
+//! of the session.
 //!
-//! | floor | module | what is there |
-//! |---|---|---|
-//! | words | `names` | names of secrets, commands, effects, sign-ins |
-//! | | [`time`], [`backoff`], `timer` | two clocks; waiting between attempts; what is waited for |
-//! | | [`error`], `sentences` | failures, named by what the app should do next; all words for people |
-//! | | `choice`, `kept` | what an agent chooses; what the vault keeps |
-//! | | [`event`], [`effect`] | what goes in, what comes out |
-//! | rules | [`ring`] | **the ring rule**, what a platform must do about it, the ring log |
-//! | | [`issuer_profile`] | what issuers do with a token that is used twice, and what their refusals mean |
-//! | | `redirect`, `claims`, `metadata` | the checks of a login |
-//! | state | [`state`] | what is remembered between events |
-//! | | `running` | what effects under way are for |
-//! | | `step` | the one place that starts effects |
-//! | behaviour | `session` | login, the life of tokens, sign-out, repair |
-//! | | [`presence`] | the server's state, the agent's taps, the stream |
-//! | | `calls` | the life of calls on this phone: the facts for the rule |
-//! | | `device` | this phone's registration |
-//! | | `account` | where else the agent is signed in, and whose a number is |
-//! | | `lifecycle` | foreground and background, the network, the first unlock |
-//! | | `revocation` | the queue of tokens to be revoked |
-//! | face | this page | [`step`], and what follows from each |
-//! | | [`view`] | what an app shows of the state |
-//! | | [`transcript`] | recording and replaying |
+//! # Where each behaviour lives
 //!
-//! A module uses its own floor and those below it, and `event` and `effect` look up to nothing. (The values that the ring
-//! rule is about are words, too: `ring` stands on the ground.) One circle is left, on purpose: the behaviours are all
-//! `impl Step`, and call each other there.
+//! | what the phone does | module |
+//! |---|---|
+//! | reads the vault at the start, remembers for the next start | `session::start` |
+//! | login, from the button to the tokens | `session::login`; its checks in `redirect`, `claims`, `metadata` |
+//! | keeps access tokens fresh; one refresh an expiry, over all processes | `session::tokens`; what issuers do: [`issuer_profile`] |
+//! | signs out: here, everywhere, by the server | `session::sign_out` |
+//! | tells the issuer which refresh tokens are revoked, until it is done | `revocation` |
+//! | repairs: token and cache anew, the sign-in kept | `session::repair` |
+//! | shows the server's newest state, and no older one | [`presence`]`::sync` |
+//! | sends what the agent taps, rebases it, withdraws it, gives it up | [`presence`]`::taps` |
+//! | keeps the stream open; asks where streams are held back | [`presence`]`::stream` |
+//! | foreground and background, network, first unlock | `lifecycle` |
+//! | decides whether a call rings, and what the platform must do | [`ring`]; the facts for it in `calls` |
+//! | rings, answers, declines, hangs up, keeps the call's lease | `calls` |
+//! | registers this phone for pushes | `device` |
+//! | ends other sessions, confirms a forwarding number | `account` |
+//! | says it to people | `sentences` |
+//! | shows it | [`view`] |
+//! | records and replays it | [`transcript`] |
 //!
-//! How an event becomes effects:
+//! # How an event becomes effects
 //!
-//! 1. the flat match in [`step`] hands it to one function of one module;
-//! 2. a result finds its [`state::Timer`] or running effect by id; one that was superseded finds nothing and is dropped;
+//! 1. the flat match in [`step()`] hands it to one function of one module;
+//! 2. a result finds its [`Timer`] or running effect by id; one that was superseded finds nothing and is dropped;
 //! 3. `settle` starts whatever the new state lacks (a stream, a registration, a refresh, a revocation, a save), so that
 //!    no handler has to think of it.
+//!
+//! # Floors
+//!
+//! A module uses its own floor and those below it.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | words | `names`, [`time`], [`backoff`], [`error`], `choice`, `timer`, `kept` (what the vault keeps), [`event`], [`effect`], `sentences` |
+//! | rules | [`ring`], [`issuer_profile`], `redirect`, `claims`, `metadata`: pure functions over plain values |
+//! | state | [`state`] (what is remembered between events), `running` (effects under way), `step` (the one place that starts effects) |
+//! | behaviour | `session`, [`presence`], `calls`, `device`, `account`, `lifecycle`, `revocation` |
+//! | face | this page, [`view`], [`transcript`] |
+//!
+//! `event` and `effect` look up to nothing. (The values that the ring rule is about are words as well: `ring` and
+//! `issuer_profile` use nothing of this crate.) One circle is left, on purpose: the behaviours are all `impl Step`, and a
+//! behaviour calls another one there, or hands it the end of an effect by way of this page's `finish`.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | machine | this crate: [`State`] and [`step()`] |
+//! | shell | what drives the machine: carries out effects and reports their ends (core/client) |
+//! | sign-in | one login and all that descends from it, by its [`SignInId`]; survives restarts, ends with a sign-out |
+//! | session | how far a sign-in is on this phone: the states of README.md. (`SessionId` is the server's name for a sign-in of the agent, on whatever device) |
+//! | generation | counts the token sets of a sign-in; the highest one is valid |
+//! | intent | the vault's note that a refresh of a generation was begun: what a process that dies in the middle leaves behind |
+//! | unsettled | a refresh was sent and its end is not known: the issuer may have replaced the refresh token |
+//! | refresh lease | the right to refresh, of one process at a time, for seconds; kept in the vault ([`Transaction::BeginRefresh`]) |
+//! | call lease | the server's belief that this phone is in a call, for three quarters of a minute; renewed while the call runs ([`ApiCall::RenewCallLease`]) |
+//! | snapshot | the server's whole state of the agent at one version; never anything of the phone's own |
+//! | app state | all that an app shows, made from the state of the machine ([`AppState`]) |
+//! | choice | what an agent may choose: an availability, or where calls go |
+//! | tap | a choice on this phone that the server has not confirmed yet |
+//! | superseded | of a choice: not applied, because it came too late or something newer was chosen ([`SupersededChoice`]). Of an effect: its result is not waited for any more, and ignored |
+//! | withdrawn | of a tap: too old to be applied and perhaps applied all the same, so the server is asked to undo it |
+//! | push | a message of the platform's push service about a call |
+//! | decision | what the ring rule said of a push, with all that led to it |
+//! | registration | the server's entry for this device, with the address for pushes |
+//! | link | how well this phone hears the server |
 
 mod account;
 pub mod backoff;
@@ -67,7 +102,7 @@ pub mod transcript;
 pub mod view;
 
 pub use choice::{Choice, ChoiceKind, SupersededChoice};
-pub use effect::{ApiCall, Effect, Reply, Request, SignOutScope, Transaction};
+pub use effect::{ApiCall, Effects, Output, Reply, Request, SignOutScope, Transaction, Work};
 pub use error::Failure;
 pub use event::{Claims, Command, DeviceFacts, Event, Grant, Outcome, Redirect, StreamNews};
 pub use issuer_profile::IssuerProfile;
@@ -93,8 +128,8 @@ use step::Step;
 /// Takes an event into the state and says what must be done.
 ///
 /// Total: any event is welcome in any state. Deterministic: same state, event and time, same result.
-pub fn step(state: &mut State, event: Event, now: Timestamp) -> Vec<Effect> {
-    let mut step = Step { state, now, effects: Vec::new() };
+pub fn step(state: &mut State, event: Event, now: Timestamp) -> Effects {
+    let mut step = Step { state, now, effects: Effects::default() };
     match event {
         Event::Started { seed } => {
             step.state.random = Random::new(seed);
@@ -228,6 +263,6 @@ impl Step<'_> {
 }
 
 #[cfg(test)]
-mod phone;
+mod test_phone;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a secret that the shell keeps: the heart never holds one. Equal secrets have equal names, so that the
-/// checks of the heart (`state`, `nonce`) are comparisons of names, and a transcript has nothing to redact.
+/// The name of a secret that the shell keeps: the machine never holds one. Equal secrets have equal names, so that the
+/// checks of the machine (`state`, `nonce`) are comparisons of names, and a transcript has nothing to redact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretRef(pub u64);

@@ -7,7 +7,7 @@ use crate::{event::Redirect, kept::PendingLogin, names::SecretRef, time::Timesta
 pub(crate) enum RedirectFault {
     /// Not ours, or not this login's: somebody else's page. The login goes on waiting.
     Foreign(&'static str),
-    /// Too late.
+    /// It came when the login was over ([`LOGIN_LIFE`](crate::LOGIN_LIFE)).
     Expired,
     /// The issuer says no.
     Denied(String),

@@ -1,7 +1,7 @@
 //! One step under way, and the one place that starts effects.
 
 use crate::{
-    effect::{ApiCall, Effect, Reply, Request, Transaction},
+    effect::{ApiCall, Effects, Output, Reply, Request, Transaction, Work},
     error::Failure,
     names::{CommandId, EffectId, SecretRef},
     running::{InFlight, Purpose, SentCall},
@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Step<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) now: Timestamp,
-    pub(crate) effects: Vec<Effect>,
+    pub(crate) effects: Effects,
 }
 
 impl Step<'_> {
@@ -34,7 +34,7 @@ impl Step<'_> {
 
     pub(crate) fn send(&mut self, request: Request, purpose: Purpose) {
         let id = self.start(purpose, None);
-        self.effects.push(Effect::Send { id, request });
+        self.effects.work.push(Work::Send { id, request });
     }
 
     pub(crate) fn send_api(&mut self, call: ApiCall, access: SecretRef, retried: bool, purpose: Purpose) {
@@ -42,27 +42,27 @@ impl Step<'_> {
             self.tap_is_out(*tap);
         }
         let id = self.start(purpose, Some(SentCall { call: call.clone(), access, retried }));
-        self.effects.push(Effect::Send { id, request: Request::Api { access, call } });
+        self.effects.work.push(Work::Send { id, request: Request::Api { access, call } });
     }
 
     pub(crate) fn store(&mut self, transaction: Transaction, purpose: Purpose) {
         let id = self.start(purpose, None);
-        self.effects.push(Effect::Store { id, transaction });
+        self.effects.work.push(Work::Store { id, transaction });
     }
 
     pub(crate) fn set_timer(&mut self, timer: Timer, at: Mono) {
         self.state.timers.insert(timer.clone(), at);
-        self.effects.push(Effect::SetTimer { timer, at });
+        self.effects.work.push(Work::SetTimer { timer, at });
     }
 
     pub(crate) fn cancel_timer(&mut self, timer: Timer) {
         if self.state.timers.remove(&timer).is_some() {
-            self.effects.push(Effect::CancelTimer { timer });
+            self.effects.work.push(Work::CancelTimer { timer });
         }
     }
 
     pub(crate) fn reply(&mut self, to: CommandId, reply: Result<Reply, Failure>) {
-        self.effects.push(Effect::Reply { to, reply });
+        self.effects.output.push(Output::Reply { to, reply });
     }
 
     pub(crate) fn fail(&mut self, to: CommandId, failure: Failure) {

@@ -10,7 +10,7 @@ use hookswitch_wire::{
 };
 use proptest::prelude::*;
 
-use crate::{phone::*, view::SessionState, *};
+use crate::{state::session::Session, test_phone::*, view::SessionState, *};
 
 // ---- any sequence of events ------------------------------------------------------------------------------------
 
@@ -104,7 +104,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         Just(login_granted(Claims { sub: "bob".into(), ..claims() })),
         Just(oauth_error("invalid_grant")),
         Just(oauth_error("server_error")),
-        Just(Outcome::Loaded { loaded: Box::new(Loaded::Contents(Phone::contents_of_alice())) }),
+        Just(Outcome::Loaded { loaded: Box::new(Loaded::Contents(TestPhone::contents_of_alice())) }),
         Just(Outcome::NewerTokens { tokens: tokens(4) }),
         Just(Outcome::RefreshLeaseHeld { for_millis: 3_000 }),
         Just(Outcome::Reread { tokens: None }),
@@ -207,7 +207,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
 }
 
 /// What a server that works would say.
-fn fitting(phone: &Phone, request: &Request) -> Outcome {
+fn fitting(phone: &TestPhone, request: &Request) -> Outcome {
     let rev = phone.state.presence.version().map_or(1, |version| version.rev + 1);
     match request {
         Request::Discover => Outcome::Metadata { metadata: metadata() },
@@ -218,7 +218,7 @@ fn fitting(phone: &Phone, request: &Request) -> Outcome {
     }
 }
 
-fn happens(phone: &mut Phone, happening: Happening) {
+fn happens(phone: &mut TestPhone, happening: Happening) {
     match happening {
         Happening::Event(event) => phone.event(event),
         Happening::Command(command) => {
@@ -251,7 +251,7 @@ fn happens(phone: &mut Phone, happening: Happening) {
 }
 
 /// Everything under way comes to its end, and time passes.
-fn comes_to_rest(phone: &mut Phone) {
+fn comes_to_rest(phone: &mut TestPhone) {
     phone.storage_fails = false;
     phone.leases.clear();
     phone.release_storage();
@@ -270,16 +270,16 @@ fn a_story() -> impl Strategy<Value = (usize, Vec<Happening>)> {
     (0_usize..4, prop::collection::vec(any_happening(), 1..80))
 }
 
-fn begin(at: usize) -> Phone {
+fn begin(at: usize) -> TestPhone {
     match at {
-        0 => Phone::signed_out(),
-        1 => Phone::woken(),
-        2 => Phone::loading(Loaded::Contents(Phone::contents_of_alice())),
-        _ => Phone::signed_in(),
+        0 => TestPhone::signed_out(),
+        1 => TestPhone::woken(),
+        2 => TestPhone::loading(Loaded::Contents(TestPhone::contents_of_alice())),
+        _ => TestPhone::signed_in(),
     }
 }
 
-fn play(at: usize, story: Vec<Happening>, mut visit: impl FnMut(&State, &mut Phone)) -> Phone {
+fn play(at: usize, story: Vec<Happening>, mut visit: impl FnMut(&State, &mut TestPhone)) -> TestPhone {
     let mut phone = begin(at);
     for happening in story {
         let before = phone.state.clone();
@@ -290,14 +290,14 @@ fn play(at: usize, story: Vec<Happening>, mut visit: impl FnMut(&State, &mut Pho
 }
 
 /// For each call: how often it began to ring, and how often it stopped, in the right order.
-fn rings_and_stops(phone: &Phone) -> BTreeSet<CallId> {
+fn rings_and_stops(phone: &TestPhone) -> BTreeSet<CallId> {
     let mut ringing = BTreeSet::new();
-    for effect in &phone.history {
+    for effect in &phone.history.output {
         match effect {
-            Effect::Decided { decision } if decision.rings() => {
+            Output::Decided { decision } if decision.rings() => {
                 assert!(ringing.insert(decision.push.call_id.clone()), "rings twice: {:?}", decision.push);
             }
-            Effect::StopRinging { call_id, .. } => {
+            Output::StopRinging { call_id, .. } => {
                 ringing.remove(call_id);
             }
             _ => {}
@@ -306,8 +306,16 @@ fn rings_and_stops(phone: &Phone) -> BTreeSet<CallId> {
     ringing
 }
 
+/// Enough for a change in the making. tests/run asks for more with `PROPTEST_CASES`.
+fn cases() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    if std::env::var_os("PROPTEST_CASES").is_some() { config } else { ProptestConfig { cases: 64, ..config } }
+}
+
 proptest! {
-    /// [`Phone`] watches each step: no panic, fresh effect ids, one refresh at a time, one reply a command, no token of
+    #![proptest_config(cases())]
+
+    /// [`TestPhone`] watches each step: no panic, fresh effect ids, one refresh at a time, one reply a command, no token of
     /// an ended session in any request, timers as the shell knows them.
     #[test]
     fn each_command_gets_its_reply_and_each_ring_its_end((at, story) in a_story()) {
@@ -317,6 +325,9 @@ proptest! {
         prop_assert!(unanswered.is_empty(), "{unanswered:?}: {:#?}", phone.state);
         prop_assert_eq!(rings_and_stops(&phone), BTreeSet::new());
         prop_assert_eq!(phone.ringing(), Vec::<String>::new());
+        let drawn = drawn();
+        let other = phone.transitions.iter().find(|(from, to)| !drawn.contains(&((*from).into(), (*to).into())));
+        prop_assert_eq!(other, None, "README.md does not draw it");
     }
 
     #[test]
@@ -342,7 +353,7 @@ proptest! {
             let mut state = phone.state.clone();
             let nothing = Event::Completed { effect: EffectId(u64::MAX), server_time: None, outcome: Outcome::Done };
             let effects = step(&mut state, nothing, phone.now);
-            assert_eq!(effects, []);
+            assert_eq!(effects, Effects::default());
             assert_eq!(state, phone.state);
         });
     }
@@ -405,6 +416,157 @@ fn nobody_is_signed_in_until_the_vault_says_so() {
     assert_eq!(State::new(setup()).view(Timestamp { wall: UnixMillis(0), mono: 0 }).session, SessionState::Loading);
 }
 
+// ---- the drawing of the session --------------------------------------------------------------------------------
+
+/// The transitions that README.md draws.
+fn drawn() -> BTreeSet<(String, String)> {
+    let readme = read("README.md");
+    let drawing = readme.split("```mermaid").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    drawing
+        .lines()
+        .filter_map(|line| line.split_once("-->"))
+        .map(|(from, to)| (from.trim().to_owned(), to.split(':').next().unwrap_or_default().trim().to_owned()))
+        .filter(|(from, _)| from != "[*]")
+        .collect()
+}
+
+/// Whatever a vault may hold.
+fn vaults() -> Vec<Outcome> {
+    let login = PendingLogin {
+        redirect_uri: REDIRECT.into(),
+        state: STATE,
+        nonce: NONCE,
+        verifier: VERIFIER,
+        hint: None,
+        began_at: EPOCH + 7_200_000,
+        began_mono: None,
+    };
+    let alice = TestPhone::contents_of_alice;
+    [
+        Loaded::KeyUnavailable { knowledge: None },
+        Loaded::KeyInvalidated,
+        Loaded::Contents(Contents::default()),
+        Loaded::Contents(alice()),
+        Loaded::Contents(Contents { session: None, pending: Some(login.clone()), ..alice() }),
+        Loaded::Contents(Contents { pending: Some(login), ..alice() }),
+    ]
+    .map(|loaded| Outcome::Loaded { loaded: Box::new(loaded) })
+    .into()
+}
+
+/// What the vault may answer; it may always fail.
+fn vault_answers(phone: &TestPhone, transaction: &Transaction) -> Vec<Outcome> {
+    let of_another_sign_in = TokenSet { sign_in: SignInId(2), ..tokens(4) };
+    let newer = [tokens(4), of_another_sign_in].map(|tokens| Outcome::NewerTokens { tokens });
+    let reread = |tokens| Outcome::Reread { tokens };
+    let mut answers = match transaction {
+        Transaction::Load => vaults(),
+        Transaction::BeginRefresh { .. } => {
+            let held = Outcome::RefreshLeaseHeld { for_millis: 100 };
+            [vec![Outcome::Done, held, reread(None)], newer.into()].concat()
+        }
+        Transaction::FinishRefresh { .. } => [vec![Outcome::Done, reread(None)], newer.into()].concat(),
+        Transaction::Reread => {
+            let mine = match &phone.state.session {
+                Session::SignedIn(session) => Some(session.tokens.clone()),
+                _ => None,
+            };
+            vec![reread(mine), reread(Some(tokens(9))), reread(None)]
+        }
+        Transaction::SignOut { .. } => vec![vaults().swap_remove(2)],
+        _ => vec![Outcome::Done],
+    };
+    answers.push(Outcome::StorageFailed { cause: "disk full".into() });
+    answers
+}
+
+/// What may happen to a phone next: each command, each event of the platform, each end of what is under way.
+fn whatever_may_happen(phone: &TestPhone) -> Vec<Event> {
+    let id = CommandId(phone.commands.len() as u64 + 1);
+    let begin = Command::BeginLogin {
+        hint: None,
+        redirect_uri: REDIRECT.into(),
+        state: STATE,
+        nonce: NONCE,
+        verifier: VERIFIER,
+    };
+    let commands = [
+        begin,
+        Command::FinishLogin { redirect: redirect() },
+        Command::FinishLogin { redirect: Redirect { error: Some("access_denied".into()), code: None, ..redirect() } },
+        Command::CancelLogin,
+        Command::AccessToken,
+        Command::SignOut,
+        Command::SignOutEverywhere,
+        Command::Repair,
+    ];
+    let mut events: Vec<Event> = commands.map(|command| Event::Command { id, command }).into();
+    events.extend([Event::Foreground, Event::Background, Event::Unlocked]);
+    let completed = |effect, outcome| Event::Completed { effect, server_time: None, outcome };
+    for (effect, request) in &phone.open {
+        let rejected = [oauth_error("invalid_grant"), Outcome::Unauthenticated, unreachable()];
+        let outcomes = std::iter::once(fitting(phone, request)).chain(rejected);
+        events.extend(outcomes.map(|outcome| completed(*effect, outcome)));
+    }
+    // The vault answers in order.
+    if let Some((effect, transaction)) = phone.held.first_key_value() {
+        events.extend(vault_answers(phone, transaction).into_iter().map(|outcome| completed(*effect, outcome)));
+    }
+    if let Some((effect, _)) = phone.stream {
+        let signed_out = hookswitch_wire::stream::SignedOut { reason: SignedOutReason::Revoked };
+        events.push(Event::Stream { effect, news: StreamNews::Event { event: StreamEvent::SignedOut(signed_out) } });
+    }
+    events
+}
+
+/// What two phones have in common that go on alike, as far as their sessions go.
+fn likeness(phone: &TestPhone) -> String {
+    let kind = |text: String| text.split([' ', '(']).next().unwrap_or_default().to_owned();
+    let session = match &phone.state.session {
+        Session::SigningIn { stage, before, .. } => {
+            format!("{} {}", kind(format!("{stage:?}")), kind(format!("{before:?}")))
+        }
+        Session::SignedIn(session) => format!(
+            "{} {} {} {}",
+            kind(format!("{:?}", session.refresh)),
+            session.unsaved,
+            session.has_fresh_token(phone.now),
+            session.repair.is_some()
+        ),
+        other => kind(format!("{other:?}")),
+    };
+    let open: BTreeSet<String> = phone.open.values().map(|request| kind(format!("{request:?}"))).collect();
+    let held: Vec<String> = phone.held.values().take(2).map(|held| kind(format!("{held:?}"))).collect();
+    format!("{session} {open:?} {held:?} {}", phone.stream.is_some())
+}
+
+#[test]
+fn the_drawing_of_the_session_has_what_the_machine_does_and_nothing_else() {
+    let mut start = TestPhone::loading(Loaded::KeyUnavailable { knowledge: None });
+    // The tokens in the vault are used up by then, so that a refresh is never far.
+    start.pass(2 * HOUR);
+    let mut known = BTreeSet::from([likeness(&start)]);
+    let mut walked = BTreeSet::new();
+    let mut todo = std::collections::VecDeque::from([start]);
+    while let Some(phone) = todo.pop_front() {
+        for event in whatever_may_happen(&phone) {
+            let mut next = phone.clone();
+            if let Event::Completed { effect, .. } = &event {
+                next.open.remove(effect);
+                next.held.remove(effect);
+            }
+            next.event(event);
+            walked.extend(next.transitions.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())));
+            next.entries.clear();
+            next.forget_history();
+            if known.insert(likeness(&next)) {
+                todo.push_back(next);
+            }
+        }
+    }
+    assert_eq!(walked, drawn());
+}
+
 // ---- the crate stays pure --------------------------------------------------------------------------------------
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -444,7 +606,7 @@ fn dependency_tree() -> BTreeSet<String> {
 }
 
 #[test]
-fn the_heart_depends_on_nothing_that_waits_draws_or_stores() {
+fn the_machine_depends_on_nothing_that_waits_draws_or_stores() {
     let tree = dependency_tree();
     assert!(tree.contains("serde_json") && tree.contains("hookswitch-wire") && tree.len() < 20, "{tree:?}");
     for impure in [
@@ -472,7 +634,7 @@ fn the_heart_depends_on_nothing_that_waits_draws_or_stores() {
 }
 
 #[test]
-fn the_heart_reads_no_clock_and_does_no_io() {
+fn the_machine_reads_no_clock_and_does_no_io() {
     let mut files = 0;
     let mut todo = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
     while let Some(path) = todo.pop() {
@@ -480,7 +642,7 @@ fn the_heart_reads_no_clock_and_does_no_io() {
             todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             continue;
         }
-        if ["tests.rs", "phone.rs"].iter().any(|test| path.ends_with(test)) {
+        if ["tests.rs", "test_phone.rs"].iter().any(|test| path.ends_with(test)) {
             continue;
         }
         files += 1;

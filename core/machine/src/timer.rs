@@ -32,12 +32,12 @@ pub enum Timer {
     BackgroundGrace,
     /// A call has stopped ringing because nobody answered.
     RingUntil {
-        /// Which.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
     /// The lease of a running call must be renewed.
     RenewCallLease {
-        /// Which.
+        /// The call, by the name that the server gave it.
         call_id: CallId,
     },
 }

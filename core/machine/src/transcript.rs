@@ -1,7 +1,7 @@
 //! Recording what happened, and doing it again.
 //!
 //! A transcript is a file of JSON lines: the first is the [`Start`], each other an [`Entry`] of one step. It holds no
-//! secret, because the heart holds none; phone numbers, names and e-mail addresses are replaced by stable stand-ins, so
+//! secret, because the machine holds none; phone numbers, names and e-mail addresses are replaced by stable stand-ins, so
 //! that a transcript from somebody's phone can be sent to support and still replays.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Effect, Event, Setup, State, Timestamp, step};
+use crate::{Effects, Event, Setup, State, Timestamp, step};
 
 /// The first line of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,12 +29,12 @@ pub const FORMAT: u32 = 2;
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When.
+    /// The time that the step was told.
     pub now: Timestamp,
-    /// What happened.
+    /// The event that was taken in.
     pub event: Event,
     /// What was to be done.
-    pub effects: Vec<Effect>,
+    pub effects: Effects,
 }
 
 /// Writes a transcript, with personal data replaced.

@@ -451,13 +451,13 @@ mod tests {
     use hookswitch_wire::Effective;
 
     use super::*;
-    use crate::phone::{Phone, forwarding, state};
+    use crate::test_phone::{TestPhone, forwarding, state};
 
     #[test]
     fn the_banner_says_where_calls_go_until_when_and_whether_that_is_here() {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.hears(state(2));
-        let banner = |phone: &Phone| phone.view().presence.unwrap().banner;
+        let banner = |phone: &TestPhone| phone.view().presence.unwrap().banner;
         assert_eq!(banner(&phone), None);
         phone.hears(forwarding(3));
         let number: PhoneNumber = "+33612345678".parse().unwrap();

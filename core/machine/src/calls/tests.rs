@@ -2,8 +2,8 @@ use hookswitch_wire::{CallPush, CallState, Effective, PushKind, UnixMillis, Vers
 
 use crate::{
     calls::LEASE_RENEWAL,
-    phone::*,
     ring::{Registration, Routing, TOMBSTONE_LIFE},
+    test_phone::*,
     *,
 };
 
@@ -21,8 +21,8 @@ fn silent(reason: Silence) -> Verdict {
 }
 
 /// A phone that rings for the call c1, which the server's state of revision 2 has.
-fn ringing() -> Phone {
-    let mut phone = Phone::signed_in();
+fn ringing() -> TestPhone {
+    let mut phone = TestPhone::signed_in();
     phone.hears(with_call(2, "c1", CallState::Ringing));
     assert!(rings(phone.gets(push("c1", 2))));
     assert_eq!(phone.ringing(), ["c1"]);
@@ -30,13 +30,13 @@ fn ringing() -> Phone {
     phone
 }
 
-fn answering() -> (Phone, CommandId) {
+fn answering() -> (TestPhone, CommandId) {
     let mut phone = ringing();
     let answer = phone.command(Command::Answer { call_id: "c1".into() });
     (phone, answer)
 }
 
-fn in_call() -> Phone {
+fn in_call() -> TestPhone {
     let (mut phone, _) = answering();
     phone.answer(answer_call, is_state(with_call(3, "c1", here())));
     phone.forget_history();
@@ -48,7 +48,7 @@ fn a_stop_that_comes_before_its_start_keeps_the_phone_silent() {
     for (kind, reason) in
         [(PushKind::AnsweredElsewhere, Silence::AnsweredElsewhere), (PushKind::Ended, Silence::CallEnded)]
     {
-        let mut phone = Phone::in_background();
+        let mut phone = TestPhone::in_background();
         assert_eq!(phone.gets(stop("c1", kind)), silent(reason));
         assert_eq!(phone.gets(push("c1", 2)), silent(reason));
         assert_eq!(phone.stops(), []);
@@ -100,7 +100,7 @@ fn a_push_is_held_against_what_the_state_says_of_that_very_call() {
         for (call, made_from, wanted) in
             [("c1", 2, Some(reason)), ("c1", 3, Some(reason)), ("c1", 4, None), ("c2", 3, None)]
         {
-            let mut phone = Phone::signed_in();
+            let mut phone = TestPhone::signed_in();
             phone.hears(with_call(3, "c1", said.clone()));
             let verdict = phone.gets(push(call, made_from));
             match wanted {
@@ -154,7 +154,7 @@ fn turning_forwarding_on_stops_a_call_that_rings_and_leaves_one_that_runs() {
 #[test]
 fn a_state_older_than_the_push_stops_nothing() {
     // The phone has no state; the first one it gets comes from a node that is behind.
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     assert!(rings(phone.gets(push("c1", 9))));
     phone.answer(fetch, is_state(forwarding(8)));
     assert_eq!(phone.stops(), []);
@@ -165,7 +165,7 @@ fn a_state_older_than_the_push_stops_nothing() {
 
 #[test]
 fn what_only_the_push_knows_is_verified_at_once_even_in_the_background() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     assert_eq!(phone.gets(push("c1", 2)), Verdict::Ring { until: EPOCH + 30_000, verify: true });
     assert_eq!(phone.sent(fetch), 1);
     phone.answer(fetch, is_state(forwarding(3)));
@@ -175,7 +175,7 @@ fn what_only_the_push_knows_is_verified_at_once_even_in_the_background() {
 #[test]
 fn what_cannot_be_verified_rings_on() {
     for outcome in [unreachable(), unavailable(503), captive_portal()] {
-        let mut phone = Phone::in_background();
+        let mut phone = TestPhone::in_background();
         phone.gets(push("c1", 2));
         phone.answer(fetch, outcome);
         assert_eq!(phone.ringing(), ["c1"]);
@@ -184,7 +184,7 @@ fn what_cannot_be_verified_rings_on() {
 
 #[test]
 fn a_ring_that_nobody_stops_ends_with_the_call() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.gets(push("c1", 2));
     phone.answer(fetch, unreachable());
     let left = u64::try_from((EPOCH + 30_000).since(phone.now.wall)).unwrap_or(0);
@@ -197,10 +197,10 @@ fn a_ring_that_nobody_stops_ends_with_the_call() {
 
 #[test]
 fn a_late_push_is_silent_by_the_servers_clock_and_not_by_the_phones() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.now.wall += 10 * 365 * 24 * 3_600_000;
     assert!(rings(phone.gets(push("c1", 1))));
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(30_000);
     phone.now.wall = UnixMillis(0);
     assert_eq!(phone.gets(push("c1", 1)), silent(Silence::Expired));
@@ -208,7 +208,7 @@ fn a_late_push_is_silent_by_the_servers_clock_and_not_by_the_phones() {
 
 #[test]
 fn a_phone_without_the_servers_clock_does_not_ring_for_ever() {
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     phone.now.wall += 10 * 365 * 24 * 3_600_000;
     assert!(rings(phone.gets(push("c1", 1))));
     phone.advance(super::LONGEST_RING);
@@ -386,8 +386,8 @@ fn knowledge(forwarding_on: bool, calls: &[(&str, CallKnowledge)]) -> Knowledge 
     }
 }
 
-fn before_first_unlock(knowledge: Option<Knowledge>) -> Phone {
-    let mut phone = Phone::loading(Loaded::KeyUnavailable { knowledge });
+fn before_first_unlock(knowledge: Option<Knowledge>) -> TestPhone {
+    let mut phone = TestPhone::loading(Loaded::KeyUnavailable { knowledge });
     phone.release_storage();
     phone
 }
@@ -411,25 +411,25 @@ fn a_locked_phone_decides_by_what_is_readable_without_the_key() {
 
 #[test]
 fn a_call_that_rang_before_the_vault_was_read_is_judged_again_and_verified() {
-    let alice = |knowledge| Contents { knowledge: Some(knowledge), ..Phone::contents_of_alice() };
+    let alice = |knowledge| Contents { knowledge: Some(knowledge), ..TestPhone::contents_of_alice() };
     let late = |contents: Contents| {
-        let mut phone = Phone::loading(Loaded::Contents(contents));
+        let mut phone = TestPhone::loading(Loaded::Contents(contents));
         assert!(rings(phone.gets(push("c1", 5))));
         phone.release_storage();
         phone
     };
-    let stopped = |phone: Phone| phone.stops().last().map(|(_, why)| *why);
+    let stopped = |phone: TestPhone| phone.stops().last().map(|(_, why)| *why);
     assert_eq!(stopped(late(alice(knowledge(true, &[])))), Some(because(Silence::ForwardingActive)));
     let ended = late(alice(knowledge(false, &[("c1", CallKnowledge::Ended)])));
     assert_eq!(stopped(ended), Some(because(Silence::CallEnded)));
     let taken = late(alice(knowledge(false, &[("c1", CallKnowledge::AnsweredElsewhere)])));
     assert_eq!(stopped(taken), Some(because(Silence::AnsweredElsewhere)));
     assert_eq!(stopped(late(Contents::default())), Some(because(Silence::SignedOut)));
-    let mut somebody_else = Phone::contents_of_alice();
+    let mut somebody_else = TestPhone::contents_of_alice();
     somebody_else.session.as_mut().unwrap().agent.account = "bob".into();
     assert_eq!(stopped(late(somebody_else)), Some(because(Silence::OtherAccount)));
 
-    let mut phone = late(Phone::contents_of_alice());
+    let mut phone = late(TestPhone::contents_of_alice());
     assert_eq!(phone.ringing(), ["c1"]);
     assert_eq!(phone.sent(fetch), 1);
     phone.answer(fetch, is_state(forwarding(6)));
@@ -438,9 +438,9 @@ fn a_call_that_rang_before_the_vault_was_read_is_judged_again_and_verified() {
 
 #[test]
 fn the_next_process_knows_what_this_one_knew() {
-    let next_of = |phone: &Phone| {
-        let contents = Contents { knowledge: phone.knowledge(), ..Phone::contents_of_alice() };
-        let mut next = Phone::new(contents);
+    let next_of = |phone: &TestPhone| {
+        let contents = Contents { knowledge: phone.knowledge(), ..TestPhone::contents_of_alice() };
+        let mut next = TestPhone::new(contents);
         next.event(Event::Started { seed: 2 });
         next
     };
@@ -460,16 +460,16 @@ fn the_next_process_knows_what_this_one_knew() {
 fn the_next_process_knows_which_calls_are_over() {
     let mut phone = ringing();
     phone.gets(stop("c1", PushKind::Ended));
-    let contents = Contents { knowledge: phone.knowledge(), ..Phone::contents_of_alice() };
-    let mut next = Phone::new(contents);
+    let contents = Contents { knowledge: phone.knowledge(), ..TestPhone::contents_of_alice() };
+    let mut next = TestPhone::new(contents);
     next.event(Event::Started { seed: 2 });
     assert_eq!(next.gets(push("c1", 2)), silent(Silence::CallEnded));
 }
 
 #[test]
 fn what_a_phone_remembers_outweighs_an_older_answer_of_a_node_that_is_behind() {
-    let contents = Contents { knowledge: Some(knowledge(true, &[])), ..Phone::contents_of_alice() };
-    let mut phone = Phone::new(contents);
+    let contents = Contents { knowledge: Some(knowledge(true, &[])), ..TestPhone::contents_of_alice() };
+    let mut phone = TestPhone::new(contents);
     phone.event(Event::Started { seed: 2 });
     phone.event(Event::Foreground);
     phone.hears(state(3));
@@ -480,7 +480,7 @@ fn what_a_phone_remembers_outweighs_an_older_answer_of_a_node_that_is_behind() {
 
 #[test]
 fn a_tombstone_is_buried_in_time() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.gets(stop("c1", PushKind::Ended));
     phone.advance(TOMBSTONE_LIFE - 1);
     phone.gets(stop("c2", PushKind::Ended));
@@ -503,7 +503,7 @@ fn a_call_that_was_answered_here_cannot_be_answered_again() {
 
 #[test]
 fn a_session_that_needs_a_new_sign_in_still_rings_and_the_new_sign_in_keeps_the_call() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.command(Command::AccessToken);
     phone.answer(refresh, oauth_error("invalid_grant"));
@@ -520,7 +520,7 @@ fn a_session_that_needs_a_new_sign_in_still_rings_and_the_new_sign_in_keeps_the_
 
 #[test]
 fn another_agents_sign_in_ends_the_calls_of_the_one_before() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.command(Command::AccessToken);
     phone.answer(refresh, oauth_error("invalid_grant"));
@@ -550,14 +550,14 @@ fn every_push_is_decided_exactly_once_and_logged() {
         phone.gets(push("c1", 2));
     }
     phone.gets(stop("c1", PushKind::Ended));
-    let decided = phone.history.iter().filter(|effect| matches!(effect, Effect::Decided { .. })).count();
+    let decided = phone.history.output.iter().filter(|effect| matches!(effect, Output::Decided { .. })).count();
     assert_eq!(decided, 4);
     assert_eq!(phone.state.ring_log().entries().count(), 6, "five decisions and a stop");
 }
 
 #[test]
 fn a_newer_state_that_says_it_rings_lets_it_ring() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(2));
     phone.gets(push("c1", 2));
     phone.hears(with_call(3, "c1", CallState::Ringing));

@@ -1,4 +1,4 @@
-use crate::{phone::*, *};
+use crate::{test_phone::*, *};
 
 fn unlisted(rev: u64) -> Box<hookswitch_wire::Snapshot> {
     state_with(rev, |state| state.devices.clear())
@@ -6,7 +6,7 @@ fn unlisted(rev: u64) -> Box<hookswitch_wire::Snapshot> {
 
 #[test]
 fn a_phone_registers_once_and_again_when_its_push_token_changes() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
     assert_eq!(phone.stored(|t| matches!(t, Transaction::SavePushToken { token: Some(SecretRef(5)) })), 1);
     phone.answer(register, is_state(state(2)));
@@ -16,7 +16,7 @@ fn a_phone_registers_once_and_again_when_its_push_token_changes() {
 
 #[test]
 fn a_token_that_changes_while_the_phone_registers_is_registered_next() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
     phone.command(Command::SetPushToken { token: Some(SecretRef(6)) });
     assert_eq!(phone.sent(register), 1);
@@ -27,7 +27,7 @@ fn a_token_that_changes_while_the_phone_registers_is_registered_next() {
 #[test]
 fn a_registration_that_fails_is_tried_again() {
     for outcome in [unreachable(), unavailable(503), refused(500, "internal"), captive_portal()] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
         phone.answer(register, outcome);
         assert!(phone.timers.contains_key(&Timer::Register));
@@ -38,7 +38,7 @@ fn a_registration_that_fails_is_tried_again() {
 
 #[test]
 fn a_phone_that_somebody_removed_from_the_list_registers_anew_and_is_silent_until_then() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(unlisted(2));
     assert_eq!(phone.sent(register), 1);
     let silent = Verdict::Silence { reason: Silence::DeviceNotRegistered };
@@ -49,7 +49,7 @@ fn a_phone_that_somebody_removed_from_the_list_registers_anew_and_is_silent_unti
 
 #[test]
 fn a_phone_that_was_never_listed_is_not_silenced_by_that() {
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     phone.event(Event::Foreground);
     phone.hears(unlisted(2));
     assert!(matches!(phone.gets(push("c1", 2)), Verdict::Ring { .. }));
@@ -57,7 +57,7 @@ fn a_phone_that_was_never_listed_is_not_silenced_by_that() {
 
 #[test]
 fn a_server_that_registers_and_lists_nobody_is_not_asked_in_a_circle() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(unlisted(2));
     let mut rev = 3;
     for _ in 0..50 {
@@ -73,7 +73,7 @@ fn a_server_that_registers_and_lists_nobody_is_not_asked_in_a_circle() {
 
 #[test]
 fn a_registration_that_waits_for_an_access_token_is_made_with_the_newest_push_token() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.event(Event::Foreground);
     phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
@@ -93,8 +93,8 @@ fn a_registration_that_waits_for_an_access_token_is_made_with_the_newest_push_to
 #[test]
 fn the_push_token_of_an_earlier_process_is_registered_and_not_stored_anew() {
     for told in [None, Some(SecretRef(1))] {
-        let contents = Contents { push_token: Some(SecretRef(1)), ..Phone::contents_of_alice() };
-        let mut phone = Phone::loading(Loaded::Contents(contents));
+        let contents = Contents { push_token: Some(SecretRef(1)), ..TestPhone::contents_of_alice() };
+        let mut phone = TestPhone::loading(Loaded::Contents(contents));
         if told.is_some() {
             phone.command(Command::SetPushToken { token: told });
         }

@@ -9,7 +9,7 @@ use hookswitch_wire::{StreamEvent, Version};
 
 use crate::{
     backoff::NETWORK,
-    effect::{ApiCall, Effect},
+    effect::{ApiCall, Work},
     event::{Outcome, StreamNews},
     names::EffectId,
     running::Purpose,
@@ -66,7 +66,7 @@ impl Step<'_> {
                     let stream = self.fresh_id();
                     self.state.presence.link = StreamLink::Opening { stream, access };
                     self.state.presence.retry = None;
-                    self.effects.push(Effect::OpenStream { id: stream, access, after });
+                    self.effects.work.push(Work::OpenStream { id: stream, access, after });
                     let at = self.after(FIRST_WORD);
                     self.set_timer(Timer::Heartbeat, at);
                 } else if self.state.presence.link == StreamLink::Down {
@@ -81,7 +81,7 @@ impl Step<'_> {
 
     pub(crate) fn close_stream(&mut self) {
         if let Some((id, _)) = self.state.presence.link.stream() {
-            self.effects.push(Effect::CloseStream { id });
+            self.effects.work.push(Work::CloseStream { id });
         }
         self.forget(|purpose| *purpose == Purpose::Poll);
         self.state.presence.link = StreamLink::Down;

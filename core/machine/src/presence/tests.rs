@@ -5,7 +5,7 @@ use super::{
     taps::{REBASES, TAP_LIFE},
 };
 use crate::{
-    phone::*,
+    test_phone::*,
     view::{Link, SessionHealth},
     *,
 };
@@ -13,20 +13,20 @@ use crate::{
 const BREAK: Availability = Availability::Unavailable { reason: UnavailableReason::OnABreak };
 const NUMBER: &str = "+33612345678";
 
-fn confirmed(phone: &Phone) -> Version {
+fn confirmed(phone: &TestPhone) -> Version {
     phone.snapshot().version
 }
 
-fn pending(phone: &Phone) -> usize {
+fn pending(phone: &TestPhone) -> usize {
     phone.view().presence.unwrap().pending.len()
 }
 
-fn superseded(phone: &Phone) -> Option<Choice> {
+fn superseded(phone: &TestPhone) -> Option<Choice> {
     phone.view().presence.unwrap().superseded.map(|superseded| superseded.choice)
 }
 
 /// Key and base of the taps that were sent.
-fn attempts(phone: &Phone) -> Vec<(String, u64)> {
+fn attempts(phone: &TestPhone) -> Vec<(String, u64)> {
     phone
         .requests()
         .into_iter()
@@ -44,7 +44,7 @@ fn attempts(phone: &Phone) -> Vec<(String, u64)> {
 
 #[test]
 fn an_older_state_is_never_applied() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(5));
     for older in [state(4), state(5), forwarding(3)] {
         phone.hears(older);
@@ -56,7 +56,7 @@ fn an_older_state_is_never_applied() {
 
 #[test]
 fn a_restored_server_is_newer_than_all_that_was_before() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(1_000));
     phone.hears(state_with(1, |state| state.version = Version::new(2, 1)));
     assert_eq!(confirmed(&phone), Version::new(2, 1));
@@ -66,7 +66,7 @@ fn a_restored_server_is_newer_than_all_that_was_before() {
 
 #[test]
 fn somebody_elses_state_is_not_shown_and_sets_no_clock() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state_with(9, |state| {
         state.agent.account = "bob".into();
         state.at = UnixMillis(0);
@@ -77,7 +77,7 @@ fn somebody_elses_state_is_not_shown_and_sets_no_clock() {
 
 #[test]
 fn an_old_state_does_not_turn_the_clock_back() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(5));
     phone.advance(10_000);
     phone.hears(state(4));
@@ -86,7 +86,7 @@ fn an_old_state_does_not_turn_the_clock_back() {
 
 #[test]
 fn a_captive_portals_clock_is_not_the_servers() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.taps(BREAK);
     let effect = *phone.open.keys().next().unwrap();
     phone.event(Event::Completed { effect, server_time: Some(UnixMillis(0)), outcome: captive_portal() });
@@ -95,7 +95,7 @@ fn a_captive_portals_clock_is_not_the_servers() {
 
 #[test]
 fn a_state_is_remembered_for_the_next_process_one_save_at_a_time() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.holds_storage = true;
     for rev in 2..9 {
         phone.hears(state(rev));
@@ -109,14 +109,14 @@ fn a_state_is_remembered_for_the_next_process_one_save_at_a_time() {
 
 #[test]
 fn the_next_process_shows_the_last_state_at_once() {
-    let mut contents = Phone::contents_of_alice();
+    let mut contents = TestPhone::contents_of_alice();
     contents.session.as_mut().unwrap().snapshot = Some(forwarding(7));
-    let mut phone = Phone::new(contents);
+    let mut phone = TestPhone::new(contents);
     phone.event(Event::Started { seed: 1 });
     assert_eq!(confirmed(&phone).rev, 7);
     phone.event(Event::Foreground);
-    assert!(phone.history.iter().any(
-        |effect| matches!(effect, Effect::OpenStream { after: Some(version), .. } if *version == Version::new(1, 7))
+    assert!(phone.history.work.iter().any(
+        |effect| matches!(effect, Work::OpenStream { after: Some(version), .. } if *version == Version::new(1, 7))
     ));
 }
 
@@ -124,7 +124,7 @@ fn the_next_process_shows_the_last_state_at_once() {
 
 #[test]
 fn a_tap_is_pending_until_the_server_has_confirmed_it() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     assert_eq!(pending(&phone), 1);
     assert_eq!(phone.snapshot().presence.availability, Availability::Available);
@@ -140,7 +140,7 @@ fn a_tap_is_pending_until_the_server_has_confirmed_it() {
 
 #[test]
 fn a_young_tap_is_applied_on_top_of_what_the_server_has_by_then() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.answer(tap, stale(state(4)));
     assert_eq!(confirmed(&phone).rev, 4);
@@ -154,7 +154,7 @@ fn a_young_tap_is_applied_on_top_of_what_the_server_has_by_then() {
 
 #[test]
 fn an_old_tap_gives_way_to_what_the_server_has_by_then() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     assert!(!phone.has_reply(id), "one under way is decided by its answer");
@@ -166,7 +166,7 @@ fn an_old_tap_gives_way_to_what_the_server_has_by_then() {
 
 #[test]
 fn an_old_tap_says_which_device_was_newer_and_when() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
@@ -176,7 +176,7 @@ fn an_old_tap_says_which_device_was_newer_and_when() {
     assert_eq!(superseded.chosen_at, Some(chosen.at));
 
     // What was chosen before the tap has not superseded it.
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 2_000 };
     phone.taps(BREAK);
     phone.advance(TAP_LIFE);
@@ -187,7 +187,7 @@ fn an_old_tap_says_which_device_was_newer_and_when() {
 #[test]
 fn a_server_that_is_always_at_another_state_is_not_asked_for_ever() {
     for newer in [true, false] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         let id = phone.taps(BREAK);
         let mut rev = 1;
         while phone.open.values().any(tap) {
@@ -203,7 +203,7 @@ fn a_server_that_is_always_at_another_state_is_not_asked_for_ever() {
 #[test]
 fn a_tap_in_doubt_is_repeated_as_the_very_same_request() {
     for outcome in [not_sent(), unreachable(), unavailable(502), captive_portal()] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         let id = phone.taps(BREAK);
         phone.answer(tap, outcome);
         phone.advance(600);
@@ -216,8 +216,8 @@ fn a_tap_in_doubt_is_repeated_as_the_very_same_request() {
 }
 
 /// A tap of ten seconds ago; the request was out when the connection broke off.
-fn in_doubt() -> (Phone, CommandId) {
-    let mut phone = Phone::signed_in();
+fn in_doubt() -> (TestPhone, CommandId) {
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     phone.answer(tap, unreachable());
@@ -230,7 +230,7 @@ fn in_doubt() -> (Phone, CommandId) {
 
 #[test]
 fn a_tap_that_never_left_is_not_in_doubt() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     phone.answer(tap, not_sent());
@@ -290,7 +290,7 @@ fn a_newer_tap_takes_the_place_of_one_in_doubt() {
 // The simulation: an answer of before the repair came after it.
 #[test]
 fn what_was_asked_before_a_repair_brings_nothing_older_back_after_it() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(state(4));
     phone.taps(BREAK);
     phone.hears(state(6));
@@ -310,7 +310,7 @@ fn what_was_asked_before_a_repair_brings_nothing_older_back_after_it() {
 // Interleaving 6008629 of the simulation.
 #[test]
 fn a_repair_does_not_forget_that_calls_are_forwarded() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.hears(forwarding(5));
     phone.command(Command::Repair);
     assert_eq!(phone.gets(push("c", 4)), Verdict::Silence { reason: Silence::ForwardingActive });
@@ -319,7 +319,7 @@ fn a_repair_does_not_forget_that_calls_are_forwarded() {
 
 #[test]
 fn a_tap_without_a_network_is_dropped_after_ten_seconds_and_never_sent() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE - 1);
@@ -338,7 +338,7 @@ fn a_tap_without_a_network_is_dropped_after_ten_seconds_and_never_sent() {
 
 #[test]
 fn a_tap_without_a_network_is_sent_if_the_network_comes_back_in_time() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE - 1);
@@ -349,7 +349,7 @@ fn a_tap_without_a_network_is_sent_if_the_network_comes_back_in_time() {
 
 #[test]
 fn a_phone_that_slept_through_the_ten_seconds_does_not_send_the_tap_when_it_wakes_up() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     let id = phone.taps(BREAK);
     phone.pass(3 * HOUR);
@@ -361,7 +361,7 @@ fn a_phone_that_slept_through_the_ten_seconds_does_not_send_the_tap_when_it_wake
 #[test]
 fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
     // The timer goes off while the refresh is under way.
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     let id = phone.taps(BREAK);
     assert_eq!(phone.sent(refresh), 1);
@@ -371,7 +371,7 @@ fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
     assert_eq!(attempts(&phone), []);
 
     // The phone sleeps through it.
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     let id = phone.taps(BREAK);
     phone.pass(3 * HOUR);
@@ -380,7 +380,7 @@ fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
     assert_eq!(attempts(&phone), []);
 
     // It was refused with 401, hours ago.
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(BREAK);
     phone.pass(3 * HOUR);
     phone.answer(tap, Outcome::Unauthenticated);
@@ -390,7 +390,7 @@ fn a_tap_that_waits_for_a_token_is_dropped_after_ten_seconds_too() {
 
 #[test]
 fn a_newer_tap_replaces_an_older_one() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let older = phone.taps(BREAK);
     let newer = phone.taps(Availability::Automatic);
     assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
@@ -404,7 +404,7 @@ fn a_newer_tap_replaces_an_older_one() {
 
 #[test]
 fn an_older_tap_that_waits_for_a_token_is_not_sent_after_a_newer_one() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.taps(BREAK);
     let newer = phone.taps(Availability::Automatic);
@@ -416,7 +416,7 @@ fn an_older_tap_that_waits_for_a_token_is_not_sent_after_a_newer_one() {
 
 #[test]
 fn availability_and_forwarding_are_two_taps() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let availability = phone.taps(BREAK);
     let forward = phone.command(Command::SetForwarding { to: Some(forward_to()) });
     assert_eq!(pending(&phone), 2);
@@ -428,7 +428,7 @@ fn availability_and_forwarding_are_two_taps() {
 
 #[test]
 fn a_number_that_the_server_refuses_is_told_and_not_repeated() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.command(Command::SetForwarding { to: Some(forward_to()) });
     let detail = Some("This number cannot be called.".to_owned());
     phone.answer(tap, Outcome::Refused { status: 422, code: "invalid_number".into(), detail, current: None });
@@ -439,7 +439,7 @@ fn a_number_that_the_server_refuses_is_told_and_not_repeated() {
 
 #[test]
 fn a_tap_before_the_first_state_waits_for_it_or_expires() {
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     phone.event(Event::Foreground);
     let id = phone.taps(BREAK);
     assert_eq!(attempts(&phone), []);
@@ -448,7 +448,7 @@ fn a_tap_before_the_first_state_waits_for_it_or_expires() {
     phone.answer(tap, is_state(state(4)));
     assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
 
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     let id = phone.taps(BREAK);
     phone.advance(TAP_LIFE);
     assert!(matches!(phone.failure_of(id), Failure::Offline { .. }));
@@ -459,7 +459,7 @@ fn a_tap_before_the_first_state_waits_for_it_or_expires() {
 
 #[test]
 fn a_stream_that_is_silent_for_two_and_a_half_heartbeats_is_dead() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     for _ in 0..10 {
         phone.advance(HEARTBEAT);
         phone.hears_heartbeat();
@@ -477,16 +477,16 @@ fn a_stream_that_is_silent_for_two_and_a_half_heartbeats_is_dead() {
 
 #[test]
 fn a_stream_that_never_says_anything_is_dead_too() {
-    let mut phone = Phone::woken();
+    let mut phone = TestPhone::woken();
     phone.event(Event::Foreground);
     phone.forget_history();
     phone.advance(DEAD_AFTER);
-    assert!(phone.history.iter().any(|effect| matches!(effect, Effect::CloseStream { .. })));
+    assert!(phone.history.work.iter().any(|effect| matches!(effect, Work::CloseStream { .. })));
 }
 
 #[test]
 fn a_stream_that_says_nonsense_is_opened_anew() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let (before, _) = phone.stream.unwrap();
     phone.news(StreamNews::Malformed { complaint: "data".into() });
     assert_eq!(phone.stream, None);
@@ -496,7 +496,7 @@ fn a_stream_that_says_nonsense_is_opened_anew() {
 
 #[test]
 fn news_of_a_stream_that_was_closed_are_ignored() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let (old, _) = phone.stream.unwrap();
     phone.event(Event::NetworkDown);
     phone.event(Event::Stream { effect: old, news: StreamNews::Event { event: StreamEvent::State(state(9)) } });
@@ -505,7 +505,7 @@ fn news_of_a_stream_that_was_closed_are_ignored() {
 
 #[test]
 fn the_wait_between_attempts_grows_to_thirty_seconds_and_is_reset_by_a_stable_stream() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let mut waits = vec![];
     for _ in 0..30 {
         phone.stream_closes(unreachable());
@@ -527,20 +527,20 @@ fn the_wait_between_attempts_grows_to_thirty_seconds_and_is_reset_by_a_stable_st
 
 #[test]
 fn a_server_that_asks_for_time_gets_it() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.stream_closes(Outcome::Unavailable { status: 503, retry_after: Some(120_000) });
     phone.advance(119_999);
     assert_eq!(phone.stream, None);
     phone.forget_history();
     phone.advance(31_000);
-    assert!(phone.history.iter().any(|effect| matches!(effect, Effect::OpenStream { .. })));
+    assert!(phone.history.work.iter().any(|effect| matches!(effect, Work::OpenStream { .. })));
 }
 
 // ---- all lose a node at once -----------------------------------------------------------------------------------
 
 /// Its node had asked for ten seconds.
-fn lost_its_node() -> Phone {
-    let mut phone = Phone::signed_in();
+fn lost_its_node() -> TestPhone {
+    let mut phone = TestPhone::signed_in();
     phone.news(StreamNews::Retry { millis: 2_000 });
     phone.hears(state(2));
     phone.news(StreamNews::Retry { millis: 10_000 });
@@ -586,7 +586,7 @@ fn a_network_that_comes_up_and_an_app_that_comes_to_the_front_wait_for_no_turn()
 
 #[test]
 fn no_turn_is_later_than_the_longest_wait() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.news(StreamNews::Retry { millis: u64::MAX });
     phone.stream_closes(unreachable());
     phone.advance(30_500);
@@ -600,7 +600,7 @@ fn poll(request: &Request) -> bool {
 }
 
 /// The state that a question is out for news after.
-fn asked_after(phone: &Phone) -> Option<u64> {
+fn asked_after(phone: &TestPhone) -> Option<u64> {
     phone.open.values().find_map(|request| match request {
         Request::Api { call: ApiCall::AwaitState { after, .. }, .. } => Some(after.rev),
         _ => None,
@@ -608,8 +608,8 @@ fn asked_after(phone: &Phone) -> Option<u64> {
 }
 
 /// Requests get through, streams do not.
-fn behind_a_proxy() -> Phone {
-    let mut phone = Phone::woken();
+fn behind_a_proxy() -> TestPhone {
+    let mut phone = TestPhone::woken();
     phone.event(Event::Foreground);
     phone.answer(register, is_state(state(1)));
     phone.advance(FIRST_WORD);
@@ -648,7 +648,7 @@ fn a_server_that_answers_every_question_at_once_is_not_asked_without_pause() {
 
 #[test]
 fn a_stream_that_falls_silent_twice_is_held_back_once_may_be_chance() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.advance(DEAD_AFTER);
     phone.advance(500);
     assert!(phone.stream.is_some());
@@ -656,7 +656,7 @@ fn a_stream_that_falls_silent_twice_is_held_back_once_may_be_chance() {
     phone.advance(DEAD_AFTER);
     assert_eq!(asked_after(&phone), Some(2));
 
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.advance(DEAD_AFTER);
     phone.advance(500);
     phone.hears(state(2));
@@ -709,13 +709,13 @@ fn in_the_background_nothing_is_asked() {
 #[test]
 fn a_network_that_comes_back_and_the_foreground_reconnect_at_once() {
     for event in [Event::NetworkUp, Event::Foreground] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.stream_closes(Outcome::Unavailable { status: 503, retry_after: Some(120_000) });
         assert_eq!(phone.stream, None);
         phone.event(event);
         assert!(phone.stream.is_some());
     }
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     assert_eq!((phone.stream, phone.view().link), (None, Link::Offline));
     phone.event(Event::NetworkUp);
@@ -724,7 +724,7 @@ fn a_network_that_comes_back_and_the_foreground_reconnect_at_once() {
 
 #[test]
 fn a_stream_refused_with_401_is_opened_with_the_next_token() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.stream_closes(Outcome::Unauthenticated);
     assert_eq!(phone.stream, None);
     phone.answer(refresh, granted(2));
@@ -736,7 +736,7 @@ fn a_stream_refused_with_401_is_opened_with_the_next_token() {
 
 #[test]
 fn the_background_closes_the_stream_after_twenty_seconds_and_then_nothing_happens_at_all() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::Background);
     phone.advance(BACKGROUND_GRACE - 1);
     assert!(phone.stream.is_some());
@@ -748,12 +748,12 @@ fn the_background_closes_the_stream_after_twenty_seconds_and_then_nothing_happen
     for event in [Event::NetworkDown, Event::NetworkUp, Event::Background, Event::Unlocked] {
         phone.event(event);
     }
-    assert_eq!(phone.history, []);
+    assert_eq!(phone.history, Effects::default());
 }
 
 #[test]
 fn nothing_happens_in_the_background_whatever_was_going_on_before() {
-    type Before = fn(&mut Phone);
+    type Before = fn(&mut TestPhone);
     let before: [Before; 9] = [
         |phone| phone.stream_closes(unavailable(503)),
         |phone| phone.stream_closes(Outcome::Unauthenticated),
@@ -788,7 +788,7 @@ fn nothing_happens_in_the_background_whatever_was_going_on_before() {
         },
     ];
     for (case, before) in before.into_iter().enumerate() {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         before(&mut phone);
         phone.event(Event::Background);
         // What is under way comes to its end, badly.
@@ -801,18 +801,18 @@ fn nothing_happens_in_the_background_whatever_was_going_on_before() {
         assert_eq!(phone.timers.keys().collect::<Vec<_>>(), Vec::<&Timer>::new(), "case {case}");
         phone.forget_history();
         phone.advance(HOUR);
-        assert_eq!(phone.history, [], "case {case}");
+        assert_eq!(phone.history, Effects::default(), "case {case}");
         assert_eq!(phone.replies.len(), phone.commands.len(), "case {case}");
         phone.storage_fails = false;
         phone.leases.clear();
         phone.event(Event::Foreground);
-        assert!(!phone.history.is_empty(), "case {case}: and it comes back");
+        assert!(phone.history != Effects::default(), "case {case}: and it comes back");
     }
 }
 
 #[test]
 fn the_foreground_resumes_with_one_request() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(600_000);
     phone.event(Event::Foreground);
     assert!(phone.stream.is_some());
@@ -821,7 +821,7 @@ fn the_foreground_resumes_with_one_request() {
 
 #[test]
 fn who_comes_back_within_twenty_seconds_has_missed_nothing() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let stream = phone.stream;
     phone.event(Event::Background);
     phone.advance(BACKGROUND_GRACE - 1);

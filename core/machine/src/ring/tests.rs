@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     AgentProfile,
-    phone::{EPOCH, push as a_push},
+    test_phone::{EPOCH, push as a_push},
 };
 
 // ---- every combination -----------------------------------------------------------------------------------------

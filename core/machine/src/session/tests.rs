@@ -2,27 +2,27 @@ use hookswitch_wire::{Availability, ServerMetadata, SignedOutReason};
 use proptest::prelude::*;
 
 use crate::{
-    phone::*,
+    test_phone::*,
     view::{Link, SessionHealth, SessionState},
     *,
 };
 
 /// The browser is open.
-fn in_browser() -> Phone {
-    let mut phone = Phone::signed_out();
+fn in_browser() -> TestPhone {
+    let mut phone = TestPhone::signed_out();
     phone.begins_login();
     phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     phone
 }
 
 /// In the background, with a token of long ago.
-fn expired() -> Phone {
-    let mut phone = Phone::in_background();
+fn expired() -> TestPhone {
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone
 }
 
-fn is_signing_in(phone: &Phone) -> bool {
+fn is_signing_in(phone: &TestPhone) -> bool {
     matches!(phone.view().session, SessionState::SigningIn { .. })
 }
 
@@ -30,7 +30,7 @@ fn is_signing_in(phone: &Phone) -> bool {
 
 #[test]
 fn a_login_goes_from_the_button_to_the_first_state() {
-    let mut phone = Phone::signed_out();
+    let mut phone = TestPhone::signed_out();
     let begun = phone.begins_login();
     assert!(!phone.has_reply(begun));
     phone.answer(discover, Outcome::Metadata { metadata: metadata() });
@@ -86,7 +86,7 @@ fn a_redirect_that_is_not_ours_is_refused_and_the_login_goes_on() {
 
 #[test]
 fn an_issuer_that_sends_no_iss_is_accepted_only_if_it_says_so() {
-    let mut phone = Phone::signed_out();
+    let mut phone = TestPhone::signed_out();
     phone.begins_login();
     let metadata = ServerMetadata { authorization_response_iss_parameter_supported: false, ..metadata() };
     phone.answer(discover, Outcome::Metadata { metadata });
@@ -103,7 +103,7 @@ fn metadata_that_lies_or_lacks_pkce_ends_the_login_before_the_browser() {
         ServerMetadata { code_challenge_methods_supported: vec![], ..metadata() },
     ];
     for metadata in bad {
-        let mut phone = Phone::signed_out();
+        let mut phone = TestPhone::signed_out();
         let begun = phone.begins_login();
         phone.answer(discover, Outcome::Metadata { metadata: metadata.clone() });
         assert!(matches!(phone.failure_of(begun), Failure::Internal { .. }), "{metadata:?}");
@@ -210,7 +210,7 @@ fn a_redirect_works_once() {
 
 #[test]
 fn of_two_logins_the_newer_wins() {
-    let mut phone = Phone::signed_out();
+    let mut phone = TestPhone::signed_out();
     let older = phone.begins_login_with(SecretRef(11));
     let newer = phone.begins_login_with(SecretRef(12));
     assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
@@ -241,7 +241,7 @@ fn an_app_killed_in_the_browser_goes_on_where_it_was() {
     let pending = in_browser().kept_login();
     for (late, accepted) in [(0, true), (LOGIN_LIFE - 1, true), (LOGIN_LIFE, false)] {
         let contents = Contents { pending: pending.clone(), metadata: Some(metadata()), ..Contents::default() };
-        let mut phone = Phone::new(contents);
+        let mut phone = TestPhone::new(contents);
         phone.now = Timestamp { wall: EPOCH + i64::try_from(late).unwrap(), mono: 5 };
         phone.event(Event::Started { seed: 1 });
         assert_eq!(is_signing_in(&phone), accepted, "{late}");
@@ -257,9 +257,9 @@ fn an_app_killed_in_the_browser_goes_on_where_it_was() {
 
 #[test]
 fn an_app_killed_while_it_signs_in_again_goes_on_where_it_was() {
-    let mut contents = Phone::contents_of_alice();
+    let mut contents = TestPhone::contents_of_alice();
     contents.pending = in_browser().kept_login();
-    let mut phone = Phone::new(contents);
+    let mut phone = TestPhone::new(contents);
     phone.event(Event::Started { seed: 1 });
     assert!(is_signing_in(&phone));
     let finished = phone.comes_back_with(redirect());
@@ -300,7 +300,7 @@ fn a_minimised_browser_is_not_a_cancel_and_a_cancel_is() {
 
 #[test]
 fn a_login_can_be_cancelled_at_any_stage_and_everybody_hears_of_it() {
-    let mut phone = Phone::signed_out();
+    let mut phone = TestPhone::signed_out();
     let begun = phone.begins_login();
     let cancelled = phone.command(Command::CancelLogin);
     assert!(phone.has_reply(begun) && phone.has_reply(cancelled));
@@ -342,7 +342,7 @@ fn redirect_addresses_are_the_registered_ones_or_a_loopback_port_of_one() {
         ("http://localhost:4711/callback", false),
         ("https://app.hookswitch.dev/callback?x", false),
     ] {
-        let mut phone = Phone::signed_out();
+        let mut phone = TestPhone::signed_out();
         let redirect_uri = asked.to_owned();
         phone.command(Command::BeginLogin { hint: None, redirect_uri, state: STATE, nonce: NONCE, verifier: VERIFIER });
         assert_eq!(phone.sent(discover) == 1, fine, "{asked}");
@@ -351,7 +351,7 @@ fn redirect_addresses_are_the_registered_ones_or_a_loopback_port_of_one() {
 
 #[test]
 fn nobody_signs_in_over_somebody() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let begun = phone.begins_login();
     assert!(matches!(phone.failure_of(begun), Failure::Forbidden { .. }));
     assert!(phone.is_signed_in());
@@ -361,23 +361,23 @@ fn nobody_signs_in_over_somebody() {
 
 #[test]
 fn each_state_of_the_vault_has_its_recovery() {
-    let mut phone = Phone::loading(Loaded::KeyUnavailable { knowledge: None });
+    let mut phone = TestPhone::loading(Loaded::KeyUnavailable { knowledge: None });
     assert_eq!(phone.view().session, SessionState::Loading);
     phone.release_storage();
     assert_eq!(phone.view().session, SessionState::Locked);
-    phone.contents = Loaded::Contents(Phone::contents_of_alice());
+    phone.contents = Loaded::Contents(TestPhone::contents_of_alice());
     phone.event(Event::Unlocked);
     assert!(phone.is_signed_in());
 
-    let mut phone = Phone::loading(Loaded::KeyInvalidated);
+    let mut phone = TestPhone::loading(Loaded::KeyInvalidated);
     phone.release_storage();
     assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::KeyLost));
 
-    let mut phone = Phone::loading(Loaded::Contents(Contents { quarantined: 1, ..Contents::default() }));
+    let mut phone = TestPhone::loading(Loaded::Contents(Contents { quarantined: 1, ..Contents::default() }));
     phone.release_storage();
     assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::StorageCorrupt));
 
-    let mut phone = Phone::loading(Loaded::Contents(Phone::contents_of_alice()));
+    let mut phone = TestPhone::loading(Loaded::Contents(TestPhone::contents_of_alice()));
     phone.storage_fails = true;
     phone.release_storage();
     assert_eq!(phone.view().session, SessionState::Locked, "nothing is decided, nothing is lost");
@@ -388,7 +388,7 @@ fn each_state_of_the_vault_has_its_recovery() {
 
 #[test]
 fn the_vault_is_read_once_however_often_the_phone_is_unlocked() {
-    let mut phone = Phone::loading(Loaded::Contents(Phone::contents_of_alice()));
+    let mut phone = TestPhone::loading(Loaded::Contents(TestPhone::contents_of_alice()));
     for event in [Event::Unlocked, Event::Foreground, Event::Unlocked, Event::Started { seed: 2 }] {
         phone.event(event);
     }
@@ -405,8 +405,8 @@ fn the_vault_is_read_once_however_often_the_phone_is_unlocked() {
 
 #[test]
 fn a_push_token_that_came_before_the_vault_was_read_is_the_one_that_counts() {
-    let contents = Contents { push_token: Some(SecretRef(1)), ..Phone::contents_of_alice() };
-    let mut phone = Phone::loading(Loaded::Contents(contents));
+    let contents = Contents { push_token: Some(SecretRef(1)), ..TestPhone::contents_of_alice() };
+    let mut phone = TestPhone::loading(Loaded::Contents(contents));
     phone.event(Event::Foreground);
     phone.command(Command::SetPushToken { token: Some(SecretRef(2)) });
     phone.release_storage();
@@ -420,10 +420,10 @@ fn a_push_token_that_came_before_the_vault_was_read_is_the_one_that_counts() {
 
 #[test]
 fn a_valid_token_is_a_memory_read() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let token = phone.command(Command::AccessToken);
     assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_001) }));
-    assert_eq!(phone.history.len(), 1);
+    assert_eq!((phone.history.work.len(), phone.history.output.len()), (0, 1));
 }
 
 #[test]
@@ -450,14 +450,14 @@ fn the_intent_is_written_before_the_request_and_the_tokens_are_before_anything_e
     phone.forget_history();
     phone.answer(refresh, granted(2));
     assert!(matches!(
-        phone.history.first(),
-        Some(crate::Effect::Store { transaction: Transaction::FinishRefresh { .. }, .. })
+        phone.history.work.first(),
+        Some(Work::Store { transaction: Transaction::FinishRefresh { .. }, .. })
     ));
 }
 
 #[test]
 fn a_refresh_comes_ahead_of_the_expiry_in_the_foreground_and_not_at_all_in_the_background() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     while phone.sent(refresh) == 0 {
         phone.advance(15_000);
         phone.hears_heartbeat();
@@ -465,14 +465,14 @@ fn a_refresh_comes_ahead_of_the_expiry_in_the_foreground_and_not_at_all_in_the_b
     let at = phone.now.wall.since(EPOCH);
     assert!((3_000_000..3_570_000).contains(&at), "{at}");
 
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.advance(24 * HOUR);
     assert_eq!(phone.requests(), Vec::<&Request>::new());
 }
 
 #[test]
 fn requests_wait_for_the_token_and_none_is_lost() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.event(Event::Foreground);
     let tap_id = phone.taps(Availability::Automatic);
@@ -486,7 +486,7 @@ fn requests_wait_for_the_token_and_none_is_lost() {
 
 #[test]
 fn a_401_is_answered_by_one_refresh_and_one_repetition() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let id = phone.taps(Availability::Automatic);
     phone.answer(tap, Outcome::Unauthenticated);
     phone.answer(refresh, granted(2));
@@ -506,7 +506,7 @@ fn a_401_is_answered_by_one_refresh_and_one_repetition() {
 
 #[test]
 fn a_401_for_an_older_token_needs_no_refresh() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.taps(Availability::Automatic);
     phone.command(Command::SetForwarding { to: None });
     phone.answer(tap, Outcome::Unauthenticated);
@@ -518,7 +518,7 @@ fn a_401_for_an_older_token_needs_no_refresh() {
 
 #[test]
 fn a_server_that_refuses_every_token_makes_no_storm() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     for _ in 0..40 {
         if phone.stream.is_some() {
             phone.stream_closes(Outcome::Unauthenticated);
@@ -533,7 +533,7 @@ fn a_server_that_refuses_every_token_makes_no_storm() {
 
 #[test]
 fn a_server_whose_tokens_live_no_time_at_all_makes_no_storm() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.pass(2 * HOUR);
     phone.hears_heartbeat();
     for _ in 0..20 {
@@ -574,7 +574,7 @@ fn offline_is_never_a_logout() {
         assert!(phone.reply_to(again).is_ok(), "{outcome:?}");
 
         // The stream, a tap, a registration, a repair.
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.stream_closes(outcome.clone());
         phone.taps(Availability::Automatic);
         phone.command(Command::SetPushToken { token: Some(SecretRef(9)) });
@@ -595,7 +595,7 @@ fn offline_is_never_a_logout() {
 
 #[test]
 fn a_failed_refresh_is_tried_again_and_brings_the_link_back() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.event(Event::Foreground);
     for _ in 0..3 {
@@ -612,7 +612,7 @@ fn a_failed_refresh_is_tried_again_and_brings_the_link_back() {
 #[test]
 fn the_foreground_and_the_network_end_the_wait_for_a_refresh() {
     for event in [Event::Foreground, Event::NetworkUp] {
-        let mut phone = Phone::in_background();
+        let mut phone = TestPhone::in_background();
         phone.pass(2 * HOUR);
         phone.event(Event::Foreground);
         phone.answer(refresh, Outcome::Unavailable { status: 503, retry_after: Some(600_000) });
@@ -713,9 +713,9 @@ fn a_sleeper_that_wakes_up_after_another_has_refreshed_neither_overwrites_nor_si
 #[test]
 fn a_refresh_that_a_kill_interrupted_is_done_again_at_the_start_even_in_the_background() {
     for unsettled in [false, true] {
-        let mut contents = Phone::contents_of_alice();
+        let mut contents = TestPhone::contents_of_alice();
         contents.session = contents.session.map(|session| StoredSession { unsettled, ..session });
-        let mut phone = Phone::new(contents).started();
+        let mut phone = TestPhone::new(contents).started();
         assert_eq!(phone.sent(refresh), usize::from(unsettled));
         assert_eq!(phone.state.is_saved(), !unsettled, "the app is kept awake until it is settled");
         if unsettled {
@@ -727,9 +727,9 @@ fn a_refresh_that_a_kill_interrupted_is_done_again_at_the_start_even_in_the_back
 
 #[test]
 fn a_refresh_that_a_kill_interrupted_waits_for_the_lease_of_the_dead_even_in_the_background() {
-    let mut contents = Phone::contents_of_alice();
+    let mut contents = TestPhone::contents_of_alice();
     contents.session = contents.session.map(|session| StoredSession { unsettled: true, ..session });
-    let mut phone = Phone::new(contents);
+    let mut phone = TestPhone::new(contents);
     phone.leases.extend(vec![Outcome::RefreshLeaseHeld { for_millis: 45_000 }; 3]);
     let mut phone = phone.started();
     for _ in 0..3 {
@@ -744,9 +744,9 @@ fn a_refresh_that_a_kill_interrupted_waits_for_the_lease_of_the_dead_even_in_the
 
 #[test]
 fn an_interrupted_refresh_that_finds_no_network_is_done_again_with_the_first_sign_of_life() {
-    let mut contents = Phone::contents_of_alice();
+    let mut contents = TestPhone::contents_of_alice();
     contents.session = contents.session.map(|session| StoredSession { unsettled: true, ..session });
-    let mut phone = Phone::new(contents).started();
+    let mut phone = TestPhone::new(contents).started();
     phone.answer(refresh, unreachable());
     assert!(phone.is_signed_in());
     let token = phone.command(Command::AccessToken);
@@ -820,7 +820,7 @@ fn the_agent_is_told_why_a_new_sign_in_is_needed() {
 
 #[test]
 fn a_refresh_that_never_left_is_no_reason_for_haste() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     let id = phone.command(Command::AccessToken);
     phone.answer(refresh, not_sent());
@@ -847,7 +847,7 @@ fn a_request_that_never_left_does_not_hide_that_an_earlier_one_did() {
 
 #[test]
 fn a_refresh_whose_answer_was_lost_is_repeated_while_the_issuer_takes_it_for_a_retry_in_the_background_too() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.command(Command::AccessToken);
     for attempt in 1..4 {
@@ -870,7 +870,7 @@ fn a_sign_in_by_another_process_takes_the_place_of_the_session_and_is_never_over
     for found in ["lease", "save", "refusal"] {
         let mut phone = expired();
         let stored = StoredSession { agent: bob.clone(), tokens: bobs(1), snapshot: None, unsettled: false };
-        phone.contents = Loaded::Contents(Contents { session: Some(stored), ..Phone::contents_of_alice() });
+        phone.contents = Loaded::Contents(Contents { session: Some(stored), ..TestPhone::contents_of_alice() });
         if found == "lease" {
             phone.leases.push_back(Outcome::NewerTokens { tokens: bobs(1) });
         }
@@ -913,7 +913,7 @@ fn another_process_that_has_signed_out_is_followed() {
 
 #[test]
 fn rotated_tokens_that_cannot_be_saved_are_used_and_saved_later() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.taps(Availability::Automatic);
     phone.answer(tap, Outcome::Unauthenticated);
     phone.storage_fails = true;
@@ -933,7 +933,7 @@ fn rotated_tokens_that_cannot_be_saved_are_used_and_saved_later() {
 
 #[test]
 fn an_older_save_that_succeeds_late_does_not_vouch_for_the_newest_tokens() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.storage_fails = true;
     phone.taps(Availability::Automatic);
     phone.storage_fails = false;
@@ -945,10 +945,10 @@ fn an_older_save_that_succeeds_late_does_not_vouch_for_the_newest_tokens() {
     assert_eq!(phone.health(), SessionHealth::Degraded);
 }
 
-impl Phone {
+impl TestPhone {
     fn tokens_saved_by_an_older_generation(&mut self) {
         let now = self.now;
-        let mut step = Step { state: &mut self.state, now, effects: vec![] };
+        let mut step = Step { state: &mut self.state, now, effects: Effects::default() };
         step.tokens_saved(1, Outcome::Done);
     }
 }
@@ -964,9 +964,10 @@ fn what_is_unsaved_goes_into_the_vault_before_the_next_lease_is_asked_for() {
     phone.answer(register, Outcome::Unauthenticated);
     let stores: Vec<_> = phone
         .history
+        .work
         .iter()
         .filter_map(|effect| match effect {
-            crate::Effect::Store { transaction, .. } => Some(transaction.clone()),
+            Work::Store { transaction, .. } => Some(transaction.clone()),
             _ => None,
         })
         .collect();
@@ -1015,9 +1016,10 @@ fn a_sign_out_stores_the_newest_tokens_first_for_they_are_the_ones_to_revoke() {
     phone.command(Command::SignOut);
     let stores: Vec<_> = phone
         .history
+        .work
         .iter()
         .filter_map(|effect| match effect {
-            crate::Effect::Store { transaction, .. } => Some(transaction.clone()),
+            Work::Store { transaction, .. } => Some(transaction.clone()),
             _ => None,
         })
         .collect();
@@ -1027,8 +1029,8 @@ fn a_sign_out_stores_the_newest_tokens_first_for_they_are_the_ones_to_revoke() {
 
 #[test]
 fn a_vault_that_lost_the_metadata_asks_for_it_and_then_refreshes() {
-    let contents = Contents { metadata: None, ..Phone::contents_of_alice() };
-    let mut phone = Phone::new(contents);
+    let contents = Contents { metadata: None, ..TestPhone::contents_of_alice() };
+    let mut phone = TestPhone::new(contents);
     phone.event(Event::Started { seed: 1 });
     phone.pass(2 * HOUR);
     let waiting = phone.command(Command::AccessToken);
@@ -1036,8 +1038,8 @@ fn a_vault_that_lost_the_metadata_asks_for_it_and_then_refreshes() {
     phone.answer(refresh, granted(2));
     assert!(phone.reply_to(waiting).is_ok());
 
-    let contents = Contents { metadata: None, ..Phone::contents_of_alice() };
-    let mut phone = Phone::new(contents);
+    let contents = Contents { metadata: None, ..TestPhone::contents_of_alice() };
+    let mut phone = TestPhone::new(contents);
     phone.event(Event::Started { seed: 1 });
     phone.pass(2 * HOUR);
     let waiting = phone.command(Command::AccessToken);
@@ -1053,7 +1055,7 @@ fn a_vault_that_lost_the_metadata_asks_for_it_and_then_refreshes() {
 #[test]
 fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
     for years in [-10, 10] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.now.wall += years * 365 * 24 * 3_600_000;
         for _ in 0..20 {
             phone.advance(15_000);
@@ -1064,7 +1066,7 @@ fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
         assert_eq!(phone.sent(refresh), 0);
 
         // And a cold start with such a clock: at most one refresh.
-        let mut phone = Phone::new(Phone::contents_of_alice());
+        let mut phone = TestPhone::new(TestPhone::contents_of_alice());
         phone.now.wall += years * 365 * 24 * 3_600_000;
         phone.event(Event::Started { seed: 1 });
         phone.event(Event::Foreground);
@@ -1081,7 +1083,7 @@ fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
 
 #[test]
 fn a_sign_out_holds_at_once_and_offline() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     phone.gets(push("c1", 2));
     let tapped = phone.taps(Availability::Automatic);
@@ -1104,7 +1106,7 @@ fn a_sign_out_holds_at_once_and_offline() {
 
 #[test]
 fn a_revocation_is_tried_until_it_is_done() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     phone.command(Command::SignOut);
     assert_eq!(phone.sent(revoke), 0);
@@ -1120,7 +1122,7 @@ fn a_revocation_is_tried_until_it_is_done() {
 
     // By the next process, if need be: even one that has to ask where.
     let contents = Contents { revocations: vec![RevocationId(7)], ..Contents::default() };
-    let mut phone = Phone::new(contents);
+    let mut phone = TestPhone::new(contents);
     phone.event(Event::Foreground);
     phone.event(Event::Started { seed: 1 });
     phone.answer(discover, unreachable());
@@ -1131,7 +1133,7 @@ fn a_revocation_is_tried_until_it_is_done() {
 
 #[test]
 fn a_sign_out_that_the_vault_refuses_is_stored_again() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.storage_fails = true;
     let signed_out = phone.command(Command::SignOut);
     assert!(matches!(phone.failure_of(signed_out), Failure::Storage { .. }));
@@ -1147,7 +1149,7 @@ fn a_sign_out_that_the_vault_refuses_is_stored_again() {
 #[test]
 fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
     for reason in [SignedOutReason::Revoked, SignedOutReason::SignedOutElsewhere, SignedOutReason::AccountClosed] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.gets(push("c1", 1));
         phone.is_signed_out_remotely(reason);
         assert_eq!(phone.view().session, SessionState::signed_out(reason.into()));
@@ -1163,7 +1165,7 @@ fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
 #[test]
 fn why_the_server_ended_the_session_is_told_after_a_restart_and_to_other_processes() {
     let ended = Contents { signed_out: Some(SignedOutWhy::Revoked), ..Contents::default() };
-    let mut phone = Phone::new(ended);
+    let mut phone = TestPhone::new(ended);
     phone.event(Event::Started { seed: 1 });
     assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Revoked));
     // A login that was given up goes back to it.
@@ -1191,7 +1193,7 @@ fn why_the_server_ended_the_session_is_told_after_a_restart_and_to_other_process
 #[test]
 fn signing_out_everywhere_ends_this_session_too_whether_stream_or_answer_is_quicker() {
     for stream_is_quicker in [false, true] {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         phone.gets(push("c1", 1));
         let asked = phone.command(Command::SignOutEverywhere);
         if stream_is_quicker {
@@ -1210,7 +1212,7 @@ fn signing_out_everywhere_ends_this_session_too_whether_stream_or_answer_is_quic
 
 #[test]
 fn signing_out_everywhere_offline_changes_nothing_and_says_so() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let asked = phone.command(Command::SignOutEverywhere);
     let again = phone.command(Command::SignOutEverywhere);
     assert!(matches!(phone.failure_of(again), Failure::Cancelled { .. }));
@@ -1228,7 +1230,7 @@ fn signing_out_everywhere_offline_changes_nothing_and_says_so() {
 
 #[test]
 fn whatever_is_under_way_at_a_sign_out_is_answered_and_its_result_is_ignored() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.gets(push("c1", 1));
     let commands = [
         phone.command(Command::Answer { call_id: "c1".into() }),
@@ -1285,7 +1287,7 @@ fn a_sign_out_during_a_new_sign_in_ends_the_old_session_too() {
 
 #[test]
 fn commands_are_answered_in_every_state_of_nobody() {
-    for phone in [Phone::loading(Loaded::KeyInvalidated), Phone::signed_out(), in_browser()] {
+    for phone in [TestPhone::loading(Loaded::KeyInvalidated), TestPhone::signed_out(), in_browser()] {
         let mut phone = phone;
         for command in [
             Command::AccessToken,
@@ -1309,7 +1311,7 @@ fn commands_are_answered_in_every_state_of_nobody() {
 
 #[test]
 fn a_repair_resets_token_and_cache_and_keeps_the_sign_in() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let repair = phone.command(Command::Repair);
     assert_eq!(phone.view().presence, None, "the cache is dropped");
     phone.answer(refresh, granted(2));
@@ -1326,7 +1328,7 @@ fn a_repair_resets_token_and_cache_and_keeps_the_sign_in() {
 
 #[test]
 fn a_repair_without_a_network_says_so_and_loses_nothing() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     let repair = phone.command(Command::Repair);
     assert!(matches!(phone.failure_of(repair), Failure::Offline { .. }));
@@ -1351,7 +1353,7 @@ fn a_repair_takes_the_refresh_that_is_under_way() {
 
 #[test]
 fn a_repair_waits_for_the_lease_of_another_process_even_in_the_background() {
-    let mut phone = Phone::in_background();
+    let mut phone = TestPhone::in_background();
     phone.leases.push_back(Outcome::RefreshLeaseHeld { for_millis: 100 });
     let repair = phone.command(Command::Repair);
     phone.advance(100);
@@ -1363,7 +1365,7 @@ fn a_repair_waits_for_the_lease_of_another_process_even_in_the_background() {
 
 #[test]
 fn of_two_repairs_the_newer_reports() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     let older = phone.command(Command::Repair);
     let newer = phone.command(Command::Repair);
     assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
@@ -1376,7 +1378,7 @@ proptest! {
     /// Whatever the network does, and in whatever order, the agent stays signed in and everybody is answered.
     #[test]
     fn no_sequence_of_network_faults_signs_anybody_out(faults in prop::collection::vec((0_usize..16, 0_u64..40_000), 1..60)) {
-        let mut phone = Phone::signed_in();
+        let mut phone = TestPhone::signed_in();
         let outcomes = offline_outcomes();
         for (what, wait) in faults {
             match what {
@@ -1404,10 +1406,10 @@ proptest! {
 
 #[test]
 fn a_phone_is_saved_when_the_vault_has_all_and_not_before() {
-    let mut phone = Phone::signed_in();
+    let mut phone = TestPhone::signed_in();
     assert!(phone.state.is_saved());
     phone.holds_storage = true;
-    phone.hears(crate::phone::state(2));
+    phone.hears(crate::test_phone::state(2));
     assert!(!phone.state.is_saved());
     phone.release_storage();
     assert!(phone.state.is_saved());

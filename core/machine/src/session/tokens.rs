@@ -444,8 +444,8 @@ impl Step<'_> {
         let at = session.backoff.fail(NETWORK, now, &mut self.state.random, retry_after);
         // While the issuer would still take it for a retry, the next attempt comes soon, in the background too: what is
         // lost otherwise is the session.
-        let hurry = session.hurry(self.state.setup.profile, now).filter(|_| retry_after.is_none());
-        let soon = hurry.map(|hurry| now.saturating_add(hurry / 4));
+        let window = session.retry_window(self.state.setup.profile, now).filter(|_| retry_after.is_none());
+        let soon = window.map(|window| now.saturating_add(window / 4));
         let at = soon.map_or(at, |soon| at.min(soon));
         if soon.is_some() {
             session.backoff.retry_at(at);

@@ -132,7 +132,7 @@ impl State {
     }
 
     /// The names of the secrets that the state refers to. The shell keeps these, those that effects under way need
-    /// ([`Effect::secrets`]) and those that are on their way into the state ([`crate::Event::secrets`]); it wipes all
+    /// ([`Work::secrets`](crate::Work::secrets)) and those that are on their way into the state ([`crate::Event::secrets`]); it wipes all
     /// others.
     pub fn secrets(&self) -> BTreeSet<SecretRef> {
         let mut names: BTreeSet<SecretRef> = self.device.push_token.into_iter().collect();

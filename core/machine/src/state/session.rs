@@ -62,23 +62,23 @@ impl Session {
 pub(crate) enum LoginStage {
     /// The issuer is asked where its login page is; then the login is kept in the vault.
     Preparing {
-        /// Gets the address of the page.
+        /// The command that is answered with the address of the page.
         to: CommandId,
     },
     /// The person is in the browser, or has minimised it.
     Browser,
     /// The browser came back; the code is exchanged and the tokens are stored.
     Exchanging {
-        /// Gets the result.
+        /// The command that is answered at the end.
         to: CommandId,
     },
     /// The tokens are there and are being stored.
     Storing {
-        /// Gets the result.
+        /// The command that is answered at the end.
         to: CommandId,
-        /// Who.
+        /// The agent, as the ID token describes them.
         agent: AgentProfile,
-        /// The tokens.
+        /// Generation 1 of this sign-in.
         tokens: TokenSet,
     },
 }
@@ -116,7 +116,7 @@ pub(crate) struct SignedIn {
     pub(crate) unsettled: Option<Mono>,
     /// Rotated tokens are in memory only.
     pub(crate) unsaved: bool,
-    /// Wait for a fresh token.
+    /// Commands that wait for a fresh token.
     pub(crate) waiters: Vec<CommandId>,
     /// Requests that wait for a fresh token.
     pub(crate) parked: Vec<Parked>,
@@ -134,11 +134,11 @@ impl SignedIn {
         self.unsaved && self.tokens.generation == 1
     }
 
-    /// How soon the issuer should see the refresh token again, in milliseconds, while there is still a point in haste: nobody
-    /// knows whether it was replaced.
-    pub(crate) fn hurry(&self, profile: IssuerProfile, now: Mono) -> Option<u64> {
+    /// The time within which the issuer takes a second use of the refresh token for a retry, in milliseconds, while it runs:
+    /// nobody knows whether the token was replaced. `None` when that is known, or when the time is over.
+    pub(crate) fn retry_window(&self, profile: IssuerProfile, now: Mono) -> Option<u64> {
         let since = self.unsettled?;
-        profile.hurry().filter(|hurry| now.saturating_sub(since) < *hurry)
+        profile.retry_window().filter(|window| now.saturating_sub(since) < *window)
     }
 
     /// Whether another process holds the lease of a refresh that may have replaced the refresh token. Should it have died,

@@ -1,9 +1,9 @@
 use super::*;
-use crate::{Command, phone::*, *};
+use crate::{Command, test_phone::*, *};
 
 /// A phone that signs in, taps, rings, and is refused with a text that quotes a person.
-fn story() -> Phone {
-    let mut phone = Phone::signed_out();
+fn story() -> TestPhone {
+    let mut phone = TestPhone::signed_out();
     phone.begins_login();
     phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     phone.comes_back_with(redirect());
@@ -20,7 +20,7 @@ fn story() -> Phone {
     phone
 }
 
-fn record(phone: &Phone) -> String {
+fn record(phone: &TestPhone) -> String {
     let mut recorder = Recorder::default();
     let mut lines = vec![recorder.start(&setup(), None).unwrap()];
     lines.extend(phone.entries.iter().map(|entry| recorder.entry(entry).unwrap()));

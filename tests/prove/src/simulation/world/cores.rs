@@ -1,7 +1,7 @@
 //! The phones: real cores, their steps with what must hold after each, and their effects.
 
 use hookswitch::{
-    machine::{Effect, Event, Silence, StreamNews, Verdict, step},
+    machine::{Event, Output, Silence, StreamNews, Verdict, Work, step},
     wire::StreamEvent,
 };
 
@@ -84,13 +84,16 @@ impl<'p> World<'p> {
             matches!(&event, Event::Stream { news: StreamNews::Event { event: StreamEvent::Heartbeat(_) }, .. });
         let is_push = matches!(&event, Event::Push { .. });
         let effects = step(&mut phone.state, event, at);
-        let decisions = effects.iter().filter(|effect| matches!(effect, Effect::Decided { .. })).count();
+        let decisions = effects.output.iter().filter(|output| matches!(output, Output::Decided { .. })).count();
         claims::reported_once(is_push, decisions)?;
         self.tally.steps += 1;
         self.tally.heartbeats += usize::from(beats);
         self.shows(to)?;
-        for effect in effects {
-            self.carry_out(to, effect)?;
+        for output in effects.output {
+            self.hears(to, output)?;
+        }
+        for work in effects.work {
+            self.carry_out(to, work);
         }
         self.phones.get(to.0).map_or(Ok(()), |phone| claims::while_it_rings(phone, &self.server.history))
     }
@@ -124,26 +127,26 @@ impl<'p> World<'p> {
         }
     }
 
-    fn carry_out(&mut self, to: To, effect: Effect) -> Result<(), Broken> {
+    fn carry_out(&mut self, to: To, work: Work) {
         let (index, now) = (to.0, self.now);
-        self.tally.requests += usize::from(matches!(effect, Effect::Send { .. } | Effect::OpenStream { .. }));
-        match effect {
-            Effect::Send { id, request } => self.send(to, id, request),
-            Effect::Store { id, transaction } => {
+        self.tally.requests += usize::from(matches!(work, Work::Send { .. } | Work::OpenStream { .. }));
+        match work {
+            Work::Send { id, request } => self.send(to, id, request),
+            Work::Store { id, transaction } => {
                 let wait = self.phones_luck(index).u64(0..20);
-                let Some(phone) = self.phone(to) else { return Ok(()) };
+                let Some(phone) = self.phone(to) else { return };
                 phone.vault_free = phone.vault_free.max(now + wait);
                 let at = phone.vault_free;
                 self.at(at, Happening::Stored(to, id, transaction));
             }
-            Effect::OpenStream { id, access, after } => {
+            Work::OpenStream { id, access, after } => {
                 self.tell(|| {
                     let after = after.map_or("nothing".to_owned(), |version| version.to_string());
                     format!("phone-{}: opens a stream, knows {after}", index + 1)
                 });
                 let mut luck = self.phones_luck(index);
                 let lost = self.chance(&mut luck, self.plan.lost);
-                let Some(phone) = self.phone(to) else { return Ok(()) };
+                let Some(phone) = self.phone(to) else { return };
                 let (slow, cut_off) = (phone.slow, phone.partitioned);
                 if !phone.network {
                     self.closes(to, id, 1, never_left());
@@ -154,22 +157,29 @@ impl<'p> World<'p> {
                     self.at(at, Happening::StreamArrives(to, id, access));
                 }
             }
-            Effect::CloseStream { id } => {
+            Work::CloseStream { id } => {
                 let reader = Reader::Phone { phone: index, life: to.1, effect: id };
                 self.server.streams.retain(|_, stream| stream.reader != reader);
             }
-            Effect::SetTimer { timer, at } => {
-                let Some(phone) = self.phone(to) else { return Ok(()) };
+            Work::SetTimer { timer, at } => {
+                let Some(phone) = self.phone(to) else { return };
                 phone.timers.insert(timer.clone(), at);
                 // The monotonic clock of a phone is a second ahead.
                 self.at(at.saturating_sub(1_000), Happening::Timer(to, timer, at));
             }
-            Effect::CancelTimer { timer } => {
+            Work::CancelTimer { timer } => {
                 if let Some(phone) = self.phone(to) {
                     phone.timers.remove(&timer);
                 }
             }
-            Effect::Reply { to: command, reply } => {
+        }
+    }
+
+    /// What the app and its call UI are told.
+    fn hears(&mut self, to: To, output: Output) -> Result<(), Broken> {
+        let index = to.0;
+        match output {
+            Output::Reply { to: command, reply } => {
                 let reply = reply.map(|_| ());
                 self.tell(|| match &reply {
                     Ok(()) => format!("phone-{}: done", index + 1),
@@ -183,7 +193,7 @@ impl<'p> World<'p> {
                     return Err(format!("{device}: a second reply to {:?}", tap.choice));
                 }
             }
-            Effect::Decided { decision } => {
+            Output::Decided { decision } => {
                 match decision.verdict {
                     Verdict::Ring { .. } => self.tally.rings += 1,
                     Verdict::Silence { reason } => {
@@ -202,7 +212,7 @@ impl<'p> World<'p> {
                     phone.rings.insert(decision.push.call_id.clone(), decision.push.routing);
                 }
             }
-            Effect::StopRinging { call_id, why } => {
+            Output::StopRinging { call_id, why } => {
                 self.tell(|| format!("phone-{}: stops ringing for {call_id}: {why:?}", index + 1));
                 if let Some(phone) = self.phone(to) {
                     phone.rings.remove(&call_id);

@@ -265,7 +265,23 @@ pub(crate) fn lease(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::RenewCallLease { .. }, .. })
 }
 
-pub(crate) struct Phone {
+impl Session {
+    /// As the drawing in README.md names it.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Loading => "Loading",
+            Self::Locked => "Locked",
+            Self::SignedOut { .. } => "SignedOut",
+            Self::SigningIn { .. } => "SigningIn",
+            Self::SignedIn(_) => "SignedIn",
+            Self::ReauthRequired { .. } => "ReauthRequired",
+            Self::SigningOut { .. } => "SigningOut",
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct TestPhone {
     pub(crate) state: State,
     pub(crate) now: Timestamp,
     /// Requests that the test has not answered.
@@ -276,8 +292,10 @@ pub(crate) struct Phone {
     pub(crate) stream: Option<(EffectId, SecretRef)>,
     pub(crate) replies: BTreeMap<CommandId, Result<Reply, Failure>>,
     pub(crate) commands: BTreeSet<CommandId>,
-    /// All effects since the last [`Phone::forget_history`].
-    pub(crate) history: Vec<Effect>,
+    /// All effects since the last [`TestPhone::forget_history`].
+    pub(crate) history: Effects,
+    /// From which state of the session to which other one.
+    pub(crate) transitions: BTreeSet<(&'static str, &'static str)>,
     /// All steps, for transcripts.
     pub(crate) entries: Vec<Entry>,
     last_effect: EffectId,
@@ -295,7 +313,7 @@ pub(crate) struct Phone {
     pub(crate) elsewhere: Option<TokenSet>,
 }
 
-impl Phone {
+impl TestPhone {
     // ---- where a story begins ----------------------------------------------------------------------------------
 
     pub(crate) fn new(contents: Contents) -> Self {
@@ -308,7 +326,8 @@ impl Phone {
             stream: None,
             replies: BTreeMap::new(),
             commands: BTreeSet::new(),
-            history: vec![],
+            history: Effects::default(),
+            transitions: BTreeSet::new(),
             entries: vec![],
             last_effect: EffectId(0),
             known_secrets: BTreeSet::new(),
@@ -367,7 +386,7 @@ impl Phone {
         phone
     }
 
-    /// As [`Phone::signed_in`], then left alone in the background.
+    /// As [`TestPhone::signed_in`], then left alone in the background.
     pub(crate) fn in_background() -> Self {
         let mut phone = Self::signed_in();
         phone.event(Event::Background);
@@ -387,75 +406,90 @@ impl Phone {
         {
             self.timers.remove(timer);
         }
+        let before = self.state.session.name();
         let effects = step(&mut self.state, event.clone(), self.now);
+        let after = self.state.session.name();
+        if before != after {
+            self.transitions.insert((before, after));
+        }
         self.keep_secrets(&event, &effects);
         self.entries.push(Entry { now: self.now, event, effects: effects.clone() });
-        for effect in effects {
-            self.carry_out(effect);
+        for output in effects.output {
+            self.hears_output(output);
+        }
+        for work in effects.work {
+            self.carry_out(work);
         }
         self.watch();
         self.vault_answers();
     }
 
     /// Does with secrets what the shell does, and watches that it never wipes one that an effect needs.
-    fn keep_secrets(&mut self, event: &Event, effects: &[Effect]) {
+    fn keep_secrets(&mut self, event: &Event, effects: &Effects) {
         self.known_secrets.extend(event.secrets());
-        if let Event::Completed { effect, .. } | Event::Stream { effect, news: StreamNews::Closed { .. } } = event {
-            self.needed_secrets.remove(effect);
+        if let Some(ended) = event.ends() {
+            self.needed_secrets.remove(&ended);
         }
-        for effect in effects {
-            for secret in effect.secrets() {
-                assert!(self.known_secrets.contains(&secret), "{secret:?} was wiped, and is needed for {effect:?}");
+        let replies = effects.output.iter().filter_map(|output| match output {
+            Output::Reply { reply: Ok(reply), .. } => Some(reply.secrets()),
+            _ => None,
+        });
+        for secret in replies.chain(effects.work.iter().map(Work::secrets)).flatten() {
+            assert!(self.known_secrets.contains(&secret), "{secret:?} was wiped, and is needed for {effects:?}");
+        }
+        for work in &effects.work {
+            if let Some(id) = work.id() {
+                self.needed_secrets.insert(id, work.secrets());
             }
-            match effect {
-                Effect::Send { id, .. } | Effect::Store { id, .. } | Effect::OpenStream { id, .. } => {
-                    self.needed_secrets.insert(*id, effect.secrets());
-                }
-                Effect::CloseStream { id } => {
-                    self.needed_secrets.remove(id);
-                }
-                _ => {}
+            if let Work::CloseStream { id } = work {
+                self.needed_secrets.remove(id);
             }
         }
         self.known_secrets = self.state.secrets();
         self.known_secrets.extend(self.needed_secrets.values().flatten());
     }
 
-    fn carry_out(&mut self, effect: Effect) {
-        self.history.push(effect.clone());
-        match effect {
-            Effect::Send { id, request } => {
+    fn carry_out(&mut self, work: Work) {
+        self.history.work.push(work.clone());
+        match work {
+            Work::Send { id, request } => {
                 self.is_fresh(id);
                 if let Request::Api { access, .. } = &request {
                     self.may_use(*access);
                 }
                 self.open.insert(id, request);
             }
-            Effect::Store { id, transaction } => {
+            Work::Store { id, transaction } => {
                 self.is_fresh(id);
                 self.held.insert(id, transaction);
             }
-            Effect::OpenStream { id, access, .. } => {
+            Work::OpenStream { id, access, .. } => {
                 self.is_fresh(id);
                 self.may_use(access);
                 assert_eq!(self.stream, None, "two streams");
                 self.stream = Some((id, access));
             }
-            Effect::CloseStream { id } => {
+            Work::CloseStream { id } => {
                 let closed = self.stream.take();
                 assert_eq!(closed.map(|(open, _)| open), Some(id), "closes what is not open");
             }
-            Effect::SetTimer { timer, at } => {
+            Work::SetTimer { timer, at } => {
                 self.timers.insert(timer, at);
             }
-            Effect::CancelTimer { timer } => {
+            Work::CancelTimer { timer } => {
                 assert!(self.timers.remove(&timer).is_some(), "cancels {timer:?}, which is not set");
             }
-            Effect::Reply { to, reply } => {
+        }
+    }
+
+    fn hears_output(&mut self, output: Output) {
+        self.history.output.push(output.clone());
+        match output {
+            Output::Reply { to, reply } => {
                 assert!(self.commands.contains(&to), "a reply to nobody: {to:?}");
                 assert!(self.replies.insert(to, reply).is_none(), "two replies to {to:?}");
             }
-            Effect::Decided { .. } | Effect::StopRinging { .. } => {}
+            Output::Decided { .. } | Output::StopRinging { .. } => {}
         }
     }
 
@@ -580,8 +614,8 @@ impl Phone {
 
     pub(crate) fn gets(&mut self, push: CallPush) -> Verdict {
         self.event(Event::Push { push, must_report: true });
-        match self.history.iter().rev().find_map(|effect| match effect {
-            Effect::Decided { decision } => Some(decision.verdict),
+        match self.history.output.iter().rev().find_map(|effect| match effect {
+            Output::Decided { decision } => Some(decision.verdict),
             _ => None,
         }) {
             Some(verdict) => verdict,
@@ -610,7 +644,7 @@ impl Phone {
     // ---- what can be seen --------------------------------------------------------------------------------------
 
     pub(crate) fn forget_history(&mut self) {
-        self.history.clear();
+        self.history = Effects::default();
     }
 
     pub(crate) fn view(&self) -> AppState {
@@ -635,9 +669,10 @@ impl Phone {
 
     pub(crate) fn requests(&self) -> Vec<&Request> {
         self.history
+            .work
             .iter()
             .filter_map(|effect| match effect {
-                Effect::Send { request, .. } => Some(request),
+                Work::Send { request, .. } => Some(request),
                 _ => None,
             })
             .collect()
@@ -651,16 +686,18 @@ impl Phone {
     /// How many transactions of a kind were begun.
     pub(crate) fn stored(&self, what: impl Fn(&Transaction) -> bool) -> usize {
         self.history
+            .work
             .iter()
-            .filter(|effect| matches!(effect, Effect::Store { transaction, .. } if what(transaction)))
+            .filter(|effect| matches!(effect, Work::Store { transaction, .. } if what(transaction)))
             .count()
     }
 
     pub(crate) fn stops(&self) -> Vec<(String, StopReason)> {
         self.history
+            .output
             .iter()
             .filter_map(|effect| match effect {
-                Effect::StopRinging { call_id, why } => Some((call_id.to_string(), *why)),
+                Output::StopRinging { call_id, why } => Some((call_id.to_string(), *why)),
                 _ => None,
             })
             .collect()
@@ -686,15 +723,15 @@ impl Phone {
 
     /// The pending login, as the vault was asked to keep it.
     pub(crate) fn kept_login(&self) -> Option<PendingLogin> {
-        self.history.iter().rev().find_map(|effect| match effect {
-            Effect::Store { transaction: Transaction::SavePending { pending, .. }, .. } => Some(pending.clone()),
+        self.history.work.iter().rev().find_map(|effect| match effect {
+            Work::Store { transaction: Transaction::SavePending { pending, .. }, .. } => Some(pending.clone()),
             _ => None,
         })
     }
 
     pub(crate) fn knowledge(&self) -> Option<Knowledge> {
-        self.history.iter().rev().find_map(|effect| match effect {
-            Effect::Store { transaction: Transaction::Remember { knowledge, .. }, .. } => Some(knowledge.clone()),
+        self.history.work.iter().rev().find_map(|effect| match effect {
+            Work::Store { transaction: Transaction::Remember { knowledge, .. }, .. } => Some(knowledge.clone()),
             _ => None,
         })
     }
