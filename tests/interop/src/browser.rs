@@ -1,12 +1,10 @@
 //! A browser without a screen: follows redirects, keeps cookies, fills in forms, of whatever server.
 
+use pages::Form;
 use reqwest::{Response, header};
 use url::Url;
 
-use crate::{
-    html::{self, Form},
-    report::{Trouble, text},
-};
+use crate::report::{Trouble, text};
 
 /// A page that is open, or the app that it led to.
 #[derive(Clone, Debug)]
@@ -24,7 +22,7 @@ impl Page {
 
     /// The first form that asks for this field.
     fn form(&self, field: &str) -> Result<Form, Trouble> {
-        let form = html::forms(&self.html).into_iter().find(|form| form.asks_for(field));
+        let form = pages::forms(&self.html).into_iter().find(|form| form.asks_for(field));
         form.ok_or_else(|| format!("nothing asks for {field:?} {}", self.name()))
     }
 
@@ -40,12 +38,12 @@ impl Page {
 
     /// What the page complains about.
     pub(crate) fn complaint(&self) -> Option<String> {
-        html::text_of(&self.html, "input-error").or_else(|| html::text_of(&self.html, "kc-error-message"))
+        pages::text_of(&self.html, "input-error").or_else(|| pages::text_of(&self.html, "kc-error-message"))
     }
 
     fn name(&self) -> String {
         let complaint = self.complaint().map(|complaint| format!(", saying {complaint:?}")).unwrap_or_default();
-        format!("on {:?} at {} ({}{complaint})", html::title(&self.html), self.url.path(), self.status)
+        format!("on {:?} at {} ({}{complaint})", pages::title(&self.html), self.url.path(), self.status)
     }
 }
 
@@ -80,7 +78,7 @@ impl Browser {
 
     /// Follows the link with this id.
     pub(crate) async fn follow(&self, page: &Page, id: &str) -> Result<Page, Trouble> {
-        let href = html::link(&page.html, id).ok_or_else(|| format!("there is no link {id:?} {}", page.name()))?;
+        let href = pages::link(&page.html, id).ok_or_else(|| format!("there is no link {id:?} {}", page.name()))?;
         self.open(page.url.join(&href).map_err(text)?.as_str()).await
     }
 
@@ -93,7 +91,7 @@ impl Browser {
     /// Presses the button of this name.
     pub(crate) async fn press(&self, page: &Page, button: &str) -> Result<Page, Trouble> {
         let has = |form: &Form| form.buttons.iter().find(|(name, _)| name == button).cloned();
-        let found = html::forms(&page.html).into_iter().find_map(|form| has(&form).map(|pressed| (form, pressed)));
+        let found = pages::forms(&page.html).into_iter().find_map(|form| has(&form).map(|pressed| (form, pressed)));
         let (form, (name, value)) = found.ok_or_else(|| format!("there is no button {button:?} {}", page.name()))?;
         self.send(page, form, &[(&name, &value)]).await
     }
@@ -126,7 +124,7 @@ impl Browser {
             let status = answer.status().as_u16();
             let html = answer.text().await.map_err(text)?;
             let by_itself = html.contains("document.forms[0].submit()");
-            let Some(form) = html::forms(&html).into_iter().next().filter(|_| by_itself) else {
+            let Some(form) = pages::forms(&html).into_iter().next().filter(|_| by_itself) else {
                 return Ok(Page { url, status, html });
             };
             let next = url.join(&form.action).map_err(text)?;

@@ -4,7 +4,6 @@
 
 mod browser;
 mod dpop;
-mod html;
 mod issuer;
 mod keycloak;
 mod keycloak_checks;

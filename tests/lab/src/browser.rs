@@ -328,11 +328,11 @@ impl Browser {
     }
 
     async fn submit(&self, page: &Loaded, fields: &[(&str, &str)]) -> Result<Loaded, Trouble> {
-        let form = page.html.find("<form").and_then(|at| page.html.get(at..)).ok_or("the page has no form")?;
-        let action = attribute(form, "action").unwrap_or_default();
-        let url = if action.is_empty() { Ok(page.url.clone()) } else { page.url.join(&action) };
+        let form = pages::forms(&page.html).into_iter().next().ok_or("the page has no form")?;
+        let url = if form.action.is_empty() { Ok(page.url.clone()) } else { page.url.join(&form.action) };
         let url = url.map_err(|error| error.to_string())?;
-        let mut all: Vec<(String, String)> = hidden_fields(form);
+        let mut all = form.fields;
+        all.retain(|(name, _)| !fields.iter().any(|(filled, _)| filled == name));
         all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let answer = self
             .client
@@ -346,12 +346,7 @@ impl Browser {
     }
 
     async fn follow_link(&self, page: &Loaded, path: &str) -> Result<Loaded, Trouble> {
-        let href = page
-            .html
-            .split("<a ")
-            .filter_map(|tag| attribute(tag, "href"))
-            .find(|href| href.contains(path))
-            .ok_or_else(|| format!("the page has no link to {path}"))?;
+        let href = pages::link_to(&page.html, path).ok_or_else(|| format!("the page has no link to {path}"))?;
         let url = page.url.join(&href).map_err(|error| error.to_string())?;
         self.get(url).await
     }
@@ -360,8 +355,9 @@ impl Browser {
         if loaded.url.origin() != self.base.origin() && loaded.url.origin() != self.upstream.origin() {
             return Page::App { redirect: loaded.url.to_string() };
         }
-        let complaint = complaint(&loaded.html);
-        let has = |marker: &str| loaded.html.contains(&format!("data-testid=\"{marker}\""));
+        let complaint = pages::alert(&loaded.html);
+        let parts = pages::test_ids(&loaded.html);
+        let has = |marker: &str| parts.iter().any(|part| part == marker);
         if has("login-page") {
             Page::SignIn { complaint }
         } else if has("totp-page") {
@@ -373,7 +369,7 @@ impl Browser {
         } else if has("surface") {
             Page::Surface { path: loaded.url.path().to_owned() }
         } else {
-            let text = element_text(&loaded.html, "<h1").unwrap_or_else(|| "a page without a title".into());
+            let text = pages::headline(&loaded.html).unwrap_or_else(|| "a page without a title".into());
             Page::Message { status: loaded.status.as_u16(), text }
         }
     }
@@ -388,79 +384,5 @@ async fn read<T: serde::de::DeserializeOwned>(answer: Response) -> Result<T, Tro
     match serde_json::from_slice::<Problem>(&body) {
         Ok(problem) => Err(problem.detail.unwrap_or(problem.title)),
         Err(_) => Err(format!("the server answered {status}")),
-    }
-}
-
-/// The value of an attribute of the tag that `html` starts with or contains first.
-fn attribute(html: &str, name: &str) -> Option<String> {
-    let start = html.find(&format!("{name}=\""))? + name.len() + 2;
-    let rest = html.get(start..)?;
-    rest.get(..rest.find('"')?).map(unescape)
-}
-
-fn hidden_fields(form: &str) -> Vec<(String, String)> {
-    let end = form.find("</form").unwrap_or(form.len());
-    let inputs = form.get(..end).unwrap_or_default().split("<input").skip(1);
-    inputs
-        .filter_map(|input| input.get(..input.find('>')?))
-        .filter(|input| input.contains("type=\"hidden\""))
-        .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?)))
-        .collect()
-}
-
-/// What the page says in its alert.
-fn complaint(html: &str) -> Option<String> {
-    let at = html.find("role=\"alert\"")?;
-    let rest = html.get(at..)?;
-    let text = rest.get(rest.find('>')? + 1..)?;
-    let text = strip_tags(text.get(..text.find("</p>").or_else(|| text.find("</div>"))?)?);
-    (!text.is_empty()).then_some(text)
-}
-
-fn element_text(html: &str, tag: &str) -> Option<String> {
-    let rest = html.get(html.find(tag)?..)?;
-    let text = rest.get(rest.find('>')? + 1..)?;
-    text.get(..text.find("</")?).map(strip_tags)
-}
-
-fn strip_tags(html: &str) -> String {
-    let mut text = String::new();
-    let mut in_tag = false;
-    for c in html.chars() {
-        match c {
-            '<' => in_tag = true,
-            '>' => in_tag = false,
-            _ if in_tag => {}
-            _ => text.push(c),
-        }
-    }
-    unescape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-fn unescape(text: &str) -> String {
-    text.replace("&#x2f;", "/")
-        .replace("&#x27;", "'")
-        .replace("&#39;", "'")
-        .replace("&quot;", "\"")
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_is_read_as_a_browser_reads_it() {
-        let form = r#"<form method="post" action="/login?tx=a&amp;b=1">
-            <input type="hidden" name="csrf" value="x&#x2f;y"><input name="email" value="no"></form>
-            <input type="hidden" name="other" value="z">"#;
-        assert_eq!(attribute(form, "action").unwrap(), "/login?tx=a&b=1");
-        assert_eq!(hidden_fields(form), [("csrf".to_owned(), "x/y".to_owned())]);
-        assert_eq!(
-            complaint(r#"<p class="e" role="alert">E-mail <b>or</b> password</p>"#).unwrap(),
-            "E-mail or password"
-        );
     }
 }
