@@ -1,7 +1,7 @@
 //! One agent's record: the aggregate, and the numbers that clients compare. Pure: no I/O, no clock, no database.
 //!
 //! [`Record::change`] is the only place that raises `rev`; [`carry_out`] is what becomes of a command that may have been
-//! sent before or does not know the current state. The house does both on rows of its database, [`crate::PresenceModel`]
+//! sent before or does not know the current state. The service does both on rows of its database, [`crate::PresenceModel`]
 //! on values in memory.
 
 use crate::clock::Millis;

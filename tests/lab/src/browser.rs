@@ -102,8 +102,8 @@ impl Page {
     }
 }
 
-/// What went wrong, for a person.
-pub type Trouble = String;
+/// What went wrong, as a sentence for a person.
+pub type ErrorMessage = String;
 
 /// What `/app/session` says.
 #[derive(Clone, Debug, Deserialize)]
@@ -132,7 +132,7 @@ impl Browser {
     ///
     /// # Errors
     /// When an address is none.
-    pub fn new(base: &str, upstream: &str) -> Result<Self, Trouble> {
+    pub fn new(base: &str, upstream: &str) -> Result<Self, ErrorMessage> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .cookie_store(true)
@@ -147,7 +147,7 @@ impl Browser {
     ///
     /// # Errors
     /// When the backend does not answer, or leads nowhere.
-    pub async fn open(&self, address: &str) -> Result<Page, Trouble> {
+    pub async fn open(&self, address: &str) -> Result<Page, ErrorMessage> {
         let landed = self.load(address).await?;
         Ok(self.page_of(&landed))
     }
@@ -156,19 +156,19 @@ impl Browser {
     ///
     /// # Errors
     /// When the backend does not answer, or its pages cannot be filled in.
-    pub async fn sign_in(&self, address: &str, who: &Credentials) -> Result<Page, Trouble> {
+    pub async fn sign_in(&self, address: &str, who: &Credentials) -> Result<Page, ErrorMessage> {
         let landed = self.load(address).await?;
         self.continue_sign_in(landed, who).await
     }
 
     /// Opens an address and leaves the page as it is.
-    pub(crate) async fn load(&self, address: &str) -> Result<Loaded, Trouble> {
+    pub(crate) async fn load(&self, address: &str) -> Result<Loaded, ErrorMessage> {
         let url = self.base.join(address).map_err(|error| error.to_string())?;
         self.get(url).await
     }
 
     /// Signs in from a page that is open already.
-    pub(crate) async fn continue_sign_in(&self, mut landed: Loaded, who: &Credentials) -> Result<Page, Trouble> {
+    pub(crate) async fn continue_sign_in(&self, mut landed: Loaded, who: &Credentials) -> Result<Page, ErrorMessage> {
         // Own page, upstream page, second factor: never more than a few.
         for _ in 0..6 {
             let page = self.page_of(&landed);
@@ -202,14 +202,14 @@ impl Browser {
     }
 
     /// Who is signed in on a surface.
-    pub(crate) async fn session(&self, surface: &str) -> Result<SessionInfo, Trouble> {
+    pub(crate) async fn session(&self, surface: &str) -> Result<SessionInfo, ErrorMessage> {
         let url = self.api("/app/session", surface)?;
         let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
         answer.json().await.map_err(|error| error.to_string())
     }
 
     /// The state that a surface shows; `None` when nobody is signed in there.
-    pub(crate) async fn state(&self, surface: &str) -> Result<Option<Snapshot>, Trouble> {
+    pub(crate) async fn state(&self, surface: &str) -> Result<Option<Snapshot>, ErrorMessage> {
         let url = self.api("/v1/me/state", surface)?;
         let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
         if answer.status() == StatusCode::UNAUTHORIZED || answer.status() == StatusCode::FORBIDDEN {
@@ -218,7 +218,7 @@ impl Browser {
         read(answer).await.map(Some)
     }
 
-    pub(crate) async fn sign_out(&self, surface: &str) -> Result<(), Trouble> {
+    pub(crate) async fn sign_out(&self, surface: &str) -> Result<(), ErrorMessage> {
         let csrf = self.csrf(surface).await?;
         let url = self.api("/app/sign-out", surface)?;
         let answer = self.client.post(url).header(HEADER_CSRF, csrf).send().await.map_err(|error| error.to_string())?;
@@ -229,7 +229,7 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn set_availability(&self, surface: &str, availability: Availability) -> Result<(), Trouble> {
+    pub(crate) async fn set_availability(&self, surface: &str, availability: Availability) -> Result<(), ErrorMessage> {
         self.command(surface, "/v1/me/availability", &SetAvailability { availability }).await
     }
 
@@ -238,21 +238,21 @@ impl Browser {
         surface: &str,
         number: Option<String>,
         until: Option<UnixMillis>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ErrorMessage> {
         self.command(surface, "/v1/me/forwarding", &SetForwarding { number, until }).await
     }
 
-    pub(crate) async fn answer(&self, surface: &str, call: &CallId) -> Result<(), Trouble> {
+    pub(crate) async fn answer(&self, surface: &str, call: &CallId) -> Result<(), ErrorMessage> {
         let body = AnswerCall { device: None };
         self.post(surface, &format!("/v1/me/calls/{call}/answer"), &body).await
     }
 
-    pub(crate) async fn hang_up(&self, surface: &str, call: &CallId) -> Result<(), Trouble> {
+    pub(crate) async fn hang_up(&self, surface: &str, call: &CallId) -> Result<(), ErrorMessage> {
         self.post(surface, &format!("/v1/me/calls/{call}/hang-up"), &serde_json::json!({})).await
     }
 
     /// A command on top of the newest state; as the pages do, once more when there is a newer one by then.
-    async fn command(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), Trouble> {
+    async fn command(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), ErrorMessage> {
         let csrf = self.csrf(surface).await?;
         let mut tries = 0..5;
         loop {
@@ -271,7 +271,7 @@ impl Browser {
         }
     }
 
-    async fn post(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), Trouble> {
+    async fn post(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), ErrorMessage> {
         let csrf = self.csrf(surface).await?;
         let request = self
             .client
@@ -289,23 +289,23 @@ impl Browser {
         format!("browser-{}", COMMANDS.fetch_add(1, Ordering::Relaxed))
     }
 
-    async fn csrf(&self, surface: &str) -> Result<String, Trouble> {
+    async fn csrf(&self, surface: &str) -> Result<String, ErrorMessage> {
         self.session(surface).await?.csrf.ok_or_else(|| "nobody is signed in there".to_owned())
     }
 
-    fn api(&self, path: &str, surface: &str) -> Result<Url, Trouble> {
+    fn api(&self, path: &str, surface: &str) -> Result<Url, ErrorMessage> {
         let mut url = self.base.join(path).map_err(|error| error.to_string())?;
         url.query_pairs_mut().append_pair("surface", surface);
         Ok(url)
     }
 
-    async fn get(&self, url: Url) -> Result<Loaded, Trouble> {
+    async fn get(&self, url: Url) -> Result<Loaded, ErrorMessage> {
         let answer = self.client.get(url.clone()).send().await.map_err(|error| error.to_string())?;
         self.land(url, answer).await
     }
 
     /// Follows redirects within the backend and the upstream issuer; any other address is an app's.
-    async fn land(&self, mut url: Url, mut answer: Response) -> Result<Loaded, Trouble> {
+    async fn land(&self, mut url: Url, mut answer: Response) -> Result<Loaded, ErrorMessage> {
         for _ in 0..20 {
             if !answer.status().is_redirection() {
                 let status = answer.status();
@@ -327,7 +327,7 @@ impl Browser {
         Err("the redirects go round in circles".into())
     }
 
-    async fn submit(&self, page: &Loaded, fields: &[(&str, &str)]) -> Result<Loaded, Trouble> {
+    async fn submit(&self, page: &Loaded, fields: &[(&str, &str)]) -> Result<Loaded, ErrorMessage> {
         let form = pages::forms(&page.html).into_iter().next().ok_or("the page has no form")?;
         let url = if form.action.is_empty() { Ok(page.url.clone()) } else { page.url.join(&form.action) };
         let url = url.map_err(|error| error.to_string())?;
@@ -345,7 +345,7 @@ impl Browser {
         self.land(url, answer).await
     }
 
-    async fn follow_link(&self, page: &Loaded, path: &str) -> Result<Loaded, Trouble> {
+    async fn follow_link(&self, page: &Loaded, path: &str) -> Result<Loaded, ErrorMessage> {
         let href = pages::link_to(&page.html, path).ok_or_else(|| format!("the page has no link to {path}"))?;
         let url = page.url.join(&href).map_err(|error| error.to_string())?;
         self.get(url).await
@@ -375,7 +375,7 @@ impl Browser {
     }
 }
 
-async fn read<T: serde::de::DeserializeOwned>(answer: Response) -> Result<T, Trouble> {
+async fn read<T: serde::de::DeserializeOwned>(answer: Response) -> Result<T, ErrorMessage> {
     let status = answer.status();
     let body = answer.bytes().await.map_err(|error| error.to_string())?;
     if status.is_success() {

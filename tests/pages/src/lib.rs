@@ -52,6 +52,11 @@ pub fn link(html: &str, id: &str) -> Option<String> {
     href(html, |link| link.value().id() == Some(id))
 }
 
+/// The address behind the link that tests know by this name (`data-testid`).
+pub fn link_with_test_id(html: &str, name: &str) -> Option<String> {
+    href(html, |link| link.attr("data-testid") == Some(name))
+}
+
 /// The address behind the first link whose address contains this.
 pub fn link_to(html: &str, part: &str) -> Option<String> {
     href(html, |link| link.attr("href").is_some_and(|href| href.contains(part)))
@@ -161,6 +166,7 @@ mod tests {
             <a class="button" href="/sso/google?tx=1&amp;b=2" data-testid="login-google">G</a>"#;
         assert_eq!(test_ids(page), ["login-page", "login-google"]);
         assert_eq!(link_to(page, "/sso/google").unwrap(), "/sso/google?tx=1&b=2");
+        assert_eq!(link_with_test_id(page, "login-google"), link_to(page, "/sso/google"));
         assert_eq!(headline(page).unwrap(), "Sign in");
         assert_eq!((headline("<p>"), alert("<p role=alert></p>"), link_to(page, "/sso/acme")), (None, None, None));
     }

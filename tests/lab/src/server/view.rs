@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::Lab;
 use crate::{
     app::protocol::{Decided, Entry},
-    phone::Phone,
+    phone::LabPhone,
     timeline::Line,
     world::World,
 };
@@ -155,7 +155,7 @@ struct DeviceRow {
 pub(super) async fn view(lab: &Lab) -> View {
     let world = &lab.world;
     let logs = join_all(world.phones.iter().map(|phone| phone.ring_log())).await;
-    let phones: Vec<(&Phone, Vec<DecisionRow>)> = world
+    let phones: Vec<(&LabPhone, Vec<DecisionRow>)> = world
         .phones
         .iter()
         .zip(logs)
@@ -194,7 +194,7 @@ pub(super) async fn view(lab: &Lab) -> View {
 }
 
 /// `decisions`: newest first.
-fn phone_view(phone: &Phone, mut decisions: Vec<DecisionRow>) -> PhoneView {
+fn phone_view(phone: &LabPhone, mut decisions: Vec<DecisionRow>) -> PhoneView {
     let seen = phone.core().map(|core| core.view());
     decisions.truncate(20);
     let (session, presence, banner, ringing, call) = match seen {
@@ -328,7 +328,7 @@ fn decision_row(entry: Entry) -> Option<DecisionRow> {
 }
 
 /// The calls of everybody, newest first.
-fn calls(world: &World, phones: &[(&Phone, Vec<DecisionRow>)]) -> Vec<CallRow> {
+fn calls(world: &World, phones: &[(&LabPhone, Vec<DecisionRow>)]) -> Vec<CallRow> {
     let mut rows: Vec<CallRow> = Vec::new();
     for AgentSeed { email, .. } in &world.agents {
         let reports = world.operator.calls(email).unwrap_or_default();
@@ -343,7 +343,7 @@ fn calls(world: &World, phones: &[(&Phone, Vec<DecisionRow>)]) -> Vec<CallRow> {
     rows
 }
 
-fn call_row(phones: &[(&Phone, Vec<DecisionRow>)], report: CallReport, sessions: &[SessionReport]) -> CallRow {
+fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessions: &[SessionReport]) -> CallRow {
     let Call { call_id, from, from_name, state, started_at, .. } = report.call;
     let place = |surface: &Surface| match surface {
         Surface::Web => "web".to_owned(),

@@ -24,7 +24,7 @@ use super::schema::{Places, Scenario, Step};
 use crate::{
     app::protocol::SessionOnList,
     browser::{Browser, Loaded, Page},
-    phone::{Phone, Seen},
+    phone::{LabPhone, Seen},
     world::{Setup, Surroundings, World},
 };
 
@@ -150,7 +150,7 @@ impl Player {
         }
     }
 
-    fn phone(&self, key: &str) -> Result<&Arc<Phone>> {
+    fn phone(&self, key: &str) -> Result<&Arc<LabPhone>> {
         self.world.phone(key).ok_or_else(|| unknown(key))
     }
 
@@ -159,7 +159,7 @@ impl Player {
     }
 
     /// Waits until each of these phones shows it.
-    async fn each_phone(&self, on: &Places, check: impl Fn(&Phone, Seen) -> Result) -> Result {
+    async fn each_phone(&self, on: &Places, check: impl Fn(&LabPhone, Seen) -> Result) -> Result {
         for place in on.iter() {
             let phone = self.phone(place)?;
             let deadline = Instant::now() + PATIENCE;
