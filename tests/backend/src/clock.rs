@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::watch;
 
 /// Unix time in milliseconds, as databases count it; [`hookswitch_wire::UnixMillis`] to apps.
-pub type Millis = i64;
+pub(crate) type Millis = i64;
 
 /// A clock that can be moved. Clones show the same time.
 #[derive(Clone, Debug)]

@@ -21,9 +21,9 @@ const REALMS: [(&str, &str); 3] = [
     ("google-like", include_str!("../realms/google-like.json")),
     ("acme-saml", include_str!("../realms/acme-saml.json")),
 ];
-/// Of everybody in the realms.
+/// The password of everybody in the realms.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
-/// Of Tom's second factor: Keycloak takes the text as it is.
+/// The secret of Tom's second factor: Keycloak takes the text as it is.
 const TOTP_SECRET: &str = "the secret of toms second factor";
 /// The phone app.
 pub(crate) const MOBILE: &str = "hookswitch-mobile";

@@ -26,9 +26,9 @@ pub enum Method {
 /// Who signs in, and with what.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Of the account.
+    /// The account's e-mail address.
     pub email: String,
-    /// Of the account, or at the upstream issuer.
+    /// The account's password, or the one at the upstream issuer.
     pub password: String,
     /// By which way.
     pub method: Method,
@@ -63,7 +63,7 @@ pub enum Page {
     },
     /// Anything else: a message.
     Message {
-        /// Of the answer.
+        /// The HTTP status of the answer.
         status: u16,
         /// The page's headline.
         text: String,

@@ -346,7 +346,7 @@ fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
 pub(crate) struct Named<'a> {
     pub(crate) account: &'a AccountId,
     pub(crate) key: &'a str,
-    /// Of method, path and body.
+    /// A hash of method, path and body: the same key with another one is refused.
     pub(crate) fingerprint: &'a str,
 }
 

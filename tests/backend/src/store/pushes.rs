@@ -1,7 +1,6 @@
 //! The push outbox, and what becomes of each push.
 
 use crate::clock::Millis;
-use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{AccountId, CallId, DeviceId, PushKind};
 
 use super::{Result, Row, Tx, values};
@@ -203,6 +202,8 @@ impl Tx<'_> {
 
 #[cfg(test)]
 mod tests {
+    use hookswitch_wire::UnixMillis;
+
     use hookswitch_wire::{CallPush, Platform, Version};
 
     use super::*;
