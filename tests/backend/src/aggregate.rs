@@ -63,9 +63,9 @@ pub(crate) struct TrackedCall {
 /// What was decided for a device when a call came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceRing {
-    /// Which device.
+    /// The device that was or was not told.
     pub device: DeviceId,
-    /// Its name.
+    /// What people call it, as it registered.
     pub name: String,
     /// Whether it was told.
     pub outcome: RingOutcome,
@@ -107,7 +107,7 @@ pub(crate) struct TrackedDevice {
 pub enum Command {
     /// The availability picker.
     SetAvailability {
-        /// Which.
+        /// What the agent chose.
         availability: Availability,
         /// Where it was chosen, if that is known.
         by: Option<Surface>,
@@ -116,7 +116,7 @@ pub enum Command {
     SetForwarding(Option<ForwardTo>),
     /// A phone says that it is there.
     Register {
-        /// Which.
+        /// The name that it gave itself; one that is known is renewed.
         id: DeviceId,
         /// What it says of itself.
         device: RegisterDevice,
@@ -127,11 +127,11 @@ pub enum Command {
     Unregister(DeviceId),
     /// The push service knows this token no more.
     TokenGone {
-        /// Of which phone.
+        /// The phone that it was an address of.
         device: DeviceId,
-        /// Which.
+        /// The token that was refused; a newer one of the phone stays.
         push_token: String,
-        /// Since when.
+        /// The moment from which it was dead, if the push service says; a token that was registered later stays.
         since: Option<UnixMillis>,
     },
     /// A session ended: its device goes with it.

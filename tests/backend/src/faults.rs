@@ -78,7 +78,7 @@ impl Point {
 pub(crate) struct Where<'a> {
     pub(crate) is_get: bool,
     pub(crate) path: &'a str,
-    /// Of a request of the token endpoint.
+    /// What a request of the token endpoint asks for; `None`: it is another request.
     pub(crate) grant_type: Option<&'a str>,
 }
 
@@ -132,9 +132,9 @@ const fn soon() -> u64 {
 /// A fault to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FaultPlan {
-    /// Where.
+    /// Which requests it meets.
     pub point: Point,
-    /// What.
+    /// What goes wrong there.
     #[serde(flatten)]
     pub fault: Fault,
     /// For how many requests; `None`: until it is cleared.

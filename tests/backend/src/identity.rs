@@ -11,14 +11,14 @@ use jsonwebtoken::{
 use p256::{SecretKey, pkcs8::EncodePrivateKey};
 use serde::{Deserialize, Serialize};
 
-use crate::{config::PasswordCost, house::HouseError, secret};
+use crate::{config::PasswordCost, secret, service::ServiceError};
 
-fn crypto(error: impl std::fmt::Display) -> HouseError {
-    HouseError::Crypto(error.to_string())
+fn crypto(error: impl std::fmt::Display) -> ServiceError {
+    ServiceError::Crypto(error.to_string())
 }
 
 /// Hashes a password (argon2id). Takes tens of milliseconds: not on an async thread.
-pub(crate) fn hash_password(password: &str, cost: PasswordCost) -> Result<String, HouseError> {
+pub(crate) fn hash_password(password: &str, cost: PasswordCost) -> Result<String, ServiceError> {
     let params = Params::new(cost.memory_kib, cost.passes, 1, None).map_err(crypto)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     Ok(argon2.hash_password(password.as_bytes()).map_err(crypto)?.to_string())
@@ -59,7 +59,7 @@ pub(crate) struct Keys {
 
 impl Keys {
     /// A new key, as PKCS #8.
-    pub(crate) fn generate() -> Result<Vec<u8>, HouseError> {
+    pub(crate) fn generate() -> Result<Vec<u8>, ServiceError> {
         let mut bytes = [0_u8; 32];
         loop {
             getrandom::fill(&mut bytes)?;
@@ -70,7 +70,7 @@ impl Keys {
         }
     }
 
-    pub(crate) fn from_pkcs8(der: &[u8]) -> Result<Self, HouseError> {
+    pub(crate) fn from_pkcs8(der: &[u8]) -> Result<Self, ServiceError> {
         let key = EncodingKey::from_ec_der(der);
         let mut jwk = Jwk::from_encoding_key(&key, JwsAlgorithm::ES256).map_err(crypto)?;
         let public = serde_json::to_string(&jwk.algorithm).map_err(crypto)?;
@@ -84,12 +84,12 @@ impl Keys {
         &self.set
     }
 
-    pub(crate) fn sign(&self, claims: &IdClaims) -> Result<String, HouseError> {
+    pub(crate) fn sign(&self, claims: &IdClaims) -> Result<String, ServiceError> {
         self.sign_as("JWT", claims)
     }
 
     /// Signs a token of another type.
-    pub(crate) fn sign_as(&self, typ: &str, claims: &impl Serialize) -> Result<String, HouseError> {
+    pub(crate) fn sign_as(&self, typ: &str, claims: &impl Serialize) -> Result<String, ServiceError> {
         let header =
             Header { typ: Some(typ.to_owned()), kid: Some(self.kid.clone()), ..Header::new(JwsAlgorithm::ES256) };
         jsonwebtoken::encode(&header, claims, &self.key).map_err(crypto)

@@ -18,7 +18,7 @@
 //! | `record` | when `rev` rises, what a repeated command gets, what is stale; pure |
 //! | `model` | aggregate and record as a server of one agent in memory, for simulations |
 //! | `rings`, `rotation`, `shared_login`, `hours`, `limiter`, `logout` | one rule each; pure |
-//! | `house` | the unit of work, sessions, tokens, the ticker: who is told of what, and when |
+//! | `service` | the unit of work, sessions, tokens, the ticker: who is told of what, and when |
 //! | `store` | SQLite or PostgreSQL; the only place with SQL |
 //! | `http` | the API, the issuer, the login pages, the surfaces, the operator's door |
 //! | `upstream` | the issuer behind "Continue with Google" and SSO |
@@ -48,7 +48,6 @@ mod clock;
 mod config;
 mod faults;
 mod hours;
-mod house;
 mod http;
 mod identity;
 mod limiter;
@@ -62,6 +61,7 @@ mod refreshes;
 mod rings;
 mod rotation;
 mod secret;
+mod service;
 mod shared_login;
 mod store;
 mod upstream;
@@ -77,7 +77,6 @@ pub use clock::Clock;
 pub use config::{Config, Database, PasswordCost};
 pub use faults::{Fault, FaultPlan, FaultReport, Point};
 pub use hours::WorkingHours;
-pub use house::HouseError;
 pub use logout::LogoutClient;
 pub use model::{PresenceModel, Said};
 pub use operator::{
@@ -89,16 +88,17 @@ pub use push::{
 pub use refreshes::{FamilyReport, RefreshRecord, RefusedRefresh};
 pub use rotation::RotationProfile;
 pub use secret::stored as token_fingerprint;
+pub use service::ServiceError;
 pub use store::StoreError;
 
-use house::{House, Others, Parts};
 use http::pages::Pages;
 use identity::Keys;
+use service::{Others, Parts, Service};
 use store::Store;
 
 /// A backend that runs. Dropping it stops it, too, without waiting.
 pub struct Backend {
-    house: Arc<House>,
+    service: Arc<Service>,
     address: SocketAddr,
     metrics_url: Option<String>,
     tasks: Vec<JoinHandle<()>>,
@@ -115,7 +115,7 @@ pub enum StartError {
     Store(#[from] StoreError),
     /// Keys or passwords could not be made.
     #[error(transparent)]
-    House(#[from] HouseError),
+    Service(#[from] ServiceError),
     /// A page does not compile.
     #[error("a page does not compile: {0}")]
     Page(#[from] minijinja::Error),
@@ -134,7 +134,7 @@ impl Backend {
     /// own, and shares [`Database::Postgres`] with the first as a node elsewhere does. What an operator counts, records and
     /// sets is the same for both. People come to [`Config::public_url`], behind which somebody spreads them.
     pub async fn start_beside(&self) -> Result<Self, StartError> {
-        let first = &self.house;
+        let first = &self.service;
         let upstream_url = Some(first.upstream_url.clone());
         let (address, public_url) = (SocketAddr::from(([127, 0, 0, 1], 0)), Some(first.base_url.clone()));
         let metrics = first.config.metrics.map(|first| SocketAddr::new(first.ip(), 0));
@@ -142,7 +142,7 @@ impl Backend {
         Self::start_as(config, Some(first)).await
     }
 
-    async fn start_as(config: Config, first: Option<&House>) -> Result<Self, StartError> {
+    async fn start_as(config: Config, first: Option<&Service>) -> Result<Self, StartError> {
         let listener = TcpListener::bind(config.address).await?;
         let upstream_listener = TcpListener::bind(config.upstream_address).await?;
         let metrics_listener = match config.metrics {
@@ -177,8 +177,8 @@ impl Backend {
         let cost = config.password_cost;
         let no_password = tokio::task::spawn_blocking(move || identity::hash_password("", cost))
             .await
-            .map_err(|error| HouseError::Crypto(error.to_string()))??;
-        let house = House::new(Parts {
+            .map_err(|error| ServiceError::Crypto(error.to_string()))??;
+        let service = Service::new(Parts {
             base_url,
             upstream_url,
             pages: Pages::new(&config.framers)?,
@@ -190,34 +190,34 @@ impl Backend {
             config,
             others,
         });
-        let house = Arc::new(match first {
-            Some(first) => house.beside(first),
-            None => house,
+        let service = Arc::new(match first {
+            Some(first) => service.beside(first),
+            None => service,
         });
-        for client in house.config.logout_clients.clone() {
-            house.register_logout_client(client)?;
+        for client in service.config.logout_clients.clone() {
+            service.register_logout_client(client)?;
         }
-        house.catch_up()?;
-        let [ticker, postman, pusher, listener_to_others] = std::array::from_fn(|_| Arc::clone(&house));
+        service.catch_up()?;
+        let [ticker, postman, pusher, listener_to_others] = std::array::from_fn(|_| Arc::clone(&service));
         let mut tasks = vec![
-            serve(&house, listener, http::router(Arc::clone(&house))),
-            serve(&house, upstream_listener, upstream::router(Arc::clone(&house))),
-            tokio::spawn(async move { house::run_ticker(&ticker).await }),
-            tokio::spawn(async move { house::run_logouts(&postman).await }),
-            tokio::spawn(async move { house::run_pushes(&pusher).await }),
+            serve(&service, listener, http::router(Arc::clone(&service))),
+            serve(&service, upstream_listener, upstream::router(Arc::clone(&service))),
+            tokio::spawn(async move { service::run_ticker(&ticker).await }),
+            tokio::spawn(async move { service::run_logouts(&postman).await }),
+            tokio::spawn(async move { service::run_pushes(&pusher).await }),
         ];
-        if house.is_shared() {
-            tasks.push(tokio::spawn(async move { house::run_others(&listener_to_others, news).await }));
+        if service.is_shared() {
+            tasks.push(tokio::spawn(async move { service::run_others(&listener_to_others, news).await }));
         }
         if let Some(listener) = metrics_listener {
-            tasks.push(serve(&house, listener, metrics::router(Arc::clone(&house))));
+            tasks.push(serve(&service, listener, metrics::router(Arc::clone(&service))));
         }
-        Ok(Self { house, address, metrics_url, tasks })
+        Ok(Self { service, address, metrics_url, tasks })
     }
 
     /// Where apps and browsers come, and the issuer: `http://127.0.0.1:PORT`.
     pub fn base_url(&self) -> &str {
-        &self.house.base_url
+        &self.service.base_url
     }
 
     /// Where this node listens.
@@ -227,7 +227,7 @@ impl Backend {
 
     /// Where the upstream issuer listens.
     pub fn upstream_url(&self) -> &str {
-        &self.house.upstream_url
+        &self.service.upstream_url
     }
 
     /// Where metrics are, if [`Config::metrics`] asked for them.
@@ -235,14 +235,14 @@ impl Backend {
         self.metrics_url.as_deref()
     }
 
-    /// The keys of the house.
+    /// What whoever runs it may do: calls, faults, clocks, records.
     pub fn operator(&self) -> Operator {
-        Operator::new(Arc::clone(&self.house))
+        Operator::new(Arc::clone(&self.service))
     }
 
     /// Ends all streams, finishes what is being answered, and stops.
     pub async fn stop(mut self) {
-        self.house.bus.stop();
+        self.service.bus.stop();
         let tasks = std::mem::take(&mut self.tasks);
         let patience = tokio::time::sleep(Duration::from_secs(2));
         tokio::pin!(patience);
@@ -257,12 +257,12 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        self.house.bus.stop();
+        self.service.bus.stop();
     }
 }
 
 /// A key that outlives restarts.
-fn lasting_key(store: &Store, name: &str) -> Result<Vec<u8>, HouseError> {
+fn lasting_key(store: &Store, name: &str) -> Result<Vec<u8>, ServiceError> {
     let mut connection = store.connect()?;
     let tx = connection.begin()?;
     if let Some(key) = tx.meta(name)? {
@@ -273,8 +273,8 @@ fn lasting_key(store: &Store, name: &str) -> Result<Vec<u8>, HouseError> {
     Ok(key)
 }
 
-fn serve(house: &Arc<House>, listener: TcpListener, router: axum::Router) -> JoinHandle<()> {
-    let mut stopping = house.bus.stopping();
+fn serve(service: &Arc<Service>, listener: TcpListener, router: axum::Router) -> JoinHandle<()> {
+    let mut stopping = service.bus.stopping();
     // Small answers must not wait for a full packet.
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);

@@ -1,5 +1,5 @@
 //! Logout tokens: how one issuer tells who relies on it that a session is over (OpenID Connect Back-Channel Logout 1.0).
-//! Pure; `house::logouts` sends them and `http::logout` receives them.
+//! Pure; `service::logouts` sends them and `http::logout` receives them.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use serde::{Deserialize, Serialize};

@@ -11,7 +11,8 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Parser;
 use hookswitch_backend::{
-    AgentSeed, Apns, ApnsConfig, Backend, Clock, Config, DEMO_PASSWORD, Database, Fcm, FcmConfig, Gateways, HouseError,
+    AgentSeed, Apns, ApnsConfig, Backend, Clock, Config, DEMO_PASSWORD, Database, Fcm, FcmConfig, Gateways,
+    ServiceError,
 };
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
@@ -145,7 +146,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         for seed in seeds {
             match backend.operator().add_agent(seed).await {
                 // There since an earlier start.
-                Ok(_) | Err(HouseError::Invalid("email")) => {}
+                Ok(_) | Err(ServiceError::Invalid("email")) => {}
                 Err(error) => return Err(error.into()),
             }
         }

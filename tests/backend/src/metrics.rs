@@ -22,7 +22,7 @@ use prometheus_client::{
     registry::{Registry, Unit::Seconds},
 };
 
-use crate::{house::House, push, refreshes};
+use crate::{push, refreshes, service::Service};
 
 /// Methods that become labels; whoever asks may invent others.
 const METHODS: [&str; 6] = ["GET", "PUT", "POST", "DELETE", "HEAD", "OPTIONS"];
@@ -194,13 +194,13 @@ impl Drop for OpenStream {
 }
 
 /// `GET /metrics`, and nothing else.
-pub(crate) fn router(house: Arc<House>) -> Router {
-    Router::new().route("/metrics", get(metrics)).with_state(house)
+pub(crate) fn router(service: Arc<Service>) -> Router {
+    Router::new().route("/metrics", get(metrics)).with_state(service)
 }
 
-async fn metrics(State(house): State<Arc<House>>) -> Response {
+async fn metrics(State(service): State<Arc<Service>>) -> Response {
     let mut body = String::new();
-    match text::encode(&mut body, &house.metrics.registry) {
+    match text::encode(&mut body, &service.metrics.registry) {
         Ok(()) => {
             let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, media_type)], body).into_response()

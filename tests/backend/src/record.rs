@@ -1,7 +1,7 @@
 //! One agent's record: the aggregate, and the numbers that clients compare. Pure: no I/O, no clock, no database.
 //!
 //! [`Record::change`] is the only place that raises `rev`; [`carry_out`] is what becomes of a command that may have been
-//! sent before or does not know the current state. The house does both on rows of its database, [`crate::PresenceModel`]
+//! sent before or does not know the current state. The service does both on rows of its database, [`crate::PresenceModel`]
 //! on values in memory.
 
 use crate::clock::Millis;
@@ -30,7 +30,7 @@ pub(crate) struct Circumstances {
     /// The agent's sessions that live, oldest first.
     pub(crate) sessions: Vec<SignIn>,
     pub(crate) old_server: bool,
-    /// Of the request that is carried out.
+    /// The trace of the request that is carried out; it goes out with the state that the request makes.
     pub(crate) trace: Option<TraceId>,
 }
 
@@ -95,7 +95,7 @@ impl Record {
 #[derive(Clone, Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) key: &'a str,
-    /// Of method, path and body.
+    /// A hash of method, path and body: the same key with another one is refused.
     pub(crate) fingerprint: &'a str,
     pub(crate) if_match: Option<Version>,
     pub(crate) command: Command,

@@ -20,7 +20,6 @@ use minijinja::context;
 use serde_json::json;
 
 use crate::{
-    house::{House, HouseError},
     http::{
         MOST_LOGIN_COOKIES, OauthError, Shared, UPSTREAM_CLIENT, address, asset,
         body::{Fields, Form},
@@ -30,6 +29,7 @@ use crate::{
     },
     identity::{IdClaims, is_password},
     secret,
+    service::{Service, ServiceError},
 };
 
 /// An identity provider.
@@ -50,7 +50,7 @@ const CODE_LIFE: i64 = 60_000;
 
 /// What the upstream issuer remembers while people sign in.
 struct Upstream {
-    house: Shared,
+    service: Shared,
     under_way: Mutex<UnderWay>,
 }
 
@@ -78,24 +78,24 @@ struct Code {
 impl Upstream {
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.house.now();
+        let now = self.service.now();
         under_way.logins.retain(|_, login| login.expires_at > now);
         under_way.codes.retain(|_, code| code.expires_at > now);
         under_way
     }
 
     fn issuer(&self, tenant: &Tenant) -> String {
-        issuer(&self.house, tenant)
+        issuer(&self.service, tenant)
     }
 
     fn refuse(&self, text: &str) -> Response {
-        self.house.pages.message(StatusCode::BAD_REQUEST, "This sign-in cannot go on", text, None)
+        self.service.pages.message(StatusCode::BAD_REQUEST, "This sign-in cannot go on", text, None)
     }
 }
 
 /// Its issuer identifier.
-pub(crate) fn issuer(house: &House, tenant: &Tenant) -> String {
-    format!("{}/{}", house.upstream_url, tenant.name)
+pub(crate) fn issuer(service: &Service, tenant: &Tenant) -> String {
+    format!("{}/{}", service.upstream_url, tenant.name)
 }
 
 /// How an issuer names a person.
@@ -110,8 +110,8 @@ pub(crate) fn tenant(name: &str) -> Option<&'static Tenant> {
 type Here = State<Arc<Upstream>>;
 
 /// All paths of the upstream issuer.
-pub(crate) fn router(house: Shared) -> Router {
-    let upstream = Arc::new(Upstream { house, under_way: Mutex::default() });
+pub(crate) fn router(service: Shared) -> Router {
+    let upstream = Arc::new(Upstream { service, under_way: Mutex::default() });
     Router::new()
         .route("/{tenant}/.well-known/openid-configuration", get(metadata))
         .route("/{tenant}/jwks", get(jwks))
@@ -144,7 +144,7 @@ async fn metadata(State(upstream): Here, Path(name): Path<String>) -> Response {
 }
 
 async fn jwks(State(upstream): Here) -> Response {
-    Json(upstream.house.upstream_keys.public()).into_response()
+    Json(upstream.service.upstream_keys.public()).into_response()
 }
 
 /// Its one client is our issuer.
@@ -157,7 +157,7 @@ async fn authorize(
     let fields = Fields::parse(query.unwrap_or_default().as_bytes()).ok();
     let (Some(tenant), Some(fields)) = (tenant(&name), fields) else { return upstream.refuse("It is malformed.") };
     let redirect_uri = fields.text("redirect_uri");
-    let ours = ["google", "sso"].map(|name| format!("{}/login/{name}/callback", upstream.house.base_url));
+    let ours = ["google", "sso"].map(|name| format!("{}/login/{name}/callback", upstream.service.base_url));
     let known = fields.get("client_id") == Some(UPSTREAM_CLIENT) && ours.iter().any(|uri| uri == redirect_uri);
     let proper = fields.get("response_type") == Some("code")
         && fields.get("code_challenge_method") == Some("S256")
@@ -173,7 +173,7 @@ async fn authorize(
         state: fields.text("state").to_owned(),
         nonce: fields.text("nonce").to_owned(),
         challenge: fields.text("code_challenge").to_owned(),
-        expires_at: upstream.house.now() + LOGIN_LIFE,
+        expires_at: upstream.service.now() + LOGIN_LIFE,
     };
     upstream.under_way().logins.insert(key(&tx, &binding), login);
     let mut response = redirect(StatusCode::FOUND, &format!("/{}/login?tx={tx}", tenant.name));
@@ -208,7 +208,7 @@ fn show(upstream: &Upstream, status: StatusCode, tenant: &Tenant, tx: &str, bind
         _ => None,
     };
     let with = context! { provider => tenant.title, csrf => csrf(tx, binding), tx, email, error };
-    upstream.house.pages.page(status, "upstream_login.html", &Forms::Anywhere, with)
+    upstream.service.pages.page(status, "upstream_login.html", &Forms::Anywhere, with)
 }
 
 async fn page(
@@ -240,19 +240,19 @@ async fn password(
     if !secret::same(fields.text("csrf"), &csrf(tx, binding)) {
         return upstream.refuse("The form did not come from this page.");
     }
-    let (house, now) = (&upstream.house, upstream.house.now());
+    let (service, now) = (&upstream.service, upstream.service.now());
     let limit = format!("{} {email} {}", tenant.name, address(&peer));
-    if house.failures().check(&limit, now).is_err() {
+    if service.failures().check(&limit, now).is_err() {
         return show(&upstream, StatusCode::TOO_MANY_REQUESTS, tenant, tx, binding, &email);
     }
-    let Ok(user) = house.write(|unit| unit.tx.upstream_user(tenant.name, &email)) else {
+    let Ok(user) = service.write(|unit| unit.tx.upstream_user(tenant.name, &email)) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let hash = user.as_ref().map_or(&house.no_password, |user| &user.password).clone();
+    let hash = user.as_ref().map_or(&service.no_password, |user| &user.password).clone();
     let given = fields.text("password").to_owned();
     let matches = tokio::task::spawn_blocking(move || is_password(&given, &hash)).await.unwrap_or(false);
     if !matches || user.is_none() {
-        house.failures().failed(&limit, now);
+        service.failures().failed(&limit, now);
         return show(&upstream, StatusCode::UNAUTHORIZED, tenant, tx, binding, &email);
     }
     let Ok(code) = secret::random() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
@@ -286,14 +286,15 @@ async fn token(State(upstream): Here, Path(name): Path<String>, request: Request
     if !fits {
         return Err(OauthError::new("invalid_grant", "the code belongs to another request"));
     }
-    let house = &upstream.house;
-    let user = house
-        .write(|unit| Ok::<_, HouseError>(unit.tx.upstream_user(login.tenant.name, &email)?))?
+    let service = &upstream.service;
+    let user = service
+        .write(|unit| Ok::<_, ServiceError>(unit.tx.upstream_user(login.tenant.name, &email)?))?
         .ok_or_else(|| OauthError::new("invalid_grant", "the user is gone"))?;
-    let sid = secret::name("upstream-").map_err(HouseError::from)?;
-    house
-        .write(|unit| Ok::<_, HouseError>(unit.tx.insert_upstream_sign_in(login.tenant.name, &user.email, &sid)?))?;
-    let iat = house.now() / 1_000;
+    let sid = secret::name("upstream-").map_err(ServiceError::from)?;
+    service.write(|unit| {
+        Ok::<_, ServiceError>(unit.tx.insert_upstream_sign_in(login.tenant.name, &user.email, &sid)?)
+    })?;
+    let iat = service.now() / 1_000;
     let issuer = upstream.issuer(login.tenant);
     let claims = IdClaims {
         sub: subject(&issuer, &user.email),
@@ -308,11 +309,11 @@ async fn token(State(upstream): Here, Path(name): Path<String>, request: Request
         exp: iat + 300,
     };
     let answer = TokenAnswer {
-        access_token: secret::random().map_err(HouseError::from)?,
+        access_token: secret::random().map_err(ServiceError::from)?,
         token_type: "Bearer".to_owned(),
         expires_in: Some(300),
         refresh_token: None,
-        id_token: Some(house.upstream_keys.sign(&claims)?),
+        id_token: Some(service.upstream_keys.sign(&claims)?),
         scope: None,
     };
     Ok((no_store(), Json(answer)).into_response())

@@ -4,10 +4,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use p256::ecdsa::{Signature, SigningKey, signature::Signer};
 use serde_json::json;
 
-use crate::report::{Trouble, text};
+use crate::report::{ErrorMessage, text};
 
 /// A proof by a new key for one request (section 4.2).
-pub(crate) fn proof(method: &str, address: &str) -> Result<String, Trouble> {
+pub(crate) fn proof(method: &str, address: &str) -> Result<String, ErrorMessage> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(text)?;
     let key = SigningKey::from_slice(&secret).map_err(text)?;

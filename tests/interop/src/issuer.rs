@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::report::{Trouble, ensure, text};
+use crate::report::{ErrorMessage, ensure, text};
 
 /// An issuer's endpoints.
 #[derive(Clone, Debug)]
@@ -20,14 +20,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) async fn read(answer: reqwest::Response) -> Result<Self, Trouble> {
+    pub(crate) async fn read(answer: reqwest::Response) -> Result<Self, ErrorMessage> {
         let status = answer.status().as_u16();
         let body = answer.bytes().await.map_err(text)?;
         Ok(Self { status, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
     }
 
     /// Fails unless the token endpoint said that the grant is not valid.
-    pub(crate) fn is_invalid_grant(&self) -> Result<(), Trouble> {
+    pub(crate) fn is_invalid_grant(&self) -> Result<(), ErrorMessage> {
         let right = self.status == 400 && self.body.get("error").is_some_and(|error| error == "invalid_grant");
         ensure(right, || format!("not invalid_grant but {self:?}"))
     }
@@ -42,18 +42,18 @@ impl Issuer {
     }
 
     /// An address in the metadata.
-    pub(crate) fn endpoint(&self, name: &str) -> Result<&str, Trouble> {
+    pub(crate) fn endpoint(&self, name: &str) -> Result<&str, ErrorMessage> {
         self.metadata.get(name).and_then(Value::as_str).ok_or_else(|| format!("the metadata has no {name}"))
     }
 
     /// Uses a refresh token, as a thief would.
-    pub(crate) async fn refresh(&self, client_id: &str, refresh_token: &str) -> Result<Answer, Trouble> {
+    pub(crate) async fn refresh(&self, client_id: &str, refresh_token: &str) -> Result<Answer, ErrorMessage> {
         let form = [("grant_type", "refresh_token"), ("client_id", client_id), ("refresh_token", refresh_token)];
         self.token(&form, None).await
     }
 
     /// Asks the token endpoint, with a proof of possession (RFC 9449) or without.
-    pub(crate) async fn token(&self, form: &[(&str, &str)], proof: Option<&str>) -> Result<Answer, Trouble> {
+    pub(crate) async fn token(&self, form: &[(&str, &str)], proof: Option<&str>) -> Result<Answer, ErrorMessage> {
         let mut request = self.http.post(self.endpoint("token_endpoint")?).form(form);
         if let Some(proof) = proof {
             request = request.header("dpop", proof);
@@ -62,13 +62,13 @@ impl Issuer {
     }
 
     /// What the issuer says about the owner of an access token: whether it takes the token.
-    pub(crate) async fn userinfo(&self, access_token: &str) -> Result<Answer, Trouble> {
+    pub(crate) async fn userinfo(&self, access_token: &str) -> Result<Answer, ErrorMessage> {
         let request = self.http.get(self.endpoint("userinfo_endpoint")?).bearer_auth(access_token);
         Answer::read(request.send().await.map_err(text)?).await
     }
 
     /// The keys that it signs with.
-    pub(crate) async fn keys(&self) -> Result<jsonwebtoken::jwk::JwkSet, Trouble> {
+    pub(crate) async fn keys(&self) -> Result<jsonwebtoken::jwk::JwkSet, ErrorMessage> {
         let answer = self.http.get(self.endpoint("jwks_uri")?).send().await.map_err(text)?;
         serde_json::from_value(Answer::read(answer).await?.body).map_err(text)
     }

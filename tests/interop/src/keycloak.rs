@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     issuer::{Answer, Issuer},
-    report::{Trouble, ensure, text},
+    report::{ErrorMessage, ensure, text},
     server::{Server, free_port},
 };
 
@@ -21,9 +21,9 @@ const REALMS: [(&str, &str); 3] = [
     ("google-like", include_str!("../realms/google-like.json")),
     ("acme-saml", include_str!("../realms/acme-saml.json")),
 ];
-/// Of everybody in the realms.
+/// The password of everybody in the realms.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
-/// Of Tom's second factor: Keycloak takes the text as it is.
+/// The secret of Tom's second factor: Keycloak takes the text as it is.
 const TOTP_SECRET: &str = "the secret of toms second factor";
 /// The phone app.
 pub(crate) const MOBILE: &str = "hookswitch-mobile";
@@ -42,7 +42,7 @@ pub(crate) struct Keycloak {
 
 impl Keycloak {
     /// Starts the distribution in `home` from nothing; logout tokens go to `listener`.
-    pub(crate) async fn start(home: &Path, log: PathBuf, listener: &str) -> Result<Self, Trouble> {
+    pub(crate) async fn start(home: &Path, log: PathBuf, listener: &str) -> Result<Self, ErrorMessage> {
         let (port, management) = (free_port()?, free_port()?);
         let base = format!("http://127.0.0.1:{port}");
         let data = home.join("data");
@@ -98,7 +98,7 @@ impl Keycloak {
     }
 
     /// A request of an administrator; `path` is below the realm of the phones.
-    pub(crate) async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Trouble> {
+    pub(crate) async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, ErrorMessage> {
         // Lives for a minute, so each request asks for one of its own.
         let form = [
             ("grant_type", "password"),
@@ -120,12 +120,12 @@ impl Keycloak {
     }
 
     /// The administrator changes something of the realm.
-    pub(crate) async fn change_realm(&self, change: Value) -> Result<(), Trouble> {
+    pub(crate) async fn change_realm(&self, change: Value) -> Result<(), ErrorMessage> {
         self.admin(Method::PUT, "", Some(change)).await.map(|_| ())
     }
 
     /// The administrator lets a client in only with sender-constrained tokens, or with any again.
-    pub(crate) async fn require_dpop(&self, client_id: &str, required: bool) -> Result<(), Trouble> {
+    pub(crate) async fn require_dpop(&self, client_id: &str, required: bool) -> Result<(), ErrorMessage> {
         let found = self.admin(Method::GET, &format!("/clients?clientId={client_id}"), None).await?;
         let mut client = found.get(0).cloned().ok_or("no such client")?;
         let id = client.get("id").and_then(Value::as_str).ok_or("a client without an id")?.to_owned();
@@ -136,14 +136,14 @@ impl Keycloak {
     }
 
     /// The administrator's name for an account.
-    pub(crate) async fn user_id(&self, username: &str) -> Result<String, Trouble> {
+    pub(crate) async fn user_id(&self, username: &str) -> Result<String, ErrorMessage> {
         let found = self.admin(Method::GET, &format!("/users?exact=true&username={username}"), None).await?;
         let id = found.get(0).and_then(|user| user.get("id")).and_then(Value::as_str);
         id.map(str::to_owned).ok_or_else(|| format!("no user {username}"))
     }
 
     /// The administrator ends one session.
-    pub(crate) async fn end_session(&self, sid: &str) -> Result<(), Trouble> {
+    pub(crate) async fn end_session(&self, sid: &str) -> Result<(), ErrorMessage> {
         let online = self.admin(Method::DELETE, &format!("/sessions/{sid}"), None).await;
         let offline = self.admin(Method::DELETE, &format!("/sessions/{sid}?isOffline=true"), None).await;
         online.or(offline).map(|_| ())
@@ -151,13 +151,13 @@ impl Keycloak {
 }
 
 /// The claims of a token, unchecked.
-pub(crate) fn claims(token: &str) -> Result<Value, Trouble> {
+pub(crate) fn claims(token: &str) -> Result<Value, ErrorMessage> {
     let payload = token.split('.').nth(1).ok_or("not a JWT")?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).map_err(text)?).map_err(text)
 }
 
 /// Text that nobody can guess.
-fn random() -> Result<String, Trouble> {
+fn random() -> Result<String, ErrorMessage> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(text)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

@@ -19,8 +19,8 @@ use crate::{
     issuer::Issuer,
     keycloak::{Keycloak, MOBILE, PASSWORD, claims},
     listener::Listener,
-    phone::{App, LOOPBACK, Phone, REDIRECT, forge},
-    report::{Report, Trouble, ensure, text},
+    phone::{App, InteropPhone, LOOPBACK, REDIRECT, forge},
+    report::{ErrorMessage, Report, ensure, text},
     stand_in::StandIn,
 };
 
@@ -41,12 +41,12 @@ impl World {
         }
     }
 
-    async fn phone(&self) -> Result<Phone, Trouble> {
-        Phone::new(&self.app(MOBILE)).await
+    async fn phone(&self) -> Result<InteropPhone, ErrorMessage> {
+        InteropPhone::new(&self.app(MOBILE)).await
     }
 
     /// A phone on which somebody is signed in by password.
-    async fn phone_of(&self, username: &str) -> Result<Phone, Trouble> {
+    async fn phone_of(&self, username: &str) -> Result<InteropPhone, ErrorMessage> {
         let phone = self.phone().await?;
         phone.sign_in(&Browser::new()?, by_password(username)).await?;
         Ok(phone)
@@ -57,14 +57,14 @@ impl World {
     }
 }
 
-fn by_password(username: &str) -> impl AsyncFnOnce(&Browser, Page) -> Result<Page, Trouble> {
+fn by_password(username: &str) -> impl AsyncFnOnce(&Browser, Page) -> Result<Page, ErrorMessage> {
     async move |browser: &Browser, page: Page| {
         browser.fill_in(&page, &[("username", username), ("password", PASSWORD)]).await
     }
 }
 
 /// Starts everything, and checks.
-pub(crate) async fn run(home: &Path, log: PathBuf, report: &mut Report) -> Result<(), Trouble> {
+pub(crate) async fn run(home: &Path, log: PathBuf, report: &mut Report) -> Result<(), ErrorMessage> {
     let listener = Listener::start().await?;
     let keycloak = Keycloak::start(home, log, &listener.address).await?;
     let api = StandIn::start(keycloak.issuer.clone()).await?;
@@ -116,7 +116,7 @@ pub(crate) async fn run(home: &Path, log: PathBuf, report: &mut Report) -> Resul
 
 // ---- signing in ----------------------------------------------------------------------------------------------------
 
-async fn password(w: &World) -> Result<(), Trouble> {
+async fn password(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone().await?;
     let agent = phone.sign_in(&Browser::new()?, by_password("alice")).await?;
     ensure(agent.email.as_deref() == Some("alice@acme.example"), || format!("{agent:?}"))?;
@@ -126,7 +126,7 @@ async fn password(w: &World) -> Result<(), Trouble> {
     ensure(sub == Some(agent.account.as_str()), || format!("Keycloak knows the token as {told:?}"))
 }
 
-async fn hint(w: &World) -> Result<(), Trouble> {
+async fn hint(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone().await?;
     let login = phone.core.begin_login(Some("alice@acme.example".into()), LOOPBACK).await.map_err(text)?;
     let page = Browser::new()?.open(login.as_str()).await?;
@@ -134,7 +134,7 @@ async fn hint(w: &World) -> Result<(), Trouble> {
     ensure(filled.as_deref() == Some("alice@acme.example"), || format!("it says {filled:?}"))
 }
 
-async fn loopback(w: &World) -> Result<(), Trouble> {
+async fn loopback(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone().await?;
     let login = phone.core.begin_login(None, "http://127.0.0.1:51234/callback").await.map_err(text)?;
     let browser = Browser::new()?;
@@ -143,7 +143,7 @@ async fn loopback(w: &World) -> Result<(), Trouble> {
     phone.signed_in().map(|_| ())
 }
 
-async fn wrong_password(w: &World) -> Result<(), Trouble> {
+async fn wrong_password(w: &World) -> Result<(), ErrorMessage> {
     let (phone, browser) = (w.phone().await?, Browser::new()?);
     let page = browser.open(&phone.begin().await?).await?;
     let page = browser.fill_in(&page, &[("username", "alice"), ("password", "not it")]).await?;
@@ -155,7 +155,7 @@ async fn wrong_password(w: &World) -> Result<(), Trouble> {
     phone.signed_in().map(|_| ())
 }
 
-async fn second_factor(w: &World) -> Result<(), Trouble> {
+async fn second_factor(w: &World) -> Result<(), ErrorMessage> {
     let (phone, browser) = (w.phone().await?, Browser::new()?);
     let page = browser.open(&phone.begin().await?).await?;
     let page = by_password("tom")(&browser, page).await?;
@@ -170,21 +170,21 @@ async fn second_factor(w: &World) -> Result<(), Trouble> {
 }
 
 /// Goes by a link of Keycloak's page to another realm, and signs in there.
-fn through(link: &str, username: &str) -> impl AsyncFnOnce(&Browser, Page) -> Result<Page, Trouble> {
+fn through(link: &str, username: &str) -> impl AsyncFnOnce(&Browser, Page) -> Result<Page, ErrorMessage> {
     async move |browser: &Browser, page: Page| {
         let upstream = browser.follow(&page, link).await?;
         by_password(username)(browser, upstream).await
     }
 }
 
-async fn google(w: &World) -> Result<(), Trouble> {
+async fn google(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone().await?;
     let agent = phone.sign_in(&Browser::new()?, through("social-google", "grace")).await?;
     ensure(agent.email.as_deref() == Some("grace@mail.example"), || format!("{agent:?}"))?;
     phone.next_token().await.map(|_| ()).map_err(text)
 }
 
-async fn saml(w: &World) -> Result<(), Trouble> {
+async fn saml(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone().await?;
     let agent = phone.sign_in(&Browser::new()?, through("social-saml", "sam")).await?;
     ensure(agent.email.as_deref() == Some("sam@acme.example"), || format!("{agent:?}"))?;
@@ -192,8 +192,8 @@ async fn saml(w: &World) -> Result<(), Trouble> {
     phone.next_token().await.map(|_| ()).map_err(text)
 }
 
-async fn declined(w: &World) -> Result<(), Trouble> {
-    let (phone, browser) = (Phone::new(&w.app("hookswitch-consent")).await?, Browser::new()?);
+async fn declined(w: &World) -> Result<(), ErrorMessage> {
+    let (phone, browser) = (InteropPhone::new(&w.app("hookswitch-consent")).await?, Browser::new()?);
     let page = browser.open(&phone.begin().await?).await?;
     let page = by_password("alice")(&browser, page).await?;
     let page = browser.press(&page, "cancel").await?;
@@ -207,7 +207,7 @@ async fn declined(w: &World) -> Result<(), Trouble> {
     phone.signed_in().map(|_| ())
 }
 
-async fn forged(w: &World) -> Result<(), Trouble> {
+async fn forged(w: &World) -> Result<(), ErrorMessage> {
     let (phone, browser) = (w.phone().await?, Browser::new()?);
     let page = browser.open(&phone.begin().await?).await?;
     let page = by_password("alice")(&browser, page).await?;
@@ -230,7 +230,7 @@ async fn forged(w: &World) -> Result<(), Trouble> {
     phone.signed_in().map(|_| ())
 }
 
-async fn injected(w: &World) -> Result<(), Trouble> {
+async fn injected(w: &World) -> Result<(), ErrorMessage> {
     let (mallory, victim, browser) = (w.phone().await?, w.phone().await?, Browser::new()?);
     let page = browser.open(&mallory.begin().await?).await?;
     let page = by_password("dora")(&browser, page).await?;
@@ -246,7 +246,7 @@ async fn injected(w: &World) -> Result<(), Trouble> {
     ensure(matches!(victim.session(), SessionState::SignedOut { .. }), || format!("{:?}", victim.session()))
 }
 
-async fn killed_in_browser(w: &World) -> Result<(), Trouble> {
+async fn killed_in_browser(w: &World) -> Result<(), ErrorMessage> {
     let (phone, browser) = (w.phone().await?, Browser::new()?);
     let page = browser.open(&phone.begin().await?).await?;
     let phone = phone.restart().await?;
@@ -258,7 +258,7 @@ async fn killed_in_browser(w: &World) -> Result<(), Trouble> {
 
 // ---- tokens --------------------------------------------------------------------------------------------------------
 
-async fn rotation(w: &World) -> Result<(), Trouble> {
+async fn rotation(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     let first = phone.token().await.map_err(text)?;
     let second = phone.next_token().await.map_err(text)?;
@@ -273,7 +273,7 @@ async fn rotation(w: &World) -> Result<(), Trouble> {
     ensure(told.status == 200, || format!("the newest access token: {told:?}"))
 }
 
-async fn single_flight(w: &World) -> Result<(), Trouble> {
+async fn single_flight(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     phone.clock.jump(Duration::from_secs(120));
     let tokens = futures_util::future::join_all((0..32).map(|_| phone.token())).await;
@@ -283,7 +283,7 @@ async fn single_flight(w: &World) -> Result<(), Trouble> {
     ensure(refreshes == 1, || format!("{refreshes} refreshes"))
 }
 
-async fn reuse(w: &World) -> Result<(), Trouble> {
+async fn reuse(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     phone.next_token().await.map_err(text)?;
     w.issuer().refresh(MOBILE, &phone.used_up()?).await?.is_invalid_grant()?;
@@ -301,7 +301,7 @@ async fn reuse(w: &World) -> Result<(), Trouble> {
 }
 
 /// `reuses`: how often the realm lets a refresh token be used again.
-async fn lost_answer(w: &World, reuses: u32) -> Result<(), Trouble> {
+async fn lost_answer(w: &World, reuses: u32) -> Result<(), ErrorMessage> {
     w.keycloak.change_realm(json!({ "refreshTokenMaxReuse": reuses })).await?;
     let outcome = async {
         let phone = w.phone_of("alice").await?;
@@ -320,7 +320,7 @@ async fn lost_answer(w: &World, reuses: u32) -> Result<(), Trouble> {
     outcome
 }
 
-async fn offline(w: &World) -> Result<(), Trouble> {
+async fn offline(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     phone.line.pull(true);
     for _ in 0..3 {
@@ -334,7 +334,7 @@ async fn offline(w: &World) -> Result<(), Trouble> {
     phone.next_token().await.map(|_| ()).map_err(text)
 }
 
-async fn realm_off(w: &World) -> Result<(), Trouble> {
+async fn realm_off(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     w.keycloak.change_realm(json!({ "enabled": false })).await?;
     let lives = phone.is_refused_and_lives("Realm not enabled").await;
@@ -343,8 +343,8 @@ async fn realm_off(w: &World) -> Result<(), Trouble> {
     phone.next_token().await.map(|_| ()).map_err(text)
 }
 
-async fn dpop_at_sign_in(w: &World) -> Result<(), Trouble> {
-    let (phone, browser) = (Phone::new(&w.app("hookswitch-dpop")).await?, Browser::new()?);
+async fn dpop_at_sign_in(w: &World) -> Result<(), ErrorMessage> {
+    let (phone, browser) = (InteropPhone::new(&w.app("hookswitch-dpop")).await?, Browser::new()?);
     let page = browser.open(&phone.begin().await?).await?;
     let page = by_password("alice")(&browser, page).await?;
     let refused = phone.core.finish_login(page.redirect()?).await;
@@ -353,9 +353,9 @@ async fn dpop_at_sign_in(w: &World) -> Result<(), Trouble> {
     ensure(matches!(phone.session(), SessionState::SignedOut { .. }), || format!("{:?}", phone.session()))
 }
 
-async fn dpop_later(w: &World) -> Result<(), Trouble> {
+async fn dpop_later(w: &World) -> Result<(), ErrorMessage> {
     let client = "hookswitch-fickle";
-    let phone = Phone::new(&w.app(client)).await?;
+    let phone = InteropPhone::new(&w.app(client)).await?;
     phone.sign_in(&Browser::new()?, by_password("alice")).await?;
     w.keycloak.require_dpop(client, true).await?;
     let lives = phone.is_refused_and_lives("DPoP proof is missing").await;
@@ -366,7 +366,7 @@ async fn dpop_later(w: &World) -> Result<(), Trouble> {
 }
 
 /// The core has no key to bind tokens to, so the test signs in by itself, with a proof; and refreshes without one.
-async fn dpop_words(w: &World) -> Result<(), Trouble> {
+async fn dpop_words(w: &World) -> Result<(), ErrorMessage> {
     // The example of RFC 7636, appendix B.
     let (verifier, challenge) =
         ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
@@ -408,7 +408,7 @@ async fn dpop_words(w: &World) -> Result<(), Trouble> {
 
 // ---- the API -------------------------------------------------------------------------------------------------------
 
-async fn busy_api(w: &World) -> Result<(), Trouble> {
+async fn busy_api(w: &World) -> Result<(), ErrorMessage> {
     w.api.be_busy(true);
     let phone = w.phone_of("alice").await?;
     phone.core.foreground();
@@ -419,7 +419,7 @@ async fn busy_api(w: &World) -> Result<(), Trouble> {
     phone.signed_in().map(|_| ())
 }
 
-async fn live_api(w: &World) -> Result<(), Trouble> {
+async fn live_api(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     w.api.be_busy(false);
     phone.core.foreground();
@@ -433,7 +433,7 @@ async fn live_api(w: &World) -> Result<(), Trouble> {
 
 // ---- the end of a session ------------------------------------------------------------------------------------------
 
-async fn sign_out(w: &World) -> Result<(), Trouble> {
+async fn sign_out(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     let access = phone.next_token().await.map_err(text)?;
     phone.core.sign_out().await.map_err(text)?;
@@ -445,7 +445,7 @@ async fn sign_out(w: &World) -> Result<(), Trouble> {
     phone.sign_in(&Browser::new()?, by_password("alice")).await.map(|_| ())
 }
 
-async fn sign_out_offline(w: &World) -> Result<(), Trouble> {
+async fn sign_out_offline(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     let access = phone.token().await.map_err(text)?;
     phone.line.pull(true);
@@ -465,7 +465,7 @@ async fn sign_out_offline(w: &World) -> Result<(), Trouble> {
     w.issuer().refresh(MOBILE, &token).await?.is_invalid_grant()
 }
 
-async fn other_phone(w: &World) -> Result<(), Trouble> {
+async fn other_phone(w: &World) -> Result<(), ErrorMessage> {
     let (one, other) = (w.phone_of("alice").await?, w.phone_of("alice").await?);
     one.core.sign_out().await.map_err(text)?;
     one.revoked().await?;
@@ -473,19 +473,19 @@ async fn other_phone(w: &World) -> Result<(), Trouble> {
 }
 
 /// The `sid` of a phone's session at Keycloak.
-async fn sid(phone: &Phone) -> Result<String, Trouble> {
+async fn sid(phone: &InteropPhone) -> Result<String, ErrorMessage> {
     let claims = claims(&phone.token().await.map_err(text)?)?;
     claims.get("sid").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| format!("no sid in {claims}"))
 }
 
-async fn admin_ends(w: &World) -> Result<(), Trouble> {
+async fn admin_ends(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     w.keycloak.end_session(&sid(&phone).await?).await?;
     phone.is_over("Offline user session not found", &[ReauthReason::Revoked]).await?;
     phone.sign_in(&Browser::new()?, by_password("alice")).await.map(|_| ())
 }
 
-async fn ended_and_live(w: &World) -> Result<(), Trouble> {
+async fn ended_and_live(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     w.api.be_busy(false);
     w.keycloak.end_session(&sid(&phone).await?).await?;
@@ -496,7 +496,7 @@ async fn ended_and_live(w: &World) -> Result<(), Trouble> {
     ended
 }
 
-async fn disabled(w: &World) -> Result<(), Trouble> {
+async fn disabled(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("dora").await?;
     let id = w.keycloak.user_id("dora").await?;
     w.keycloak.admin(Method::PUT, &format!("/users/{id}"), Some(json!({ "enabled": false }))).await?;
@@ -505,7 +505,7 @@ async fn disabled(w: &World) -> Result<(), Trouble> {
     over
 }
 
-async fn not_before(w: &World) -> Result<(), Trouble> {
+async fn not_before(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     let soon = std::time::SystemTime::UNIX_EPOCH.elapsed().map_err(text)?.as_secs() + 1;
     w.keycloak.change_realm(json!({ "notBefore": soon })).await?;
@@ -514,7 +514,7 @@ async fn not_before(w: &World) -> Result<(), Trouble> {
     over
 }
 
-async fn back_channel(w: &World) -> Result<(), Trouble> {
+async fn back_channel(w: &World) -> Result<(), ErrorMessage> {
     let phone = w.phone_of("alice").await?;
     let (agent, sid) = (phone.signed_in()?, sid(&phone).await?);
     w.keycloak.end_session(&sid).await?;

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     issuer::Issuer,
-    report::{Trouble, ensure, text},
+    report::{ErrorMessage, ensure, text},
 };
 
 /// The member of `events` that makes a token a logout token.
@@ -26,7 +26,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) async fn start() -> Result<Self, Trouble> {
+    pub(crate) async fn start() -> Result<Self, ErrorMessage> {
         let (tell, came) = mpsc::unbounded_channel();
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(text)?;
         let address = format!("http://{}/logout", socket.local_addr().map_err(text)?);
@@ -37,7 +37,7 @@ impl Listener {
 
     /// The claims of the token for this session, as section 2.6 has them checked: signature by a key of the issuer, type,
     /// issuer, audience, times, event, no nonce.
-    pub(crate) async fn heard_of(&self, issuer: &Issuer, client_id: &str, sid: &str) -> Result<Value, Trouble> {
+    pub(crate) async fn heard_of(&self, issuer: &Issuer, client_id: &str, sid: &str) -> Result<Value, ErrorMessage> {
         let mut came = self.came.lock().await;
         let keys = issuer.keys().await?;
         loop {

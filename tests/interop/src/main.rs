@@ -4,7 +4,6 @@
 
 mod browser;
 mod dpop;
-mod html;
 mod issuer;
 mod keycloak;
 mod keycloak_checks;
@@ -26,7 +25,7 @@ use std::{
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use report::{Report, Trouble, ensure, text};
+use report::{ErrorMessage, Report, ensure, text};
 
 /// Runs the real core against sign-in servers that others wrote.
 #[derive(Parser)]
@@ -77,7 +76,7 @@ async fn stopped() {
     }
 }
 
-async fn run(options: Options, report: &mut Report) -> Result<(), Trouble> {
+async fn run(options: Options, report: &mut Report) -> Result<(), ErrorMessage> {
     // Also chooses the cryptography that reqwest uses.
     hookswitch::http::Network::new().map_err(text)?;
     fs::create_dir_all(&options.logs).map_err(text)?;

@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use crate::{
     browser::{Browser, Page},
     issuer::Answer,
-    report::{Trouble, ensure, text},
+    report::{ErrorMessage, ensure, text},
 };
 
 /// The app's own scheme.
@@ -184,8 +184,8 @@ pub(crate) struct App {
     pub(crate) server: String,
 }
 
-/// A phone.
-pub(crate) struct Phone {
+/// A phone that keeps its vault over restarts and whose line to the servers can be cut, heard and forged.
+pub(crate) struct InteropPhone {
     pub(crate) core: Arc<Hookswitch>,
     pub(crate) clock: Arc<JumpingClock>,
     pub(crate) line: Arc<Line>,
@@ -193,9 +193,9 @@ pub(crate) struct Phone {
     folder: TempDir,
 }
 
-impl Phone {
+impl InteropPhone {
     /// A phone out of the box.
-    pub(crate) async fn new(app: &App) -> Result<Self, Trouble> {
+    pub(crate) async fn new(app: &App) -> Result<Self, ErrorMessage> {
         let line = Line {
             network: Network::new().map_err(text)?,
             pulled: AtomicBool::new(false),
@@ -207,7 +207,7 @@ impl Phone {
         Self::start(app.clone(), folder, Arc::default(), Arc::new(line)).await
     }
 
-    async fn start(app: App, folder: TempDir, clock: Arc<JumpingClock>, line: Arc<Line>) -> Result<Self, Trouble> {
+    async fn start(app: App, folder: TempDir, clock: Arc<JumpingClock>, line: Arc<Line>) -> Result<Self, ErrorMessage> {
         let config = Config {
             issuer: app.issuer.clone(),
             server: app.server.clone(),
@@ -228,7 +228,7 @@ impl Phone {
     }
 
     /// The app is suspended in peace, killed, and started again.
-    pub(crate) async fn restart(self) -> Result<Self, Trouble> {
+    pub(crate) async fn restart(self) -> Result<Self, ErrorMessage> {
         let Self { core, clock, line, app, folder } = self;
         core.saved().await;
         drop(core);
@@ -236,7 +236,7 @@ impl Phone {
     }
 
     /// The address of the login page.
-    pub(crate) async fn begin(&self) -> Result<String, Trouble> {
+    pub(crate) async fn begin(&self) -> Result<String, ErrorMessage> {
         self.core.begin_login(None, REDIRECT).await.map(String::from).map_err(text)
     }
 
@@ -244,8 +244,8 @@ impl Phone {
     pub(crate) async fn sign_in(
         &self,
         browser: &Browser,
-        walk: impl AsyncFnOnce(&Browser, Page) -> Result<Page, Trouble>,
-    ) -> Result<AgentProfile, Trouble> {
+        walk: impl AsyncFnOnce(&Browser, Page) -> Result<Page, ErrorMessage>,
+    ) -> Result<AgentProfile, ErrorMessage> {
         let page = browser.open(&self.begin().await?).await?;
         let page = walk(browser, page).await?;
         self.core.finish_login(page.redirect()?).await.map_err(text)?;
@@ -253,7 +253,7 @@ impl Phone {
     }
 
     /// Who is signed in.
-    pub(crate) fn signed_in(&self) -> Result<AgentProfile, Trouble> {
+    pub(crate) fn signed_in(&self) -> Result<AgentProfile, ErrorMessage> {
         let session = self.session();
         let SessionState::SignedIn { agent, .. } = session else {
             return Err(format!("nobody is signed in: {session:?}"));
@@ -267,14 +267,14 @@ impl Phone {
     }
 
     /// Fails unless a login waits for its browser.
-    pub(crate) fn waits_for_the_browser(&self) -> Result<(), Trouble> {
+    pub(crate) fn waits_for_the_browser(&self) -> Result<(), ErrorMessage> {
         let session = self.session();
         let waits = matches!(session, SessionState::SigningIn { completing: false });
         ensure(waits, || format!("the sign-in does not wait: {session:?}"))
     }
 
     /// Returns once the view is such, within ten seconds.
-    pub(crate) async fn until(&self, what: &str, mut is: impl FnMut(&AppState) -> bool) -> Result<(), Trouble> {
+    pub(crate) async fn until(&self, what: &str, mut is: impl FnMut(&AppState) -> bool) -> Result<(), ErrorMessage> {
         let mut views = self.core.watch();
         match tokio::time::timeout(Duration::from_secs(10), views.wait_for(|view| is(view))).await {
             Ok(Ok(_)) => Ok(()),
@@ -295,7 +295,7 @@ impl Phone {
     }
 
     /// The refresh token that was used last: a used-up one, once its refresh is done.
-    pub(crate) fn used_up(&self) -> Result<String, Trouble> {
+    pub(crate) fn used_up(&self) -> Result<String, ErrorMessage> {
         let refreshes = self.line.refreshes();
         let token = refreshes.last().and_then(|sent| sent.get("refresh_token")).map(str::to_owned);
         token.ok_or_else(|| "it has not refreshed yet".to_owned())
@@ -308,7 +308,7 @@ impl Phone {
 
     /// Fails unless whoever asks for the next token hears that a new sign-in is needed, because the issuer refused the
     /// last refresh with these words, which mean one of these.
-    pub(crate) async fn is_over(&self, words: &str, why: &[ReauthReason]) -> Result<(), Trouble> {
+    pub(crate) async fn is_over(&self, words: &str, why: &[ReauthReason]) -> Result<(), ErrorMessage> {
         let refused = self.next_token().await;
         let told = self.refusal();
         ensure(matches!(refused, Err(Failure::Reauthenticate { .. })), || format!("{refused:?} after {told:?}"))?;
@@ -321,7 +321,7 @@ impl Phone {
     }
 
     /// Fails unless the issuer refuses the next refresh with these words, and the session lives on all the same.
-    pub(crate) async fn is_refused_and_lives(&self, words: &str) -> Result<(), Trouble> {
+    pub(crate) async fn is_refused_and_lives(&self, words: &str) -> Result<(), ErrorMessage> {
         let refused = self.next_token().await;
         let told = self.refusal();
         ensure(told.contains(words), || format!("it was refused as {told:?}: {refused:?}"))?;
@@ -330,7 +330,7 @@ impl Phone {
     }
 
     /// Waits until the issuer has revoked something for this phone, and gives back what.
-    pub(crate) async fn revoked(&self) -> Result<String, Trouble> {
+    pub(crate) async fn revoked(&self) -> Result<String, ErrorMessage> {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(10) {
             if let Some(sent) = self
@@ -348,7 +348,7 @@ impl Phone {
 }
 
 /// The redirect with a parameter changed, or left out.
-pub(crate) fn forge(redirect: &str, name: &str, value: Option<&str>) -> Result<String, Trouble> {
+pub(crate) fn forge(redirect: &str, name: &str, value: Option<&str>) -> Result<String, ErrorMessage> {
     let mut url = url::Url::parse(redirect).map_err(text)?;
     let mut all: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(key, _)| key != name).collect();
     all.extend(value.map(|value| (name.to_owned(), value.to_owned())));

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     issuer::{Answer, Issuer},
-    report::{Trouble, ensure, text},
+    report::{ErrorMessage, ensure, text},
     server::Server,
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    pub(crate) async fn start(folder: &Path, log: PathBuf) -> Result<Self, Trouble> {
+    pub(crate) async fn start(folder: &Path, log: PathBuf) -> Result<Self, ErrorMessage> {
         let mut server = Server::start("oidc-provider", folder, "node", ["server.mjs"], &[], log.clone())?;
         let http = reqwest::Client::builder().no_proxy().build().map_err(text)?;
         let mut found = None;
@@ -38,7 +38,7 @@ impl Provider {
     }
 
     /// An administrator ends everybody's session.
-    pub(crate) async fn end_all(&self) -> Result<(), Trouble> {
+    pub(crate) async fn end_all(&self) -> Result<(), ErrorMessage> {
         let address = format!("{}/interop/end-all", self.issuer.name);
         let answer = Answer::read(self.http.post(address).send().await.map_err(text)?).await?;
         ensure(answer.status == 204, || format!("end-all: {answer:?}"))

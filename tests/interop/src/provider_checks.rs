@@ -7,36 +7,36 @@ use serde_json::Value;
 
 use crate::{
     browser::{Browser, Page},
-    phone::{App, Phone, forge},
+    phone::{App, InteropPhone, forge},
     provider::Provider,
-    report::{Report, Trouble, ensure, text},
+    report::{ErrorMessage, Report, ensure, text},
 };
 
 const MOBILE: &str = "hookswitch-mobile";
 /// Left to the default: refresh tokens for `prompt=consent` only.
 const STRICT: &str = "hookswitch-strict";
 
-async fn phone(provider: &Provider, client_id: &str) -> Result<Phone, Trouble> {
+async fn phone(provider: &Provider, client_id: &str) -> Result<InteropPhone, ErrorMessage> {
     // It only issues tokens; nobody goes to the API here.
     let issuer = provider.issuer.name.clone();
     let profile = IssuerProfile::Unknown;
-    Phone::new(&App { server: issuer.clone(), issuer, client_id: client_id.to_owned(), profile }).await
+    InteropPhone::new(&App { server: issuer.clone(), issuer, client_id: client_id.to_owned(), profile }).await
 }
 
 /// Signs in, and agrees.
-async fn agree(browser: &Browser, page: Page) -> Result<Page, Trouble> {
+async fn agree(browser: &Browser, page: Page) -> Result<Page, ErrorMessage> {
     let page = browser.fill_in(&page, &[("login", "alice"), ("password", "any")]).await?;
     browser.fill_in(&page, &[("prompt", "consent")]).await
 }
 
-async fn phone_of_alice(provider: &Provider) -> Result<Phone, Trouble> {
+async fn phone_of_alice(provider: &Provider) -> Result<InteropPhone, ErrorMessage> {
     let phone = phone(provider, MOBILE).await?;
     phone.sign_in(&Browser::new()?, agree).await?;
     Ok(phone)
 }
 
 /// Starts it, and checks.
-pub(crate) async fn run(folder: &Path, log: PathBuf, report: &mut Report) -> Result<(), Trouble> {
+pub(crate) async fn run(folder: &Path, log: PathBuf, report: &mut Report) -> Result<(), ErrorMessage> {
     let provider = Provider::start(folder, log).await?;
     let p = &provider;
     report.check("a password signs in, with PKCE, nonce and `iss`", password(p)).await;
@@ -53,7 +53,7 @@ pub(crate) async fn run(folder: &Path, log: PathBuf, report: &mut Report) -> Res
     Ok(())
 }
 
-async fn password(p: &Provider) -> Result<(), Trouble> {
+async fn password(p: &Provider) -> Result<(), ErrorMessage> {
     let phone = phone_of_alice(p).await?;
     let agent = phone.signed_in()?;
     ensure(agent.account.as_str() == "alice", || format!("{agent:?}"))?;
@@ -62,7 +62,7 @@ async fn password(p: &Provider) -> Result<(), Trouble> {
     ensure(email == Some("alice@acme.example"), || format!("the token is known as {told:?}"))
 }
 
-async fn forged(p: &Provider) -> Result<(), Trouble> {
+async fn forged(p: &Provider) -> Result<(), ErrorMessage> {
     let (phone, browser) = (phone(p, MOBILE).await?, Browser::new()?);
     let page = agree(&browser, browser.open(&phone.begin().await?).await?).await?;
     let redirect = page.redirect()?;
@@ -76,7 +76,7 @@ async fn forged(p: &Provider) -> Result<(), Trouble> {
     phone.signed_in().map(|_| ())
 }
 
-async fn newer_wins(p: &Provider) -> Result<(), Trouble> {
+async fn newer_wins(p: &Provider) -> Result<(), ErrorMessage> {
     let (phone, left) = (phone(p, MOBILE).await?, Browser::new()?);
     let older = left.open(&phone.begin().await?).await?;
     phone.waits_for_the_browser()?;
@@ -89,7 +89,7 @@ async fn newer_wins(p: &Provider) -> Result<(), Trouble> {
     phone.signed_in().map(|_| ())
 }
 
-async fn rotation(p: &Provider) -> Result<(), Trouble> {
+async fn rotation(p: &Provider) -> Result<(), ErrorMessage> {
     let phone = phone_of_alice(p).await?;
     let first = phone.token().await.map_err(text)?;
     let second = phone.next_token().await.map_err(text)?;
@@ -102,7 +102,7 @@ async fn rotation(p: &Provider) -> Result<(), Trouble> {
     ensure(one != two, || "the refresh token did not rotate".into())
 }
 
-async fn reuse(p: &Provider) -> Result<(), Trouble> {
+async fn reuse(p: &Provider) -> Result<(), ErrorMessage> {
     let phone = phone_of_alice(p).await?;
     phone.next_token().await.map_err(text)?;
     p.issuer.refresh(MOBILE, &phone.used_up()?).await?.is_invalid_grant()?;
@@ -111,7 +111,7 @@ async fn reuse(p: &Provider) -> Result<(), Trouble> {
     phone.next_token().await.map(|_| ()).map_err(text)
 }
 
-async fn sign_out(p: &Provider) -> Result<(), Trouble> {
+async fn sign_out(p: &Provider) -> Result<(), ErrorMessage> {
     let phone = phone_of_alice(p).await?;
     let access = phone.next_token().await.map_err(text)?;
     phone.core.sign_out().await.map_err(text)?;
@@ -122,14 +122,14 @@ async fn sign_out(p: &Provider) -> Result<(), Trouble> {
     ensure(told.status == 401, || format!("the access token is still good: {told:?}"))
 }
 
-async fn admin_ends(p: &Provider) -> Result<(), Trouble> {
+async fn admin_ends(p: &Provider) -> Result<(), ErrorMessage> {
     let phone = phone_of_alice(p).await?;
     p.end_all().await?;
     phone.token().await.map_err(|failure| format!("the token at hand: {failure}"))?;
     phone.is_over("", &[ReauthReason::Revoked]).await
 }
 
-async fn no_refresh_token(p: &Provider) -> Result<(), Trouble> {
+async fn no_refresh_token(p: &Provider) -> Result<(), ErrorMessage> {
     let (phone, browser) = (phone(p, STRICT).await?, Browser::new()?);
     let page = agree(&browser, browser.open(&phone.begin().await?).await?).await?;
     let refused = phone.core.finish_login(page.redirect()?).await;
@@ -138,7 +138,7 @@ async fn no_refresh_token(p: &Provider) -> Result<(), Trouble> {
     ensure(matches!(phone.session(), SessionState::SignedOut { .. }), || format!("{:?}", phone.session()))
 }
 
-async fn prompt_consent(p: &Provider) -> Result<(), Trouble> {
+async fn prompt_consent(p: &Provider) -> Result<(), ErrorMessage> {
     let (phone, browser) = (phone(p, STRICT).await?, Browser::new()?);
     // What an app can do today: the address is its own to complete.
     let login = format!("{}&prompt=consent", phone.begin().await?);

@@ -9,15 +9,15 @@ use std::{
 use futures_util::FutureExt;
 
 /// What went wrong, for a person.
-pub(crate) type Trouble = String;
+pub(crate) type ErrorMessage = String;
 
-/// Any error as a [`Trouble`].
-pub(crate) fn text(error: impl std::fmt::Display) -> Trouble {
+/// Any error as an [`ErrorMessage`].
+pub(crate) fn text(error: impl std::fmt::Display) -> ErrorMessage {
     error.to_string()
 }
 
 /// Fails with a sentence unless something holds.
-pub(crate) fn ensure(holds: bool, otherwise: impl FnOnce() -> Trouble) -> Result<(), Trouble> {
+pub(crate) fn ensure(holds: bool, otherwise: impl FnOnce() -> ErrorMessage) -> Result<(), ErrorMessage> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }
 
@@ -44,7 +44,7 @@ impl Report {
     }
 
     /// Runs a check. Neither its error nor its panic nor its silence ends the others.
-    pub(crate) async fn check(&mut self, promise: &str, check: impl Future<Output = Result<(), Trouble>>) {
+    pub(crate) async fn check(&mut self, promise: &str, check: impl Future<Output = Result<(), ErrorMessage>>) {
         let promise = format!("{}: {promise}", self.group);
         if self.wanted.as_ref().is_some_and(|wanted| !promise.contains(wanted)) {
             return;

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::process::{Child, ChildStdin, Command};
 
-use crate::report::{Trouble, text};
+use crate::report::{ErrorMessage, text};
 
 /// Runs a command in a process group of its own and kills the group when it ends or when its input does: the pipe closes
 /// even if we are killed, and a server that is a script with a child is gone as a whole.
@@ -38,7 +38,7 @@ impl Server {
         arguments: impl IntoIterator<Item = A>,
         environment: &[(&str, &str)],
         log: PathBuf,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, ErrorMessage> {
         let output = File::create(&log).map_err(text)?;
         let mut warden = Command::new("bash")
             .args(["-c", WARDEN, "warden", program])
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// Returns once `is_ready`, and says now and then that it waits.
-    pub(crate) async fn until_ready(&mut self, mut is_ready: impl AsyncFnMut() -> bool) -> Result<(), Trouble> {
+    pub(crate) async fn until_ready(&mut self, mut is_ready: impl AsyncFnMut() -> bool) -> Result<(), ErrorMessage> {
         let began = Instant::now();
         let mut told = 0;
         while !is_ready().await {
@@ -79,7 +79,7 @@ impl Server {
 }
 
 /// A port that is free now, for servers that must be told theirs.
-pub(crate) fn free_port() -> Result<u16, Trouble> {
+pub(crate) fn free_port() -> Result<u16, ErrorMessage> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(text)?;
     listener.local_addr().map(|address| address.port()).map_err(text)
 }

@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     issuer::Issuer,
-    report::{Trouble, text},
+    report::{ErrorMessage, text},
 };
 
 /// The stand-in.
@@ -46,7 +46,7 @@ struct Desk {
 
 impl StandIn {
     /// Starts one, busy.
-    pub(crate) async fn start(issuer: Issuer) -> Result<Self, Trouble> {
+    pub(crate) async fn start(issuer: Issuer) -> Result<Self, ErrorMessage> {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(text)?;
         let address = format!("http://{}", socket.local_addr().map_err(text)?);
         let desk = Arc::new(Desk { issuer, busy: AtomicBool::new(true), registered: Mutex::default() });
@@ -140,7 +140,7 @@ async fn events(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Result<Res
     Ok(Sse::new(stream::once(async { first }).chain(beats)).into_response())
 }
 
-fn event(event: &StreamEvent) -> Result<sse::Event, Trouble> {
+fn event(event: &StreamEvent) -> Result<sse::Event, ErrorMessage> {
     Ok(sse::Event::default().event(event.name()).id("1-1").data(event.data().map_err(text)?))
 }
 

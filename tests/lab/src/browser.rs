@@ -26,9 +26,9 @@ pub enum Method {
 /// Who signs in, and with what.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Of the account.
+    /// The account's e-mail address.
     pub email: String,
-    /// Of the account, or at the upstream issuer.
+    /// The account's password, or the one at the upstream issuer.
     pub password: String,
     /// By which way.
     pub method: Method,
@@ -63,7 +63,7 @@ pub enum Page {
     },
     /// Anything else: a message.
     Message {
-        /// Of the answer.
+        /// The HTTP status of the answer.
         status: u16,
         /// The page's headline.
         text: String,
@@ -102,8 +102,8 @@ impl Page {
     }
 }
 
-/// What went wrong, for a person.
-pub type Trouble = String;
+/// What went wrong, as a sentence for a person.
+pub type ErrorMessage = String;
 
 /// What `/app/session` says.
 #[derive(Clone, Debug, Deserialize)]
@@ -132,7 +132,7 @@ impl Browser {
     ///
     /// # Errors
     /// When an address is none.
-    pub fn new(base: &str, upstream: &str) -> Result<Self, Trouble> {
+    pub fn new(base: &str, upstream: &str) -> Result<Self, ErrorMessage> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .cookie_store(true)
@@ -147,7 +147,7 @@ impl Browser {
     ///
     /// # Errors
     /// When the backend does not answer, or leads nowhere.
-    pub async fn open(&self, address: &str) -> Result<Page, Trouble> {
+    pub async fn open(&self, address: &str) -> Result<Page, ErrorMessage> {
         let landed = self.load(address).await?;
         Ok(self.page_of(&landed))
     }
@@ -156,19 +156,19 @@ impl Browser {
     ///
     /// # Errors
     /// When the backend does not answer, or its pages cannot be filled in.
-    pub async fn sign_in(&self, address: &str, who: &Credentials) -> Result<Page, Trouble> {
+    pub async fn sign_in(&self, address: &str, who: &Credentials) -> Result<Page, ErrorMessage> {
         let landed = self.load(address).await?;
         self.continue_sign_in(landed, who).await
     }
 
     /// Opens an address and leaves the page as it is.
-    pub(crate) async fn load(&self, address: &str) -> Result<Loaded, Trouble> {
+    pub(crate) async fn load(&self, address: &str) -> Result<Loaded, ErrorMessage> {
         let url = self.base.join(address).map_err(|error| error.to_string())?;
         self.get(url).await
     }
 
     /// Signs in from a page that is open already.
-    pub(crate) async fn continue_sign_in(&self, mut landed: Loaded, who: &Credentials) -> Result<Page, Trouble> {
+    pub(crate) async fn continue_sign_in(&self, mut landed: Loaded, who: &Credentials) -> Result<Page, ErrorMessage> {
         // Own page, upstream page, second factor: never more than a few.
         for _ in 0..6 {
             let page = self.page_of(&landed);
@@ -202,14 +202,14 @@ impl Browser {
     }
 
     /// Who is signed in on a surface.
-    pub(crate) async fn session(&self, surface: &str) -> Result<SessionInfo, Trouble> {
+    pub(crate) async fn session(&self, surface: &str) -> Result<SessionInfo, ErrorMessage> {
         let url = self.api("/app/session", surface)?;
         let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
         answer.json().await.map_err(|error| error.to_string())
     }
 
     /// The state that a surface shows; `None` when nobody is signed in there.
-    pub(crate) async fn state(&self, surface: &str) -> Result<Option<Snapshot>, Trouble> {
+    pub(crate) async fn state(&self, surface: &str) -> Result<Option<Snapshot>, ErrorMessage> {
         let url = self.api("/v1/me/state", surface)?;
         let answer = self.client.get(url).send().await.map_err(|error| error.to_string())?;
         if answer.status() == StatusCode::UNAUTHORIZED || answer.status() == StatusCode::FORBIDDEN {
@@ -218,7 +218,7 @@ impl Browser {
         read(answer).await.map(Some)
     }
 
-    pub(crate) async fn sign_out(&self, surface: &str) -> Result<(), Trouble> {
+    pub(crate) async fn sign_out(&self, surface: &str) -> Result<(), ErrorMessage> {
         let csrf = self.csrf(surface).await?;
         let url = self.api("/app/sign-out", surface)?;
         let answer = self.client.post(url).header(HEADER_CSRF, csrf).send().await.map_err(|error| error.to_string())?;
@@ -229,7 +229,7 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn set_availability(&self, surface: &str, availability: Availability) -> Result<(), Trouble> {
+    pub(crate) async fn set_availability(&self, surface: &str, availability: Availability) -> Result<(), ErrorMessage> {
         self.command(surface, "/v1/me/availability", &SetAvailability { availability }).await
     }
 
@@ -238,21 +238,21 @@ impl Browser {
         surface: &str,
         number: Option<String>,
         until: Option<UnixMillis>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), ErrorMessage> {
         self.command(surface, "/v1/me/forwarding", &SetForwarding { number, until }).await
     }
 
-    pub(crate) async fn answer(&self, surface: &str, call: &CallId) -> Result<(), Trouble> {
+    pub(crate) async fn answer(&self, surface: &str, call: &CallId) -> Result<(), ErrorMessage> {
         let body = AnswerCall { device: None };
         self.post(surface, &format!("/v1/me/calls/{call}/answer"), &body).await
     }
 
-    pub(crate) async fn hang_up(&self, surface: &str, call: &CallId) -> Result<(), Trouble> {
+    pub(crate) async fn hang_up(&self, surface: &str, call: &CallId) -> Result<(), ErrorMessage> {
         self.post(surface, &format!("/v1/me/calls/{call}/hang-up"), &serde_json::json!({})).await
     }
 
     /// A command on top of the newest state; as the pages do, once more when there is a newer one by then.
-    async fn command(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), Trouble> {
+    async fn command(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), ErrorMessage> {
         let csrf = self.csrf(surface).await?;
         let mut tries = 0..5;
         loop {
@@ -271,7 +271,7 @@ impl Browser {
         }
     }
 
-    async fn post(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), Trouble> {
+    async fn post(&self, surface: &str, path: &str, body: &impl Serialize) -> Result<(), ErrorMessage> {
         let csrf = self.csrf(surface).await?;
         let request = self
             .client
@@ -289,23 +289,23 @@ impl Browser {
         format!("browser-{}", COMMANDS.fetch_add(1, Ordering::Relaxed))
     }
 
-    async fn csrf(&self, surface: &str) -> Result<String, Trouble> {
+    async fn csrf(&self, surface: &str) -> Result<String, ErrorMessage> {
         self.session(surface).await?.csrf.ok_or_else(|| "nobody is signed in there".to_owned())
     }
 
-    fn api(&self, path: &str, surface: &str) -> Result<Url, Trouble> {
+    fn api(&self, path: &str, surface: &str) -> Result<Url, ErrorMessage> {
         let mut url = self.base.join(path).map_err(|error| error.to_string())?;
         url.query_pairs_mut().append_pair("surface", surface);
         Ok(url)
     }
 
-    async fn get(&self, url: Url) -> Result<Loaded, Trouble> {
+    async fn get(&self, url: Url) -> Result<Loaded, ErrorMessage> {
         let answer = self.client.get(url.clone()).send().await.map_err(|error| error.to_string())?;
         self.land(url, answer).await
     }
 
     /// Follows redirects within the backend and the upstream issuer; any other address is an app's.
-    async fn land(&self, mut url: Url, mut answer: Response) -> Result<Loaded, Trouble> {
+    async fn land(&self, mut url: Url, mut answer: Response) -> Result<Loaded, ErrorMessage> {
         for _ in 0..20 {
             if !answer.status().is_redirection() {
                 let status = answer.status();
@@ -327,12 +327,12 @@ impl Browser {
         Err("the redirects go round in circles".into())
     }
 
-    async fn submit(&self, page: &Loaded, fields: &[(&str, &str)]) -> Result<Loaded, Trouble> {
-        let form = page.html.find("<form").and_then(|at| page.html.get(at..)).ok_or("the page has no form")?;
-        let action = attribute(form, "action").unwrap_or_default();
-        let url = if action.is_empty() { Ok(page.url.clone()) } else { page.url.join(&action) };
+    async fn submit(&self, page: &Loaded, fields: &[(&str, &str)]) -> Result<Loaded, ErrorMessage> {
+        let form = pages::forms(&page.html).into_iter().next().ok_or("the page has no form")?;
+        let url = if form.action.is_empty() { Ok(page.url.clone()) } else { page.url.join(&form.action) };
         let url = url.map_err(|error| error.to_string())?;
-        let mut all: Vec<(String, String)> = hidden_fields(form);
+        let mut all = form.fields;
+        all.retain(|(name, _)| !fields.iter().any(|(filled, _)| filled == name));
         all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let answer = self
             .client
@@ -345,13 +345,8 @@ impl Browser {
         self.land(url, answer).await
     }
 
-    async fn follow_link(&self, page: &Loaded, path: &str) -> Result<Loaded, Trouble> {
-        let href = page
-            .html
-            .split("<a ")
-            .filter_map(|tag| attribute(tag, "href"))
-            .find(|href| href.contains(path))
-            .ok_or_else(|| format!("the page has no link to {path}"))?;
+    async fn follow_link(&self, page: &Loaded, path: &str) -> Result<Loaded, ErrorMessage> {
+        let href = pages::link_to(&page.html, path).ok_or_else(|| format!("the page has no link to {path}"))?;
         let url = page.url.join(&href).map_err(|error| error.to_string())?;
         self.get(url).await
     }
@@ -360,8 +355,9 @@ impl Browser {
         if loaded.url.origin() != self.base.origin() && loaded.url.origin() != self.upstream.origin() {
             return Page::App { redirect: loaded.url.to_string() };
         }
-        let complaint = complaint(&loaded.html);
-        let has = |marker: &str| loaded.html.contains(&format!("data-testid=\"{marker}\""));
+        let complaint = pages::alert(&loaded.html);
+        let parts = pages::test_ids(&loaded.html);
+        let has = |marker: &str| parts.iter().any(|part| part == marker);
         if has("login-page") {
             Page::SignIn { complaint }
         } else if has("totp-page") {
@@ -373,13 +369,13 @@ impl Browser {
         } else if has("surface") {
             Page::Surface { path: loaded.url.path().to_owned() }
         } else {
-            let text = element_text(&loaded.html, "<h1").unwrap_or_else(|| "a page without a title".into());
+            let text = pages::headline(&loaded.html).unwrap_or_else(|| "a page without a title".into());
             Page::Message { status: loaded.status.as_u16(), text }
         }
     }
 }
 
-async fn read<T: serde::de::DeserializeOwned>(answer: Response) -> Result<T, Trouble> {
+async fn read<T: serde::de::DeserializeOwned>(answer: Response) -> Result<T, ErrorMessage> {
     let status = answer.status();
     let body = answer.bytes().await.map_err(|error| error.to_string())?;
     if status.is_success() {
@@ -388,79 +384,5 @@ async fn read<T: serde::de::DeserializeOwned>(answer: Response) -> Result<T, Tro
     match serde_json::from_slice::<Problem>(&body) {
         Ok(problem) => Err(problem.detail.unwrap_or(problem.title)),
         Err(_) => Err(format!("the server answered {status}")),
-    }
-}
-
-/// The value of an attribute of the tag that `html` starts with or contains first.
-fn attribute(html: &str, name: &str) -> Option<String> {
-    let start = html.find(&format!("{name}=\""))? + name.len() + 2;
-    let rest = html.get(start..)?;
-    rest.get(..rest.find('"')?).map(unescape)
-}
-
-fn hidden_fields(form: &str) -> Vec<(String, String)> {
-    let end = form.find("</form").unwrap_or(form.len());
-    let inputs = form.get(..end).unwrap_or_default().split("<input").skip(1);
-    inputs
-        .filter_map(|input| input.get(..input.find('>')?))
-        .filter(|input| input.contains("type=\"hidden\""))
-        .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?)))
-        .collect()
-}
-
-/// What the page says in its alert.
-fn complaint(html: &str) -> Option<String> {
-    let at = html.find("role=\"alert\"")?;
-    let rest = html.get(at..)?;
-    let text = rest.get(rest.find('>')? + 1..)?;
-    let text = strip_tags(text.get(..text.find("</p>").or_else(|| text.find("</div>"))?)?);
-    (!text.is_empty()).then_some(text)
-}
-
-fn element_text(html: &str, tag: &str) -> Option<String> {
-    let rest = html.get(html.find(tag)?..)?;
-    let text = rest.get(rest.find('>')? + 1..)?;
-    text.get(..text.find("</")?).map(strip_tags)
-}
-
-fn strip_tags(html: &str) -> String {
-    let mut text = String::new();
-    let mut in_tag = false;
-    for c in html.chars() {
-        match c {
-            '<' => in_tag = true,
-            '>' => in_tag = false,
-            _ if in_tag => {}
-            _ => text.push(c),
-        }
-    }
-    unescape(&text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-fn unescape(text: &str) -> String {
-    text.replace("&#x2f;", "/")
-        .replace("&#x27;", "'")
-        .replace("&#39;", "'")
-        .replace("&quot;", "\"")
-        .replace("&lt;", "<")
-        .replace("&gt;", ">")
-        .replace("&amp;", "&")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_is_read_as_a_browser_reads_it() {
-        let form = r#"<form method="post" action="/login?tx=a&amp;b=1">
-            <input type="hidden" name="csrf" value="x&#x2f;y"><input name="email" value="no"></form>
-            <input type="hidden" name="other" value="z">"#;
-        assert_eq!(attribute(form, "action").unwrap(), "/login?tx=a&b=1");
-        assert_eq!(hidden_fields(form), [("csrf".to_owned(), "x/y".to_owned())]);
-        assert_eq!(
-            complaint(r#"<p class="e" role="alert">E-mail <b>or</b> password</p>"#).unwrap(),
-            "E-mail or password"
-        );
     }
 }

@@ -1,4 +1,4 @@
-//! A phone on the bench: an app with its own vault in its own folder, and what surrounds it: a cable, a clock, a push
+//! The lab's phone: an app with its own vault in its own folder, and what surrounds it: a cable, a clock, a push
 //! service, a call UI, a system browser.
 
 use std::{
@@ -42,8 +42,8 @@ pub(crate) fn loopback_redirect(lab: &str, key: &str) -> String {
 /// The redirect URI of phones without a screen (RFC 8252, section 7.1).
 pub(crate) const APP_REDIRECT: &str = "dev.hookswitch.agent:/callback";
 
-/// A phone.
-pub(crate) struct Phone {
+/// One of the lab's phones; its app may run or not, here or as a process of its own.
+pub(crate) struct LabPhone {
     pub(crate) key: &'static str,
     pub(crate) name: &'static str,
     pub(crate) platform: Platform,
@@ -103,7 +103,7 @@ pub(crate) struct Seen {
     pub(crate) stopped: Vec<StoppedCall>,
 }
 
-impl Phone {
+impl LabPhone {
     /// `key` names the phone in scenarios and its folder in `folder`; `program`: its app is such a process.
     pub(crate) async fn new(
         (key, name, platform): (&'static str, &'static str, Platform),
@@ -492,7 +492,7 @@ impl Phone {
 }
 
 /// Hears what the app says unasked, and writes it into the time line.
-async fn listen(phone: Weak<Phone>, mut told: mpsc::UnboundedReceiver<News>) {
+async fn listen(phone: Weak<LabPhone>, mut told: mpsc::UnboundedReceiver<News>) {
     let mut last = None;
     while let Some(news) = told.recv().await {
         let Some(phone) = phone.upgrade() else { return };

@@ -14,7 +14,7 @@ use crate::{
     browser::Browser,
     clock::PhoneClock,
     nodes::{Nodes, Shared},
-    phone::Phone,
+    phone::LabPhone,
     timeline::{Kind, Timeline},
 };
 
@@ -46,7 +46,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) base: String,
     upstream: String,
-    pub(crate) phones: Vec<Arc<Phone>>,
+    pub(crate) phones: Vec<Arc<LabPhone>>,
     /// All browser surfaces share one browser, and so one session.
     pub(crate) browser: Browser,
     /// The desktop app has cookies of its own.
@@ -85,7 +85,7 @@ impl World {
         for model in [("iphone", "iPhone", Platform::Ios), ("android", "Android phone", Platform::Android)] {
             let clock = PhoneClock::new(clock.clone(), began);
             let (network, timeline) = (Arc::clone(&network), Arc::clone(&timeline));
-            phones.push(Phone::new(model, folder, &base, clock, network, timeline, phone_program.clone()).await?);
+            phones.push(LabPhone::new(model, folder, &base, clock, network, timeline, phone_program.clone()).await?);
         }
         let browser = || Browser::new(&base, backend.upstream_url());
         let world = Arc::new(Self {
@@ -108,7 +108,7 @@ impl World {
         Ok(world)
     }
 
-    pub(crate) fn phone(&self, key: &str) -> Option<&Arc<Phone>> {
+    pub(crate) fn phone(&self, key: &str) -> Option<&Arc<LabPhone>> {
         self.phones.iter().find(|phone| phone.key == key)
     }
 
@@ -153,7 +153,7 @@ impl World {
     }
 
     /// Expires the access token of a phone, at the server only: the phone finds out by a 401.
-    pub(crate) fn expire_token(&self, phone: &Phone, email: &str) -> Result<(), Failure> {
+    pub(crate) fn expire_token(&self, phone: &LabPhone, email: &str) -> Result<(), Failure> {
         phone.note(Kind::Fault, "the server forgets this phone's access token");
         self.operator
             .expire_access_tokens(email, phone.device().as_ref())

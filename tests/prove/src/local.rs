@@ -24,10 +24,10 @@ use tokio::task::AbortHandle;
 
 use crate::{
     child::{REDIRECT, config},
-    house::House,
     process::text,
-    report::Trouble,
+    report::ErrorMessage,
     shared_clock::SharedClock,
+    test_backend::TestBackend,
 };
 
 /// The shared clock, with a wall clock that somebody has set wrong.
@@ -67,7 +67,7 @@ pub(crate) struct Cable {
 }
 
 impl Cable {
-    pub(crate) fn open(leads_to: Option<SocketAddr>) -> Result<Self, Trouble> {
+    pub(crate) fn open(leads_to: Option<SocketAddr>) -> Result<Self, ErrorMessage> {
         Ok(Self {
             network: Network::new().map_err(text)?,
             leads_to,
@@ -142,16 +142,20 @@ impl Drop for Local {
 
 impl Local {
     /// A phone on `folder`; whoever was signed in there is.
-    pub(crate) async fn open(house: &House, folder: &Path) -> Result<Self, Trouble> {
-        Self::at(house, folder, None).await
+    pub(crate) async fn open(backend: &TestBackend, folder: &Path) -> Result<Self, ErrorMessage> {
+        Self::at(backend, folder, None).await
     }
 
     /// The same, and all that it asks goes to one of the nodes.
-    pub(crate) async fn at(house: &House, folder: &Path, node: Option<SocketAddr>) -> Result<Self, Trouble> {
-        let right = SharedClock::open(&house.clock_file()).map_err(text)?;
+    pub(crate) async fn at(
+        backend: &TestBackend,
+        folder: &Path,
+        node: Option<SocketAddr>,
+    ) -> Result<Self, ErrorMessage> {
+        let right = SharedClock::open(&backend.clock_file()).map_err(text)?;
         let clock = Arc::new(WrongClock { right, skew: AtomicI64::new(0) });
         let cable = Arc::new(Cable::open(node)?);
-        let config = config(house.base(), folder, "app", Platform::Android);
+        let config = config(backend.base(), folder, "app", Platform::Android);
         let ports = Ports {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             keys: Arc::new(KeyFile::new(folder.join("key"))),
@@ -161,9 +165,9 @@ impl Local {
         Ok(Self { core, clock, cable, seen: Arc::default(), watcher: None })
     }
 
-    pub(crate) async fn sign_in(&self, house: &House) -> Result<(), Trouble> {
+    pub(crate) async fn sign_in(&self, backend: &TestBackend) -> Result<(), ErrorMessage> {
         let login = self.core.begin_login(None, REDIRECT).await.map_err(text)?;
-        let redirect = house.walk(login.as_str()).await?;
+        let redirect = backend.walk(login.as_str()).await?;
         self.core.finish_login(&redirect).await.map_err(text)
     }
 
@@ -185,7 +189,7 @@ impl Local {
     }
 
     /// Whether it was signed in all the time.
-    pub(crate) fn stayed_signed_in(&self) -> Result<(), Trouble> {
+    pub(crate) fn stayed_signed_in(&self) -> Result<(), ErrorMessage> {
         match self.seen.lock().unwrap_or_else(PoisonError::into_inner).first() {
             None => Ok(()),
             Some(session) => Err(format!("it was {session}")),
@@ -206,16 +210,16 @@ mod tests {
 
     #[tokio::test]
     async fn behind_a_proxy_that_buffers_a_phone_shows_what_is_all_the_same() {
-        let house = House::open().await.unwrap();
-        let phone = Local::open(&house, &house.folder("phone")).await.unwrap();
-        phone.sign_in(&house).await.unwrap();
-        let other = Local::open(&house, &house.folder("other")).await.unwrap();
-        other.sign_in(&house).await.unwrap();
+        let backend = TestBackend::open().await.unwrap();
+        let phone = Local::open(&backend, &backend.folder("phone")).await.unwrap();
+        phone.sign_in(&backend).await.unwrap();
+        let other = Local::open(&backend, &backend.folder("other")).await.unwrap();
+        other.sign_in(&backend).await.unwrap();
         other.core.foreground();
 
         phone.cable.buffers.store(true, Ordering::Relaxed);
         phone.core.foreground();
-        house.jump(hookswitch::machine::presence::FIRST_WORD).unwrap();
+        backend.jump(hookswitch::machine::presence::FIRST_WORD).unwrap();
         let mut views = phone.core.watch();
         let work = async {
             views.wait_for(|view| view.link == Link::Live).await.unwrap();

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`promises`] | the promises, a file each |
 //! | [`report`] | what a measurement says, and the table |
-//! | [`house`] | a backend with an agent, and a browser that signs in |
+//! | [`backend`] | a backend with an agent, and a browser that signs in |
 //! | [`process`] | a phone in a process of its own: started, asked, stopped and killed |
 //! | [`child`] | the other end: what such a process runs |
 //! | [`stage`] | how far a process has come; the points at which it kills itself |
@@ -18,7 +18,6 @@
 //! Everything random comes from one seed, which is printed: `prove kill --seed N` does the same again.
 
 mod child;
-mod house;
 mod local;
 mod process;
 mod promises;
@@ -27,6 +26,7 @@ mod services;
 mod shared_clock;
 mod simulation;
 mod stage;
+mod test_backend;
 mod through;
 mod wake;
 

@@ -19,9 +19,9 @@ use tokio::{
 
 use crate::{
     child::{Asked, Do, Said},
-    house::House,
-    report::Trouble,
+    report::ErrorMessage,
     stage::KillPoint,
+    test_backend::TestBackend,
 };
 
 /// Why a question was not answered well.
@@ -34,7 +34,7 @@ pub(crate) enum Unanswered {
 }
 
 impl Unanswered {
-    pub(crate) fn text(self) -> Trouble {
+    pub(crate) fn text(self) -> ErrorMessage {
         match self {
             Self::Gone => "the process is gone".into(),
             Self::Failed(failure) => format!("{failure:?}"),
@@ -73,13 +73,18 @@ enum Opened {
 
 impl Process {
     /// Starts a phone on `folder`.
-    pub(crate) fn start(house: &House, folder: &Path, role: &str, kill: Option<&KillPoint>) -> Result<Self, Trouble> {
+    pub(crate) fn start(
+        backend: &TestBackend,
+        folder: &Path,
+        role: &str,
+        kill: Option<&KillPoint>,
+    ) -> Result<Self, ErrorMessage> {
         std::fs::create_dir_all(folder).map_err(text)?;
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).map_err(text)?;
         let mut command = Command::new(std::env::current_exe().map_err(text)?);
-        command.arg("phone").arg("--folder").arg(folder).arg("--issuer").arg(house.base());
-        command.arg("--role").arg(role).arg("--clock").arg(house.clock_file());
-        if let Some(proxy) = house.wiretap {
+        command.arg("phone").arg("--folder").arg(folder).arg("--issuer").arg(backend.base());
+        command.arg("--role").arg(role).arg("--clock").arg(backend.clock_file());
+        if let Some(proxy) = backend.wiretap {
             let temporary = folder.join("temporary");
             std::fs::create_dir_all(&temporary).map_err(text)?;
             command
@@ -207,7 +212,7 @@ impl Process {
             let transcript = transcript.map_err(|_| "it hangs".to_owned())?.map_err(Unanswered::text)?;
             let path = std::env::temp_dir().join(format!("prove-round-{round}-{}.jsonl", self.id()));
             std::fs::write(&path, transcript.as_str().unwrap_or_default()).map_err(text)?;
-            Ok::<_, Trouble>(path.display().to_string())
+            Ok::<_, ErrorMessage>(path.display().to_string())
         };
         kept.await.unwrap_or_else(|trouble| format!("no transcript: {trouble}"))
     }
@@ -216,18 +221,18 @@ impl Process {
         self.pid.as_raw_nonzero().get()
     }
 
-    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Trouble> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), ErrorMessage> {
         kill_process(self.pid, signal).map_err(text)
     }
 
     /// Kills it and waits until it is gone; what it said before is heard.
-    pub(crate) async fn kill(mut self) -> Result<(), Trouble> {
+    pub(crate) async fn kill(mut self) -> Result<(), ErrorMessage> {
         self.child.start_kill().map_err(text)?;
         self.gone().await
     }
 
     /// Waits until it is gone.
-    pub(crate) async fn gone(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn gone(&mut self) -> Result<(), ErrorMessage> {
         self.child.wait().await.map_err(text)?;
         let mut stages = self.stages.clone();
         // The channel closes when the output has been read to its end.
@@ -250,6 +255,6 @@ impl Shared {
     }
 }
 
-pub(crate) fn text(error: impl std::fmt::Display) -> Trouble {
+pub(crate) fn text(error: impl std::fmt::Display) -> ErrorMessage {
     error.to_string()
 }

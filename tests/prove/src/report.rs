@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::promises::Promise;
 
 /// What stopped a measurement, for a person.
-pub(crate) type Trouble = String;
+pub(crate) type ErrorMessage = String;
 
 /// How much to do, and with which luck.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{process::text, report::Trouble};
+use crate::{process::text, report::ErrorMessage};
 
 /// Nothing takes longer to start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,14 +31,14 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    fn of(mut command: Command, address: SocketAddr, folder: Option<tempfile::TempDir>) -> Result<Self, Trouble> {
+    fn of(mut command: Command, address: SocketAddr, folder: Option<tempfile::TempDir>) -> Result<Self, ErrorMessage> {
         let child = command.kill_on_drop(true).spawn().map_err(text)?;
         let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)).ok_or("no process")?;
         Ok(Self { child, pid, address, _folder: folder })
     }
 
     /// No time to say goodbye.
-    pub(crate) async fn kill(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn kill(&mut self) -> Result<(), ErrorMessage> {
         self.child.kill().await.map_err(text)
     }
 
@@ -59,7 +59,7 @@ impl Service {
     }
 }
 
-fn free() -> Result<SocketAddr, Trouble> {
+fn free() -> Result<SocketAddr, ErrorMessage> {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map_err(text)
 }
 
@@ -95,7 +95,7 @@ fn its_user() -> Option<(u32, u32)> {
     Some((id("-u")?, id("-g")?))
 }
 
-fn not_as_root(mut command: Command, folder: &Path) -> Result<Command, Trouble> {
+fn not_as_root(mut command: Command, folder: &Path) -> Result<Command, ErrorMessage> {
     if getuid().is_root() {
         let (user, group) = its_user().ok_or(NOBODY_ELSE)?;
         chown(folder, Some(user), Some(group)).map_err(text)?;
@@ -106,7 +106,7 @@ fn not_as_root(mut command: Command, folder: &Path) -> Result<Command, Trouble> 
 }
 
 /// PostgreSQL, and its address for the backend.
-pub(crate) async fn postgres() -> Result<(Service, String), Trouble> {
+pub(crate) async fn postgres() -> Result<(Service, String), ErrorMessage> {
     let (Some(initdb), Some(postgres)) = (program("initdb"), program("postgres")) else {
         return Err(NO_POSTGRES.into());
     };
@@ -123,7 +123,7 @@ pub(crate) async fn postgres() -> Result<(Service, String), Trouble> {
 }
 
 /// NATS, if it is installed.
-pub(crate) async fn nats() -> Result<Option<(Service, String)>, Trouble> {
+pub(crate) async fn nats() -> Result<Option<(Service, String)>, ErrorMessage> {
     let Some(program) = program("nats-server") else { return Ok(None) };
     let address = free()?;
     let mut command = Command::new(program);
@@ -140,7 +140,7 @@ pub(crate) async fn nats() -> Result<Option<(Service, String)>, Trouble> {
 }
 
 /// The backend on a database that has just been started.
-pub(crate) async fn backend(config: Config) -> Result<Backend, Trouble> {
+pub(crate) async fn backend(config: Config) -> Result<Backend, ErrorMessage> {
     let starts = async {
         loop {
             match Backend::start(config.clone()).await {
@@ -168,7 +168,7 @@ impl Node {
         Self { database: database.to_owned(), bus: bus.map(str::to_owned), public_url: public_url.to_owned() }
     }
 
-    pub(crate) async fn start(&self) -> Result<Service, Trouble> {
+    pub(crate) async fn start(&self) -> Result<Service, ErrorMessage> {
         let mut command = Command::new(std::env::current_exe().map_err(text)?);
         command.args(["node", "--database", &self.database, "--public-url", &self.public_url]);
         command.args(self.bus.iter().flat_map(|bus| ["--bus", bus]));
@@ -182,7 +182,7 @@ impl Node {
     }
 
     /// Runs until its input ends.
-    pub(crate) async fn run(self) -> Result<(), Trouble> {
+    pub(crate) async fn run(self) -> Result<(), ErrorMessage> {
         let config = Config {
             database: Database::Postgres(self.database.into()),
             bus: self.bus,

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{
     process::text,
-    report::{Trouble, percentiles},
+    report::{ErrorMessage, percentiles},
 };
 
 /// A virtual machine starts, and compiles what it runs.
@@ -65,7 +65,7 @@ impl Through {
     }
 
     /// Runs the program, which signs in at a backend with the demo accounts and makes so many calls of each kind.
-    pub(crate) async fn time(&self, backend: &str, rounds: usize) -> Result<Times, Trouble> {
+    pub(crate) async fn time(&self, backend: &str, rounds: usize) -> Result<Times, ErrorMessage> {
         let Self { language, command, arguments } = self;
         let mut process = Command::new(command);
         process.args(arguments).arg(backend).arg(rounds.to_string());

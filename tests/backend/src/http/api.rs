@@ -21,9 +21,9 @@ use super::{
 };
 use crate::{
     aggregate::Command,
-    house::{HouseError, Named, NotVerified, Published},
     record::{AnswerWith, Carried, Order},
     secret,
+    service::{Named, NotVerified, Published, ServiceError},
     store::Answer,
 };
 
@@ -32,13 +32,13 @@ const LONGEST_WAIT: u64 = 30;
 
 /// `GET /v1/me/state`: at once, or as soon as there is news.
 pub(super) async fn state(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let query = Fields::parse(query.unwrap_or_default().as_bytes())
         .map_err(|_| ApiError::malformed("A query parameter comes twice."))?;
-    let Some(after) = query.get("after") else { return Ok(snapshot(&*house.current(&caller.account)?)) };
+    let Some(after) = query.get("after") else { return Ok(snapshot(&*service.current(&caller.account)?)) };
     let after: Version = after.parse().map_err(|error| ApiError::malformed(format!("{error}")).field("after"))?;
     let wait = match query.get("wait") {
         None => 0,
@@ -49,14 +49,14 @@ pub(super) async fn state(
     };
     let deadline = tokio::time::sleep(Duration::from_secs(wait));
     tokio::pin!(deadline);
-    let mut news = house.bus.watch(&caller.account);
-    let mut stopping = house.bus.stopping();
+    let mut news = service.bus.watch(&caller.account);
+    let mut stopping = service.bus.stopping();
     loop {
         news.mark_unchanged();
-        if house.session_ended(&caller.session)?.is_some() {
+        if service.session_ended(&caller.session)?.is_some() {
             return Err(ApiError::unauthenticated());
         }
-        let published = house.current(&caller.account)?;
+        let published = service.current(&caller.account)?;
         let version = published.snapshot.version;
         if version > after || version.epoch != after.epoch {
             return Ok(snapshot(&published));
@@ -132,7 +132,7 @@ impl Request {
 
     fn carry_out(
         &self,
-        house: &Shared,
+        service: &Shared,
         caller: &Caller,
         if_match: Option<Version>,
         command: Command,
@@ -141,9 +141,9 @@ impl Request {
         let fingerprint = self.fingerprint();
         let (key, fingerprint) = (self.key()?, fingerprint.as_str());
         let order = Order { key, fingerprint, if_match, command, answer };
-        let Answer { status, etag, body, .. } = match house.command(&caller.account, order)? {
+        let Answer { status, etag, body, .. } = match service.command(&caller.account, order)? {
             Carried::Out(answer) => answer,
-            Carried::Withdrawn(current) => return Err(HouseError::Stale(current).into()),
+            Carried::Withdrawn(current) => return Err(ServiceError::Stale(current).into()),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
         if status == StatusCode::NO_CONTENT {
@@ -156,21 +156,21 @@ impl Request {
 
 /// `PUT /v1/me/availability`
 pub(super) async fn set_availability(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
     request.key()?;
     let version = request.if_match()?;
     let SetAvailability { availability } = request.json()?;
-    let by = caller.place_of_choice(&house)?;
+    let by = caller.place_of_choice(&service)?;
     let command = Command::SetAvailability { availability, by };
-    request.carry_out(&house, &caller, Some(version), command, AnswerWith::Snapshot)
+    request.carry_out(&service, &caller, Some(version), command, AnswerWith::Snapshot)
 }
 
 /// `PUT /v1/me/forwarding`
 pub(super) async fn set_forwarding(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -180,7 +180,7 @@ pub(super) async fn set_forwarding(
     let to = match (number, until) {
         (Some(number), until) => {
             let number = callable(&number)?;
-            if !house.may_forward_to(&caller.account, &number)? {
+            if !service.may_forward_to(&caller.account, &number)? {
                 return Err(ApiError::number_not_verified());
             }
             Some(ForwardTo { number, until })
@@ -189,12 +189,12 @@ pub(super) async fn set_forwarding(
         (None, Some(_)) => return Err(ApiError::malformed("Only forwarding that is on has an end.").field("until")),
     };
     let command = Command::SetForwarding(to);
-    request.carry_out(&house, &caller, Some(version), command, AnswerWith::Snapshot)
+    request.carry_out(&service, &caller, Some(version), command, AnswerWith::Snapshot)
 }
 
 /// `POST /v1/me/forwarding/code`
 pub(super) async fn send_code(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -203,12 +203,12 @@ pub(super) async fn send_code(
     let number = callable(&number)?;
     let fingerprint = request.fingerprint();
     let named = Named { account: &caller.account, key, fingerprint: &fingerprint };
-    verified(house.send_code(named, &number, by)?)
+    verified(service.send_code(named, &number, by)?)
 }
 
 /// `POST /v1/me/forwarding/verification`. Needs no memory of its key: once verified, always verified.
 pub(super) async fn verify_number(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -216,7 +216,7 @@ pub(super) async fn verify_number(
     let VerifyNumber { number, code } = request.json()?;
     let number = callable(&number)?;
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-    verified(house.verify_number(&caller.account, &number, &code)?)
+    verified(service.verify_number(&caller.account, &number, &code)?)
 }
 
 fn verified(result: Result<(), NotVerified>) -> Result<Response, ApiError> {
@@ -248,7 +248,7 @@ fn name(text: String, what: &str) -> Result<String, ApiError> {
 
 /// `PUT /v1/me/devices/{device_id}`
 pub(super) async fn register(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     Path(id): Path<String>,
     request: Request,
@@ -263,23 +263,23 @@ pub(super) async fn register(
         return Err(ApiError::malformed("The name or the version is too long.").field("name"));
     }
     let command = Command::Register { id, device, session: caller.session.clone() };
-    request.carry_out(&house, &caller, None, command, AnswerWith::Snapshot)
+    request.carry_out(&service, &caller, None, command, AnswerWith::Snapshot)
 }
 
 /// `DELETE /v1/me/devices/{device_id}`
 pub(super) async fn unregister(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let command = Command::Unregister(DeviceId(name(id, "device_id")?));
-    request.carry_out(&house, &caller, None, command, AnswerWith::Nothing)
+    request.carry_out(&service, &caller, None, command, AnswerWith::Nothing)
 }
 
 /// `POST /v1/me/calls/{call_id}/answer`
 pub(super) async fn answer(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     Path(call_id): Path<String>,
     request: Request,
@@ -287,62 +287,62 @@ pub(super) async fn answer(
     request.key()?;
     // "Browser surfaces leave it out" may well mean the whole body.
     let AnswerCall { device } = if request.bytes.is_empty() { AnswerCall { device: None } } else { request.json()? };
-    let by = caller.surface(&house, device)?;
+    let by = caller.surface(&service, device)?;
     let command = Command::Answer { call_id: CallId(call_id), by };
-    request.carry_out(&house, &caller, None, command, AnswerWith::Snapshot)
+    request.carry_out(&service, &caller, None, command, AnswerWith::Snapshot)
 }
 
 /// `POST /v1/me/calls/{call_id}/decline`
 pub(super) async fn decline(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     Path(call_id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let command = Command::Decline { call_id: CallId(call_id), by: caller.device(&house)? };
-    request.carry_out(&house, &caller, None, command, AnswerWith::Snapshot)
+    let command = Command::Decline { call_id: CallId(call_id), by: caller.device(&service)? };
+    request.carry_out(&service, &caller, None, command, AnswerWith::Snapshot)
 }
 
 /// `POST /v1/me/calls/{call_id}/hang-up`
 pub(super) async fn hang_up(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     Path(call_id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let command = Command::HangUp { call_id: CallId(call_id), by: caller.device(&house)? };
-    request.carry_out(&house, &caller, None, command, AnswerWith::Snapshot)
+    let command = Command::HangUp { call_id: CallId(call_id), by: caller.device(&service)? };
+    request.carry_out(&service, &caller, None, command, AnswerWith::Snapshot)
 }
 
 /// `POST /v1/me/calls/{call_id}/lease`
 pub(super) async fn lease(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     Path(call_id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    request.carry_out(&house, &caller, None, Command::Renew(CallId(call_id)), AnswerWith::Snapshot)
+    request.carry_out(&service, &caller, None, Command::Renew(CallId(call_id)), AnswerWith::Snapshot)
 }
 
 /// `DELETE /v1/me/sessions/{session_id}`: signs another device out, or this one. Needs no memory of its key.
 pub(super) async fn sign_out_session(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     request.key()?;
-    house.sign_out_session(&caller.account, &id)?;
+    service.sign_out_session(&caller.account, &id)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /v1/me/sign-out-everywhere`. Needs no memory of its key: the second time, nobody is signed in.
 pub(super) async fn sign_out_everywhere(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     caller: Caller,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     request.key()?;
-    house.write(|unit| unit.end_all_sessions(&caller.account, SignedOutReason::SignedOutElsewhere))?;
+    service.write(|unit| unit.end_all_sessions(&caller.account, SignedOutReason::SignedOutElsewhere))?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -22,8 +22,8 @@ use super::{
     redirect, text,
 };
 use crate::{
-    house::HouseError,
     secret,
+    service::ServiceError,
     store::{AgentRow, LoginStep, Purpose, SessionRow},
 };
 
@@ -34,33 +34,33 @@ pub(super) async fn root() -> Response {
 
 /// `GET /app/{web,dashboard,desktop}`
 pub(super) async fn surface(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
-    open(&house, &headers, &address(&peer), &name)
+    open(&service, &headers, &address(&peer), &name)
 }
 
 /// `GET /app/cti/{zendesk,salesforce,hubspot}`
 pub(super) async fn cti(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     Path(host): Path<String>,
 ) -> Result<Response, ApiError> {
-    open(&house, &headers, &address(&peer), &format!("cti-{host}"))
+    open(&service, &headers, &address(&peer), &format!("cti-{host}"))
 }
 
-fn agent(house: &Shared, session: &SessionRow) -> Result<AgentRow, ApiError> {
-    Ok(house.write(|unit| unit.tx.agent(&session.account))?.ok_or(HouseError::NoSuchAgent)?)
+fn agent(service: &Shared, session: &SessionRow) -> Result<AgentRow, ApiError> {
+    Ok(service.write(|unit| unit.tx.agent(&session.account))?.ok_or(ServiceError::NoSuchAgent)?)
 }
 
-fn open(house: &Shared, headers: &HeaderMap, address: &str, name: &str) -> Result<Response, ApiError> {
+fn open(service: &Shared, headers: &HeaderMap, address: &str, name: &str) -> Result<Response, ApiError> {
     // `/app/cti-zendesk` is no address; its page is `/app/cti/zendesk`.
     let Some(place) = Place::parse(name) else {
         let text = "There is no page at this address.";
-        return Ok(house.pages.message(StatusCode::NOT_FOUND, "Nothing here", text, None));
+        return Ok(service.pages.message(StatusCode::NOT_FOUND, "Nothing here", text, None));
     };
     let purpose = || Purpose::Page {
         group: place.group(),
@@ -68,12 +68,12 @@ fn open(house: &Shared, headers: &HeaderMap, address: &str, name: &str) -> Resul
         label: place.title().to_owned(),
         second_factor: place == Place::Dashboard,
     };
-    let Some((session, cookie)) = by_cookie(house, headers, place.group(), address)? else {
+    let Some((session, cookie)) = by_cookie(service, headers, place.group(), address)? else {
         let begin = Begin { purpose: purpose(), step: LoginStep::Password, account: None, session: None };
-        return login::begin(house, headers, begin);
+        return login::begin(service, headers, begin);
     };
     if place == Place::Dashboard {
-        let agent = agent(house, &session)?;
+        let agent = agent(service, &session)?;
         if !may_open_dashboard(&agent) {
             return Ok(redirect(StatusCode::FOUND, "/get-the-app"));
         }
@@ -84,25 +84,25 @@ fn open(house: &Shared, headers: &HeaderMap, address: &str, name: &str) -> Resul
                 account: Some(session.account),
                 session: Some(session.id),
             };
-            return login::begin(house, headers, begin);
+            return login::begin(service, headers, begin);
         }
     }
     let with = context! { surface => place.name(), title => place.title(), csrf => csrf_token(&cookie) };
-    Ok(house.pages.page(StatusCode::OK, "surface.html", &Forms::Here, with))
+    Ok(service.pages.page(StatusCode::OK, "surface.html", &Forms::Here, with))
 }
 
 /// `GET /get-the-app`
 pub(super) async fn get_the_app(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Some((session, _)) = by_cookie(&house, &headers, Place::Web.group(), &address(&peer))? else {
+    let Some((session, _)) = by_cookie(&service, &headers, Place::Web.group(), &address(&peer))? else {
         return Ok(redirect(StatusCode::FOUND, Place::Web.path()));
     };
-    let agent = agent(&house, &session)?;
+    let agent = agent(&service, &session)?;
     let with = context! { name => agent.aggregate.agent.name, email => agent.email };
-    Ok(house.pages.page(StatusCode::OK, "get_the_app.html", &Forms::Here, with))
+    Ok(service.pages.page(StatusCode::OK, "get_the_app.html", &Forms::Here, with))
 }
 
 fn place(query: Option<&str>) -> Result<Place, ApiError> {
@@ -114,18 +114,18 @@ fn place(query: Option<&str>) -> Result<Place, ApiError> {
 
 /// `GET /app/session`: what a page has to know of its session.
 pub(super) async fn session(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let place = place(query.as_deref())?;
-    let Some((session, cookie)) = by_cookie(&house, &headers, place.group(), &address(&peer))? else {
+    let Some((session, cookie)) = by_cookie(&service, &headers, place.group(), &address(&peer))? else {
         let nobody =
             json!({ "signed_in": false, "agent": null, "session": null, "csrf": null, "second_factor": "none" });
         return Ok(Json(nobody).into_response());
     };
-    let agent = agent(&house, &session)?;
+    let agent = agent(&service, &session)?;
     let second_factor = match (&agent.totp_secret, session.second_factor) {
         (None, _) => "none",
         (Some(_), true) => "done",
@@ -143,19 +143,19 @@ pub(super) async fn session(
 
 /// `POST /app/sign-out`: ends the session that this page shares, and no other.
 pub(super) async fn sign_out(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let place = place(query.as_deref())?;
     let (session, cookie) =
-        by_cookie(&house, &headers, place.group(), &address(&peer))?.ok_or_else(ApiError::unauthenticated)?;
+        by_cookie(&service, &headers, place.group(), &address(&peer))?.ok_or_else(ApiError::unauthenticated)?;
     if !secret::same(text(&headers, HEADER_CSRF).unwrap_or_default(), &csrf_token(&cookie)) {
         return Err(ApiError::csrf());
     }
-    house.write(|unit| unit.end_session(&session.id, SignedOutReason::SignedOutElsewhere))?;
+    service.write(|unit| unit.end_session(&session.id, SignedOutReason::SignedOutElsewhere))?;
     let mut response = StatusCode::NO_CONTENT.into_response();
-    response.headers_mut().extend(cookies::set(&house.base_url, session_cookie(place.group()), "", 0));
+    response.headers_mut().extend(cookies::set(&service.base_url, session_cookie(place.group()), "", 0));
     Ok(response)
 }

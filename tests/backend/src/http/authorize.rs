@@ -40,29 +40,29 @@ pub(crate) fn is_registered(redirect_uri: &str) -> bool {
     loopback && untouched && url.set_port(None).is_ok() && REDIRECTS.contains(&url.as_str())
 }
 
-pub(super) async fn get(State(house): State<Shared>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn get(State(service): State<Shared>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
     match Fields::parse(query.unwrap_or_default().as_bytes()) {
-        Ok(fields) => authorize(&house, &headers, &fields),
-        Err(_) => refused(&house, "A parameter comes twice."),
+        Ok(fields) => authorize(&service, &headers, &fields),
+        Err(_) => refused(&service, "A parameter comes twice."),
     }
 }
 
-pub(super) async fn post(State(house): State<Shared>, headers: HeaderMap, Form(fields): Form) -> Response {
-    authorize(&house, &headers, &fields)
+pub(super) async fn post(State(service): State<Shared>, headers: HeaderMap, Form(fields): Form) -> Response {
+    authorize(&service, &headers, &fields)
 }
 
 /// Client or redirect URI are not known, so nobody is sent anywhere (RFC 6749, section 4.1.2.1).
-fn refused(house: &Shared, why: &str) -> Response {
+fn refused(service: &Shared, why: &str) -> Response {
     let text = format!("An app asked to sign you in, in a way that is not safe. {why}");
-    house.pages.message(StatusCode::BAD_REQUEST, "This sign-in cannot go on", &text, None)
+    service.pages.message(StatusCode::BAD_REQUEST, "This sign-in cannot go on", &text, None)
 }
 
-fn authorize(house: &Shared, headers: &HeaderMap, fields: &Fields) -> Response {
+fn authorize(service: &Shared, headers: &HeaderMap, fields: &Fields) -> Response {
     if fields.get("client_id") != Some(MOBILE) {
-        return refused(house, "The app is not known.");
+        return refused(service, "The app is not known.");
     }
     let Some(redirect_uri) = fields.get("redirect_uri").filter(|uri| is_registered(uri)) else {
-        return refused(house, "The address to return to is not one of the app's.");
+        return refused(service, "The address to return to is not one of the app's.");
     };
     let request = CodeRequest {
         client: MOBILE.to_owned(),
@@ -75,10 +75,10 @@ fn authorize(house: &Shared, headers: &HeaderMap, fields: &Fields) -> Response {
     };
     if let Err((error, description)) = acceptable(fields) {
         let answer = [("error", error), ("error_description", description)];
-        return redirect(StatusCode::SEE_OTHER, &back(house, &request, &answer));
+        return redirect(StatusCode::SEE_OTHER, &back(service, &request, &answer));
     }
     let begin = Begin { purpose: Purpose::App(request), step: LoginStep::Password, account: None, session: None };
-    login::begin(house, headers, begin).unwrap_or_else(IntoResponse::into_response)
+    login::begin(service, headers, begin).unwrap_or_else(IntoResponse::into_response)
 }
 
 fn acceptable(fields: &Fields) -> Result<(), (&'static str, &'static str)> {
@@ -108,13 +108,13 @@ fn acceptable(fields: &Fields) -> Result<(), (&'static str, &'static str)> {
 }
 
 /// The way back to the app. Always says who answers (RFC 9207).
-pub(super) fn back(house: &Shared, request: &CodeRequest, answer: &[(&str, &str)]) -> String {
+pub(super) fn back(service: &Shared, request: &CodeRequest, answer: &[(&str, &str)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(answer);
     if let Some(state) = &request.state {
         query.append_pair("state", state);
     }
-    query.append_pair("iss", &house.base_url);
+    query.append_pair("iss", &service.base_url);
     format!("{}?{}", request.redirect_uri, query.finish())
 }
 

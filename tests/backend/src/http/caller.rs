@@ -111,49 +111,49 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Where a call is answered by this caller. A phone says which it is, or is known by its registration.
-    pub(crate) fn surface(&self, house: &Shared, device: Option<DeviceId>) -> Result<Surface, ApiError> {
+    pub(crate) fn surface(&self, service: &Shared, device: Option<DeviceId>) -> Result<Surface, ApiError> {
         if let Some(place) = self.place {
             return Ok(place.surface());
         }
         let device = match device {
             Some(device) => Some(device),
-            None => self.device(house)?,
+            None => self.device(service)?,
         };
         let device = device.ok_or_else(|| ApiError::malformed("Say which device answers.").field("device"))?;
         Ok(Surface::Mobile { device })
     }
 
     /// Where a choice is made; `None`: on a phone that has not registered yet.
-    pub(crate) fn place_of_choice(&self, house: &Shared) -> Result<Option<Surface>, ApiError> {
+    pub(crate) fn place_of_choice(&self, service: &Shared) -> Result<Option<Surface>, ApiError> {
         match self.place {
             Some(place) => Ok(Some(place.surface())),
-            None => Ok(self.device(house)?.map(|device| Surface::Mobile { device })),
+            None => Ok(self.device(service)?.map(|device| Surface::Mobile { device })),
         }
     }
 
     /// The device that this phone registered.
-    pub(crate) fn device(&self, house: &Shared) -> Result<Option<DeviceId>, ApiError> {
-        let agent = house.read(|tx| tx.agent(&self.account))?;
+    pub(crate) fn device(&self, service: &Shared) -> Result<Option<DeviceId>, ApiError> {
+        let agent = service.read(|tx| tx.agent(&self.account))?;
         Ok(agent.and_then(|agent| agent.aggregate.device_of(&self.session).map(|device| device.id.clone())))
     }
 }
 
 /// The session of the cookie of a group, with the cookie.
 pub(crate) fn by_cookie(
-    house: &Shared,
+    service: &Shared,
     parts: &axum::http::HeaderMap,
     group: Group,
     address: &str,
 ) -> Result<Option<(SessionRow, String)>, ApiError> {
-    let Some(cookie) = cookies::read(parts, &house.base_url, session_cookie(group)) else { return Ok(None) };
-    let session = house.cookie_session(group, cookie, address)?;
+    let Some(cookie) = cookies::read(parts, &service.base_url, session_cookie(group)) else { return Ok(None) };
+    let session = service.cookie_session(group, cookie, address)?;
     Ok(session.map(|session| (session, cookie.to_owned())))
 }
 
 impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, house: &Shared) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, service: &Shared) -> Result<Self, ApiError> {
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(address).unwrap_or_default();
         let label = parts.extensions.get::<Label>().cloned().unwrap_or_default();
         if let Some(authorization) = text(&parts.headers, "authorization") {
@@ -162,10 +162,10 @@ impl FromRequestParts<Shared> for Caller {
                 .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then_some(token.trim()))
                 .ok_or_else(ApiError::unauthenticated)?;
             label.set("phone");
-            let session = house.token_session(token, &address)?.ok_or_else(ApiError::unauthenticated)?;
+            let session = service.token_session(token, &address)?.ok_or_else(ApiError::unauthenticated)?;
             debug_assert_eq!(session.kind, SessionKind::Mobile);
             let caller = Self { account: session.account, session: session.id, place: None };
-            if let Some(device) = caller.device(house)? {
+            if let Some(device) = caller.device(service)? {
                 label.set(&format!("phone {device}"));
             }
             return Ok(caller);
@@ -175,7 +175,7 @@ impl FromRequestParts<Shared> for Caller {
         let place = query.get("surface").and_then(Place::parse).ok_or_else(ApiError::unauthenticated)?;
         label.set(place.name());
         let (session, cookie) =
-            by_cookie(house, &parts.headers, place.group(), &address)?.ok_or_else(ApiError::unauthenticated)?;
+            by_cookie(service, &parts.headers, place.group(), &address)?.ok_or_else(ApiError::unauthenticated)?;
         if parts.method != Method::GET && parts.method != Method::HEAD {
             let token = text(&parts.headers, HEADER_CSRF).unwrap_or_default();
             if !secret::same(token, &csrf_token(&cookie)) {
@@ -183,7 +183,7 @@ impl FromRequestParts<Shared> for Caller {
             }
         }
         if place == Place::Dashboard {
-            let agent = house.write(|unit| unit.tx.agent(&session.account))?.ok_or_else(ApiError::unauthenticated)?;
+            let agent = service.write(|unit| unit.tx.agent(&session.account))?.ok_or_else(ApiError::unauthenticated)?;
             if agent.aggregate.agent.role == Role::Agent {
                 return Err(ApiError::forbidden("The Dashboard is for owners, admins and supervisors."));
             }

@@ -28,23 +28,23 @@ pub(super) struct Lost;
 const MOST: usize = 16 * 1_024 * 1_024;
 
 /// Lets a request meet the fault that is ordered for it.
-pub(super) async fn inject(State(house): State<Shared>, request: Request, next: Next) -> Result<Response, Stop> {
+pub(super) async fn inject(State(service): State<Shared>, request: Request, next: Next) -> Result<Response, Stop> {
     let is_token = request.method() == Method::POST && request.uri().path() == "/token";
-    let (request, grant_type) = if is_token { read_token_request(&house, request).await? } else { (request, None) };
+    let (request, grant_type) = if is_token { read_token_request(&service, request).await? } else { (request, None) };
     let spot = Where {
         is_get: request.method() == Method::GET,
         path: request.uri().path(),
         grant_type: grant_type.as_deref(),
     };
-    match house.faults.meet(&spot) {
+    match service.faults.meet(&spot) {
         None => Ok(next.run(request).await),
         Some(fault) => Ok(meet(fault, request, next).await),
     }
 }
 
 /// Counts a request of the token endpoint, before anything can happen to it.
-async fn read_token_request(house: &Shared, request: Request) -> Result<(Request, Option<String>), Stop> {
-    house.counters.token();
+async fn read_token_request(service: &Shared, request: Request) -> Result<(Request, Option<String>), Stop> {
+    service.counters.token();
     let (parts, body) = request.into_parts();
     let bytes = bytes(body).await.map_err(|_: ApiError| too_large().into_response())?;
     let is_form = is_media_type(&parts.headers, "application/x-www-form-urlencoded");
@@ -53,7 +53,7 @@ async fn read_token_request(house: &Shared, request: Request) -> Result<(Request
     if grant_type.as_deref() == Some("refresh_token")
         && let Some(token) = fields.as_ref().and_then(|fields| fields.get("refresh_token"))
     {
-        house.refresh_came(token)?;
+        service.refresh_came(token)?;
     }
     Ok((Request::from_parts(parts, Body::from(bytes)), grant_type))
 }

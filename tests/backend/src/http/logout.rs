@@ -12,14 +12,14 @@ use super::{
     sso::{CLIENT, Distrust, Provider, discover, get},
 };
 use crate::{
-    house::House,
     logout::{Untrusted, key_id, verify},
+    service::Service,
     upstream::Tenant,
 };
 
 /// Where the upstream issuer posts its logout tokens.
-pub(crate) fn logout_uri(house: &House, tenant: &Tenant) -> String {
-    format!("{}/backchannel-logout/{}", house.base_url, Provider::of(tenant).name())
+pub(crate) fn logout_uri(service: &Service, tenant: &Tenant) -> String {
+    format!("{}/backchannel-logout/{}", service.base_url, Provider::of(tenant).name())
 }
 
 impl From<Untrusted> for OauthError {
@@ -38,13 +38,13 @@ impl From<Distrust> for OauthError {
     }
 }
 
-async fn keys(house: &Shared, provider: Provider) -> Result<JwkSet, Distrust> {
-    let metadata = discover(house, provider).await?;
-    get(house, &metadata.jwks_uri.ok_or(Distrust::Issuer)?).await
+async fn keys(service: &Shared, provider: Provider) -> Result<JwkSet, Distrust> {
+    let metadata = discover(service, provider).await?;
+    get(service, &metadata.jwks_uri.ok_or(Distrust::Issuer)?).await
 }
 
 pub(super) async fn receive(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, OauthError> {
@@ -54,9 +54,9 @@ pub(super) async fn receive(
     let token = fields.get("logout_token").ok_or_else(|| OauthError::invalid_request("logout_token is missing"))?;
     // What is no logout token at all costs the issuer no request.
     key_id(token)?;
-    let keys = keys(&house, provider).await?;
-    let believed = verify(token, &keys, &provider.issuer(&house), CLIENT, house.now() / 1_000)?;
-    if house.signed_out_upstream(&believed)? {
+    let keys = keys(&service, provider).await?;
+    let believed = verify(token, &keys, &provider.issuer(&service), CLIENT, service.now() / 1_000)?;
+    if service.signed_out_upstream(&believed)? {
         // Also when nobody was signed in that way: then it is done, too (section 2.7).
         Ok((StatusCode::OK, no_store()).into_response())
     } else {

@@ -36,8 +36,8 @@ use hookswitch_wire::{HEADER_TRACEPARENT, TraceId};
 use tracing::Instrument;
 
 use crate::{
-    house::{House, HouseError, TRACE},
     operator::RequestLog,
+    service::{Service, ServiceError, TRACE},
     store::StoreError,
 };
 
@@ -52,10 +52,10 @@ pub(crate) use token::{OauthError, form as oauth_form, no_store};
 pub(crate) const BODY_LIMIT: usize = 64 * 1_024;
 
 /// What handlers share.
-pub(crate) type Shared = Arc<House>;
+pub(crate) type Shared = Arc<Service>;
 
 /// All paths.
-pub(crate) fn router(house: Shared) -> Router {
+pub(crate) fn router(service: Shared) -> Router {
     let api = Router::new()
         .route("/v1/me/state", get(api::state))
         .route("/v1/me/stream", get(stream::stream))
@@ -91,15 +91,15 @@ pub(crate) fn router(house: Shared) -> Router {
         .route("/app/sign-out", post(app::sign_out))
         .route("/assets/{file}", get(assets::asset));
     let mut all = api.merge(issuer).merge(pages);
-    if house.config.operator_key.is_some() {
+    if service.config.operator_key.is_some() {
         all = all.merge(operator::router());
     }
     all.fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(middleware::from_fn_with_state(Arc::clone(&house), faults::inject))
-        .layer(middleware::from_fn_with_state(Arc::clone(&house), every_answer))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), faults::inject))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), every_answer))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(house)
+        .with_state(service)
 }
 
 /// Whose request it turned out to be, for the log: a kind of surface, never a secret.
@@ -117,7 +117,7 @@ impl Label {
 }
 
 /// `Date` by our clock, headers that every answer carries, and a line in the log.
-async fn every_answer(State(house): State<Shared>, mut request: Request, next: Next) -> Response {
+async fn every_answer(State(service): State<Shared>, mut request: Request, next: Next) -> Response {
     let label = Label::default();
     request.extensions_mut().insert(label.clone());
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
@@ -125,10 +125,10 @@ async fn every_answer(State(house): State<Shared>, mut request: Request, next: N
     let header = request.headers().get(HEADER_TRACEPARENT).and_then(|value| value.to_str().ok());
     let trace = header.and_then(TraceId::of_traceparent);
     let began = Instant::now();
-    house.counters.request();
+    service.counters.request();
     let span = tracing::info_span!("request", %method, route = route.as_ref().map(MatchedPath::as_str), ?trace);
     let mut response = TRACE.scope(trace, next.run(request).instrument(span.clone())).await;
-    let at = house.now();
+    let at = service.now();
     let date = UNIX_EPOCH + Duration::from_millis(u64::try_from(at).unwrap_or_default());
     let headers = response.headers_mut();
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(date)) {
@@ -137,15 +137,15 @@ async fn every_answer(State(house): State<Shared>, mut request: Request, next: N
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if house.base_url.starts_with("https:") {
+    if service.base_url.starts_with("https:") {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }
     let lost = response.extensions().get::<faults::Lost>().is_some();
     let status = if lost { 0 } else { response.status().as_u16() };
     tracing::debug!(parent: &span, status, "answered");
-    house.metrics.answered(&method, route.as_ref().map(MatchedPath::as_str), status, began.elapsed());
-    house.log(RequestLog { at, method, path, status, who: label.take() });
+    service.metrics.answered(&method, route.as_ref().map(MatchedPath::as_str), status, began.elapsed());
+    service.log(RequestLog { at, method, path, status, who: label.take() });
     response
 }
 
@@ -164,8 +164,8 @@ impl From<ApiError> for Stop {
     }
 }
 
-impl From<HouseError> for Stop {
-    fn from(error: HouseError) -> Self {
+impl From<ServiceError> for Stop {
+    fn from(error: ServiceError) -> Self {
         ApiError::from(error).into()
     }
 }

@@ -34,15 +34,15 @@ struct Keyholder(Operator);
 impl FromRequestParts<Shared> for Keyholder {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, house: &Shared) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, service: &Shared) -> Result<Self, ApiError> {
         if let Some(label) = parts.extensions.get::<Label>() {
             label.set("operator");
         }
         let key = text(&parts.headers, "authorization").and_then(|value| value.strip_prefix("Bearer "));
-        let right = house.config.operator_key.as_ref().is_some_and(|expected| {
+        let right = service.config.operator_key.as_ref().is_some_and(|expected| {
             secret::same(&secret::stored(key.unwrap_or_default()), &secret::stored(expected.expose_secret()))
         });
-        if right { Ok(Self(Operator::new(Arc::clone(house)))) } else { Err(ApiError::unauthenticated()) }
+        if right { Ok(Self(Operator::new(Arc::clone(service)))) } else { Err(ApiError::unauthenticated()) }
     }
 }
 
@@ -241,8 +241,8 @@ async fn refreshes(operator: Keyholder, Asked(query): Asked) -> Answer<RefreshRe
     Ok(Json(operator.0.refresh_record(query.text("email"))?))
 }
 
-async fn clock(State(house): State<Shared>, _: Keyholder) -> Answer<Value> {
-    Ok(Json(json!({ "now": house.now() })))
+async fn clock(State(service): State<Shared>, _: Keyholder) -> Answer<Value> {
+    Ok(Json(json!({ "now": service.now() })))
 }
 
 #[derive(Deserialize)]
@@ -250,7 +250,7 @@ struct Jump {
     ms: i64,
 }
 
-async fn jump(State(house): State<Shared>, _: Keyholder, JsonBody(body): JsonBody<Jump>) -> Answer<Value> {
-    house.clock.jump(body.ms);
-    Ok(Json(json!({ "now": house.now() })))
+async fn jump(State(service): State<Shared>, _: Keyholder, JsonBody(body): JsonBody<Jump>) -> Answer<Value> {
+    service.clock.jump(body.ms);
+    Ok(Json(json!({ "now": service.now() })))
 }

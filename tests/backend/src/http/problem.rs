@@ -12,7 +12,7 @@ use hookswitch_wire::{
 };
 
 use super::Shared;
-use crate::{aggregate::Refusal, house::HouseError, store::StoreError};
+use crate::{aggregate::Refusal, service::ServiceError, store::StoreError};
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -107,30 +107,32 @@ impl ApiError {
     }
 }
 
-impl From<HouseError> for ApiError {
-    fn from(error: HouseError) -> Self {
+impl From<ServiceError> for ApiError {
+    fn from(error: ServiceError) -> Self {
         match error {
-            HouseError::NoSuchAgent => Self::not_found("There is no such agent."),
-            HouseError::NoSuchSession => Self::not_found("There is no such session."),
-            HouseError::Refused(Refusal::NoSuchCall) => Self::not_found("There is no such call."),
-            HouseError::Refused(Refusal::NoSuchDevice) => Self::not_found("There is no such device."),
-            HouseError::Refused(Refusal::CallTaken) => {
+            ServiceError::NoSuchAgent => Self::not_found("There is no such agent."),
+            ServiceError::NoSuchSession => Self::not_found("There is no such session."),
+            ServiceError::Refused(Refusal::NoSuchCall) => Self::not_found("There is no such call."),
+            ServiceError::Refused(Refusal::NoSuchDevice) => Self::not_found("There is no such device."),
+            ServiceError::Refused(Refusal::CallTaken) => {
                 let detail = "It was answered elsewhere, or it is over.";
                 Self::new(StatusCode::CONFLICT, code::CALL_TAKEN, "The call is gone", detail)
             }
-            HouseError::Refused(Refusal::EndsInThePast) => {
+            ServiceError::Refused(Refusal::EndsInThePast) => {
                 let detail = "Forwarding ends at a time that is over, by the server's clock.";
                 let title = "The end is not in the future";
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::INVALID_UNTIL, title, detail).field("until")
             }
-            HouseError::Stale(current) => Self::stale(current),
-            HouseError::KeyReused => {
+            ServiceError::Stale(current) => Self::stale(current),
+            ServiceError::KeyReused => {
                 let detail = "Idempotency-Key named another command before; take a new one.";
                 let title = "The idempotency key was used before";
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::KEY_REUSED, title, detail).field("idempotency-key")
             }
-            HouseError::Invalid(field) => Self::malformed(format!("invalid {field}")).field(field),
-            error @ (HouseError::Store(_) | HouseError::Random(_) | HouseError::Crypto(_)) => Self::internal(&error),
+            ServiceError::Invalid(field) => Self::malformed(format!("invalid {field}")).field(field),
+            error @ (ServiceError::Store(_) | ServiceError::Random(_) | ServiceError::Crypto(_)) => {
+                Self::internal(&error)
+            }
         }
     }
 }
@@ -175,19 +177,19 @@ fn wants_problem(path: &str) -> bool {
     .any(|prefix| path.starts_with(prefix))
 }
 
-pub(super) async fn not_found(State(house): State<Shared>, request: Request) -> Response {
+pub(super) async fn not_found(State(service): State<Shared>, request: Request) -> Response {
     if wants_problem(request.uri().path()) {
         return ApiError::not_found("There is nothing at this address.").into_response();
     }
-    house.pages.message(StatusCode::NOT_FOUND, "Nothing here", "There is no page at this address.", None)
+    service.pages.message(StatusCode::NOT_FOUND, "Nothing here", "There is no page at this address.", None)
 }
 
-pub(super) async fn method_not_allowed(State(house): State<Shared>, request: Request) -> Response {
+pub(super) async fn method_not_allowed(State(service): State<Shared>, request: Request) -> Response {
     if wants_problem(request.uri().path()) {
         let detail = format!("{} does not work here.", request.method());
         return ApiError::new(StatusCode::METHOD_NOT_ALLOWED, code::MALFORMED, "Method not allowed", detail)
             .into_response();
     }
     let title = "That does not work here";
-    house.pages.message(StatusCode::METHOD_NOT_ALLOWED, title, "Go back and try another way.", None)
+    service.pages.message(StatusCode::METHOD_NOT_ALLOWED, title, "Go back and try another way.", None)
 }

@@ -20,9 +20,9 @@ use super::{
     redirect,
 };
 use crate::{
-    house::HouseError,
     identity::IdClaims,
     secret,
+    service::ServiceError,
     store::{LoginStep, UpstreamSession},
     upstream::{self, Tenant},
 };
@@ -72,12 +72,12 @@ impl Provider {
         if tenant.name == upstream::ACME.name { Self::Sso } else { Self::Google }
     }
 
-    pub(super) fn issuer(self, house: &Shared) -> String {
-        upstream::issuer(house, self.tenant())
+    pub(super) fn issuer(self, service: &Shared) -> String {
+        upstream::issuer(service, self.tenant())
     }
 
-    fn redirect_uri(self, house: &Shared) -> String {
-        format!("{}/login/{}/callback", house.base_url, self.name())
+    fn redirect_uri(self, service: &Shared) -> String {
+        format!("{}/login/{}/callback", service.base_url, self.name())
     }
 }
 
@@ -100,17 +100,17 @@ pub(super) enum Distrust {
     Unverified,
 }
 
-pub(super) async fn get<T: serde::de::DeserializeOwned>(house: &Shared, url: &str) -> Result<T, Distrust> {
-    let response = house.client.get(url).send().await?;
+pub(super) async fn get<T: serde::de::DeserializeOwned>(service: &Shared, url: &str) -> Result<T, Distrust> {
+    let response = service.client.get(url).send().await?;
     if !response.status().is_success() {
         return Err(Distrust::Status(response.status()));
     }
     Ok(serde_json::from_slice(&response.bytes().await?)?)
 }
 
-pub(super) async fn discover(house: &Shared, provider: Provider) -> Result<ServerMetadata, Distrust> {
-    let issuer = provider.issuer(house);
-    let metadata: ServerMetadata = get(house, &format!("{issuer}/.well-known/openid-configuration")).await?;
+pub(super) async fn discover(service: &Shared, provider: Provider) -> Result<ServerMetadata, Distrust> {
+    let issuer = provider.issuer(service);
+    let metadata: ServerMetadata = get(service, &format!("{issuer}/.well-known/openid-configuration")).await?;
     if metadata.issuer == issuer { Ok(metadata) } else { Err(Distrust::Issuer) }
 }
 
@@ -124,21 +124,21 @@ fn verifier(state: &str, binding: &str) -> String {
 
 /// `GET /login/{google,sso}?tx=`: off to the upstream issuer.
 pub(super) async fn start(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     headers: HeaderMap,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Stop> {
-    let provider = provider(&house, &name)?;
-    let ticket = Ticket::find(&house, &headers, query.as_deref(), LoginStep::Password)?;
-    let metadata = discover(&house, provider).await.map_err(|why| distrusted(&house, provider, &ticket, &why))?;
-    let state = secret::random().map_err(HouseError::from)?;
-    house.write(|unit| unit.tx.set_login_upstream(&ticket.hash, Some(&secret::stored(&state))))?;
+    let provider = provider(&service, &name)?;
+    let ticket = Ticket::find(&service, &headers, query.as_deref(), LoginStep::Password)?;
+    let metadata = discover(&service, provider).await.map_err(|why| distrusted(&service, provider, &ticket, &why))?;
+    let state = secret::random().map_err(ServiceError::from)?;
+    service.write(|unit| unit.tx.set_login_upstream(&ticket.hash, Some(&secret::stored(&state))))?;
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query
         .append_pair("response_type", "code")
         .append_pair("client_id", CLIENT)
-        .append_pair("redirect_uri", &provider.redirect_uri(&house))
+        .append_pair("redirect_uri", &provider.redirect_uri(&service))
         .append_pair("scope", "openid email profile")
         .append_pair("state", &state)
         .append_pair("nonce", &nonce(&state, &ticket.binding))
@@ -149,42 +149,42 @@ pub(super) async fn start(
 
 /// `GET /login/{google,sso}/callback`: back from the upstream issuer.
 pub(super) async fn callback(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     peer: ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Stop> {
-    let provider = provider(&house, &name)?;
-    let fields = Fields::parse(query.unwrap_or_default().as_bytes()).map_err(|_| forged(&house))?;
-    let state = fields.get("state").ok_or_else(|| forged(&house))?;
-    let (hash, row) = house
+    let provider = provider(&service, &name)?;
+    let fields = Fields::parse(query.unwrap_or_default().as_bytes()).map_err(|_| forged(&service))?;
+    let state = fields.get("state").ok_or_else(|| forged(&service))?;
+    let (hash, row) = service
         .write(|unit| {
             let found = unit.tx.login_by_upstream(&secret::stored(state))?;
             // A state works once, whatever comes of it.
             if let Some((hash, _)) = &found {
                 unit.tx.set_login_upstream(hash, None)?;
             }
-            Ok::<_, HouseError>(found)
+            Ok::<_, ServiceError>(found)
         })?
-        .ok_or_else(|| forged(&house))?;
-    let binding = bound(&house, &headers, &hash, &row)?;
+        .ok_or_else(|| forged(&service))?;
+    let binding = bound(&service, &headers, &hash, &row)?;
     let ticket = Ticket { tx: String::new(), hash, binding, row };
-    ticket.usable(&house, LoginStep::Password)?;
-    if fields.get("iss") != Some(provider.issuer(&house).as_str()) {
-        return Err(forged(&house));
+    ticket.usable(&service, LoginStep::Password)?;
+    if fields.get("iss") != Some(provider.issuer(&service).as_str()) {
+        return Err(forged(&service));
     }
     if fields.get("error").is_some() {
         let text = "Nothing was changed. Go back and sign in another way, or try again.";
         let action = new_start(&ticket.row.purpose);
         let action = Some((action.as_str(), "Start again"));
-        return Err(house.pages.message(StatusCode::OK, "You did not sign in", text, action).into());
+        return Err(service.pages.message(StatusCode::OK, "You did not sign in", text, action).into());
     }
-    let code = fields.get("code").ok_or_else(|| forged(&house))?;
-    let claims = exchange(&house, provider, code, state, &ticket.binding)
+    let code = fields.get("code").ok_or_else(|| forged(&service))?;
+    let claims = exchange(&service, provider, code, state, &ticket.binding)
         .await
-        .map_err(|why| distrusted(&house, provider, &ticket, &why))?;
-    let agent = house.write(|unit| unit.tx.agent_by_email(&claims.email))?;
+        .map_err(|why| distrusted(&service, provider, &ticket, &why))?;
+    let agent = service.write(|unit| unit.tx.agent_by_email(&claims.email))?;
     let agent = agent.filter(|agent| match provider {
         Provider::Google => agent.google,
         Provider::Sso => agent.sso,
@@ -197,29 +197,29 @@ pub(super) async fn callback(
         );
         let action = new_start(&ticket.row.purpose);
         let action = Some((action.as_str(), "Sign in another way"));
-        return Err(house.pages.message(StatusCode::FORBIDDEN, "No account for you here", &text, action).into());
+        return Err(service.pages.message(StatusCode::FORBIDDEN, "No account for you here", &text, action).into());
     };
     let vouched = UpstreamSession { iss: claims.iss, sub: claims.sub, sid: claims.sid };
-    Ok(login::finish(&house, &headers, &ticket, &agent, &address(&peer), Some(&vouched))?)
+    Ok(login::finish(&service, &headers, &ticket, &agent, &address(&peer), Some(&vouched))?)
 }
 
 /// Exchanges the code and believes the ID token only after every check.
 async fn exchange(
-    house: &Shared,
+    service: &Shared,
     provider: Provider,
     code: &str,
     state: &str,
     binding: &str,
 ) -> Result<IdClaims, Distrust> {
-    let metadata = discover(house, provider).await?;
+    let metadata = discover(service, provider).await?;
     let form = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "authorization_code")
         .append_pair("client_id", CLIENT)
         .append_pair("code", code)
-        .append_pair("redirect_uri", &provider.redirect_uri(house))
+        .append_pair("redirect_uri", &provider.redirect_uri(service))
         .append_pair("code_verifier", &verifier(state, binding))
         .finish();
-    let request = house
+    let request = service
         .client
         .post(&metadata.token_endpoint)
         .header("content-type", "application/x-www-form-urlencoded")
@@ -230,8 +230,8 @@ async fn exchange(
     }
     let answer: TokenAnswer = serde_json::from_slice(&response.bytes().await?)?;
     let id_token = answer.id_token.ok_or(Distrust::Claims)?;
-    let keys: JwkSet = get(house, &metadata.jwks_uri.ok_or(Distrust::Issuer)?).await?;
-    verify(&id_token, &keys, &metadata.issuer, &nonce(state, binding), house.now())
+    let keys: JwkSet = get(service, &metadata.jwks_uri.ok_or(Distrust::Issuer)?).await?;
+    verify(&id_token, &keys, &metadata.issuer, &nonce(state, binding), service.now())
 }
 
 /// OpenID Connect Core, section 3.1.3.7.
@@ -253,23 +253,23 @@ fn verify(id_token: &str, keys: &JwkSet, issuer: &str, nonce: &str, now: i64) ->
     if claims.email_verified { Ok(claims) } else { Err(Distrust::Unverified) }
 }
 
-fn provider(house: &Shared, name: &str) -> Result<Provider, Stop> {
+fn provider(service: &Shared, name: &str) -> Result<Provider, Stop> {
     let text = "There is no page at this address.";
-    Provider::parse(name).ok_or_else(|| house.pages.message(StatusCode::NOT_FOUND, "Nothing here", text, None).into())
+    Provider::parse(name).ok_or_else(|| service.pages.message(StatusCode::NOT_FOUND, "Nothing here", text, None).into())
 }
 
-fn forged(house: &Shared) -> Stop {
+fn forged(service: &Shared) -> Stop {
     let text = "The answer does not belong to a sign-in that you began here. Go back and sign in again.";
     let action = Some(("/", "Start again"));
-    house.pages.message(StatusCode::BAD_REQUEST, "That sign-in is not ours", text, action).into()
+    service.pages.message(StatusCode::BAD_REQUEST, "That sign-in is not ours", text, action).into()
 }
 
-fn distrusted(house: &Shared, provider: Provider, ticket: &Ticket, why: &Distrust) -> Stop {
+fn distrusted(service: &Shared, provider: Provider, ticket: &Ticket, why: &Distrust) -> Stop {
     tracing::warn!(provider = provider.name(), %why, "an upstream sign-in failed");
     let text = format!("{} did not confirm who you are: {why}. Try again, or sign in another way.", provider.title());
     let action = new_start(&ticket.row.purpose);
     let action = Some((action.as_str(), "Start again"));
-    house.pages.message(StatusCode::BAD_GATEWAY, "That did not work", &text, action).into()
+    service.pages.message(StatusCode::BAD_GATEWAY, "That did not work", &text, action).into()
 }
 
 #[cfg(test)]

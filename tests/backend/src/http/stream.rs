@@ -21,8 +21,8 @@ use tokio::sync::watch;
 
 use super::{ApiError, Shared, caller::Caller};
 use crate::{
-    house::{HouseError, Published},
     metrics::OpenStream,
+    service::{Published, ServiceError},
 };
 
 /// How often a quiet stream says that it lives.
@@ -37,7 +37,7 @@ const LONGEST: u64 = 30_000;
 
 /// One open stream.
 struct Open {
-    house: Shared,
+    service: Shared,
     account: AccountId,
     session: String,
     news: watch::Receiver<Option<Arc<Published>>>,
@@ -51,19 +51,19 @@ struct Open {
     counted: OpenStream,
 }
 
-pub(super) async fn stream(State(house): State<Shared>, caller: Caller) -> Result<Response, ApiError> {
-    house.counters.stream();
+pub(super) async fn stream(State(service): State<Shared>, caller: Caller) -> Result<Response, ApiError> {
+    service.counters.stream();
     let open = Open {
         account: caller.account.clone(),
         session: caller.session,
-        news: house.bus.watch(&caller.account),
-        stopping: house.bus.stopping(),
+        news: service.bus.watch(&caller.account),
+        stopping: service.bus.stopping(),
         sent: None,
-        beat_at: house.now() + HEARTBEAT,
+        beat_at: service.now() + HEARTBEAT,
         has_turn: false,
         over: false,
-        counted: house.metrics.stream(),
-        house,
+        counted: service.metrics.stream(),
+        service,
     };
     let events = stream::unfold(open, |mut open| async move {
         let event = open.next().await?;
@@ -92,23 +92,23 @@ impl Open {
         }
     }
 
-    async fn wait(&mut self) -> Result<Option<Event>, HouseError> {
+    async fn wait(&mut self) -> Result<Option<Event>, ServiceError> {
         loop {
             self.news.mark_unchanged();
-            if let Some(reason) = self.house.session_ended(&self.session)? {
+            if let Some(reason) = self.service.session_ended(&self.session)? {
                 self.over = true;
                 return Ok(event(&StreamEvent::SignedOut(SignedOut { reason })));
             }
-            let published = self.house.current(&self.account)?;
+            let published = self.service.current(&self.account)?;
             let version = published.snapshot.version;
             if self.sent != Some(version) {
                 let first = self.sent.replace(version).is_none();
-                self.house.metrics.state_sent((!first).then(|| published.made.elapsed()));
+                self.service.metrics.state_sent((!first).then(|| published.made.elapsed()));
                 let data: &str = &published.json;
                 let event = Event::default().event("state").id(version.to_string()).data(data);
                 return Ok(Some(if first { self.with_turn(event) } else { event }));
             }
-            let now = self.house.now();
+            let now = self.service.now();
             if now >= self.beat_at {
                 // However far the clock jumped, one beat is enough.
                 self.beat_at = now + HEARTBEAT;
@@ -117,7 +117,7 @@ impl Open {
             }
             tokio::select! {
                 _ = self.news.changed() => {}
-                () = self.house.clock.sleep_until(self.beat_at) => {}
+                () = self.service.clock.sleep_until(self.beat_at) => {}
                 _ = self.stopping.wait_for(|stop| *stop) => return Ok(None),
             }
         }

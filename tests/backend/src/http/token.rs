@@ -17,18 +17,18 @@ use super::{
     body::{Fields, bytes, is_media_type},
 };
 use crate::{
-    house::{CodeExchange, Grant, GrantError, HouseError},
     identity::IdClaims,
+    service::{CodeExchange, Grant, GrantError, ServiceError},
 };
 
 /// Life of an ID token in seconds.
 const ID_TOKEN_LIFE: i64 = 10 * 60;
 
 /// RFC 8414, OpenID Connect Discovery 1.0.
-pub(super) async fn metadata(State(house): State<Shared>) -> Json<Value> {
-    let at = |path: &str| format!("{}{path}", house.base_url);
+pub(super) async fn metadata(State(service): State<Shared>) -> Json<Value> {
+    let at = |path: &str| format!("{}{path}", service.base_url);
     Json(json!({
-        "issuer": house.base_url,
+        "issuer": service.base_url,
         "authorization_endpoint": at("/authorize"),
         "token_endpoint": at("/token"),
         "revocation_endpoint": at("/revoke"),
@@ -50,8 +50,8 @@ pub(super) async fn metadata(State(house): State<Shared>) -> Json<Value> {
     }))
 }
 
-pub(super) async fn jwks(State(house): State<Shared>) -> Response {
-    Json(house.keys.public()).into_response()
+pub(super) async fn jwks(State(service): State<Shared>) -> Response {
+    Json(service.keys.public()).into_response()
 }
 
 /// A refusal as RFC 6749 section 5.2 says it.
@@ -79,13 +79,13 @@ impl From<GrantError> for OauthError {
     fn from(error: GrantError) -> Self {
         match error {
             GrantError::InvalidGrant(why) => Self::new("invalid_grant", why),
-            GrantError::House(error) => error.into(),
+            GrantError::Service(error) => error.into(),
         }
     }
 }
 
-impl From<HouseError> for OauthError {
-    fn from(error: HouseError) -> Self {
+impl From<ServiceError> for OauthError {
+    fn from(error: ServiceError) -> Self {
         tracing::error!(%error, "the issuer failed");
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, error: "server_error", description: "try again".to_owned() }
     }
@@ -133,7 +133,7 @@ fn known_client(fields: &Fields) -> Result<&str, OauthError> {
 
 /// `POST /token`
 pub(super) async fn token(
-    State(house): State<Shared>,
+    State(service): State<Shared>,
     peer: ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, OauthError> {
@@ -147,38 +147,38 @@ pub(super) async fn token(
                 verifier: required(&fields, "code_verifier")?,
                 address: &address(&peer),
             };
-            house.exchange(&exchange)
+            service.exchange(&exchange)
         }
         "refresh_token" => {
             known_client(&fields)?;
             let token = required(&fields, "refresh_token")?;
-            house.refresh(token, &address(&peer))
+            service.refresh(token, &address(&peer))
         }
         _ => return Err(OauthError::new("unsupported_grant_type", "authorization_code and refresh_token are")),
     };
     let grant = grant.inspect_err(|error| {
         if matches!(error, GrantError::InvalidGrant(_)) {
-            house.counters.invalid_grant();
+            service.counters.invalid_grant();
         }
     })?;
-    let answer = answer(&house, grant)?;
+    let answer = answer(&service, grant)?;
     Ok((no_store(), Json(answer)).into_response())
 }
 
-fn answer(house: &Shared, grant: Grant) -> Result<TokenAnswer, OauthError> {
+fn answer(service: &Shared, grant: Grant) -> Result<TokenAnswer, OauthError> {
     let Grant { account, access, refresh, request, session } = grant;
     let scope = request.as_ref().map(|request| request.scope.clone());
     let id_token = match request {
         None => None,
         Some(request) => {
-            let agent = house
-                .write(|unit| unit.tx.agent(&account).map_err(HouseError::from))?
-                .ok_or(HouseError::NoSuchAgent)?
+            let agent = service
+                .write(|unit| unit.tx.agent(&account).map_err(ServiceError::from))?
+                .ok_or(ServiceError::NoSuchAgent)?
                 .aggregate
                 .agent;
-            let iat = house.now() / 1_000;
+            let iat = service.now() / 1_000;
             let claims = IdClaims {
-                iss: house.base_url.clone(),
+                iss: service.base_url.clone(),
                 aud: request.client,
                 sub: account.0,
                 nonce: request.nonce,
@@ -189,13 +189,13 @@ fn answer(house: &Shared, grant: Grant) -> Result<TokenAnswer, OauthError> {
                 iat,
                 exp: iat + ID_TOKEN_LIFE,
             };
-            Some(house.keys.sign(&claims)?)
+            Some(service.keys.sign(&claims)?)
         }
     };
     Ok(TokenAnswer {
         access_token: access,
         token_type: "Bearer".to_owned(),
-        expires_in: Some(house.config.access_token_life.as_secs()),
+        expires_in: Some(service.config.access_token_life.as_secs()),
         refresh_token: refresh,
         id_token,
         scope,
@@ -203,10 +203,10 @@ fn answer(house: &Shared, grant: Grant) -> Result<TokenAnswer, OauthError> {
 }
 
 /// `POST /revoke` (RFC 7009): what is no token of ours is revoked already.
-pub(super) async fn revoke(State(house): State<Shared>, request: Request) -> Result<Response, OauthError> {
+pub(super) async fn revoke(State(service): State<Shared>, request: Request) -> Result<Response, OauthError> {
     let fields = form(request).await?;
     let token = required(&fields, "token")?;
     known_client(&fields)?;
-    house.revoke(token)?;
+    service.revoke(token)?;
     Ok((StatusCode::OK, no_store()).into_response())
 }

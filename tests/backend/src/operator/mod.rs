@@ -1,4 +1,4 @@
-//! The operator: what a person with the keys of the house may do. The lab and the tests use it in-process; over HTTP it is
+//! The operator: what whoever runs the backend may do to it. The lab and the tests use it in-process; over HTTP it is
 //! `/operator/*` when an operator key is set.
 //!
 //! | module | what it is |
@@ -31,46 +31,47 @@ use crate::{
     clock::{Clock, Millis},
     faults::{FaultPlan, FaultReport},
     hours::WorkingHours,
-    house::{House, HouseError},
     identity::{hash_password, totp_code},
     logout::LogoutClient,
     record::Change,
     refreshes::{FamilyReport, RefreshRecord},
     rotation::RotationProfile,
     secret,
+    service::{Service, ServiceError},
     store::{AgentRow, SessionRow, UpstreamUser},
     upstream,
 };
 
-/// What a person with the keys of the house may do. Clones are the same person.
+/// What whoever runs the backend may do: make agents, place calls, order faults, read records. Clones act on the same
+/// backend.
 #[derive(Clone)]
 pub struct Operator {
-    house: Arc<House>,
+    service: Arc<Service>,
 }
 
 impl Operator {
-    pub(crate) fn new(house: Arc<House>) -> Self {
-        Self { house }
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service }
     }
 
     /// The clock of the backend.
     pub fn clock(&self) -> Clock {
-        self.house.clock.clone()
+        self.service.clock.clone()
     }
 
-    /// Makes an agent. An e-mail that is taken is [`HouseError::Invalid`].
-    pub async fn add_agent(&self, seed: AgentSeed) -> Result<AccountId, HouseError> {
+    /// Makes an agent. An e-mail that is taken is [`ServiceError::Invalid`].
+    pub async fn add_agent(&self, seed: AgentSeed) -> Result<AccountId, ServiceError> {
         let hours = WorkingHours::office(&seed.time_zone);
         if !hours.is_valid() {
-            return Err(HouseError::Invalid("time_zone"));
+            return Err(ServiceError::Invalid("time_zone"));
         }
         if seed.totp_secret.as_ref().is_some_and(|secret| secret.len() < 16) {
-            return Err(HouseError::Invalid("totp_secret"));
+            return Err(ServiceError::Invalid("totp_secret"));
         }
-        let (password, cost) = (seed.password.clone(), self.house.config.password_cost);
+        let (password, cost) = (seed.password.clone(), self.service.config.password_cost);
         let hash = tokio::task::spawn_blocking(move || hash_password(&password, cost))
             .await
-            .map_err(|error| HouseError::Crypto(error.to_string()))??;
+            .map_err(|error| ServiceError::Crypto(error.to_string()))??;
         let account = AccountId(secret::name("agent-")?);
         let agent = Agent {
             account: account.clone(),
@@ -79,9 +80,9 @@ impl Operator {
             role: seed.role,
         };
         let aggregate = Aggregate::new(agent, hours);
-        self.house.write(|unit| {
+        self.service.write(|unit| {
             if unit.tx.agent_by_email(&seed.email)?.is_some() {
-                return Err(HouseError::Invalid("email"));
+                return Err(ServiceError::Invalid("email"));
             }
             for (tenant, wanted) in [(&upstream::GOOGLE, seed.google), (&upstream::ACME, seed.sso)] {
                 if wanted {
@@ -113,29 +114,29 @@ impl Operator {
     }
 
     /// Makes a person at an upstream issuer ("google" or "acme") whom Hookswitch does not know.
-    pub async fn add_upstream_user(&self, tenant: &str, email: &str, password: &str) -> Result<(), HouseError> {
-        let (given, cost) = (password.to_owned(), self.house.config.password_cost);
+    pub async fn add_upstream_user(&self, tenant: &str, email: &str, password: &str) -> Result<(), ServiceError> {
+        let (given, cost) = (password.to_owned(), self.service.config.password_cost);
         let password = tokio::task::spawn_blocking(move || hash_password(&given, cost))
             .await
-            .map_err(|error| HouseError::Crypto(error.to_string()))??;
+            .map_err(|error| ServiceError::Crypto(error.to_string()))??;
         let (tenant, email) = (tenant.to_owned(), email.to_owned());
         let user = UpstreamUser { tenant, name: email.clone(), email, password, email_verified: true };
-        self.house.write(|unit| Ok(unit.tx.put_upstream_user(&user)?))
+        self.service.write(|unit| Ok(unit.tx.put_upstream_user(&user)?))
     }
 
-    fn agent(&self, email: &str) -> Result<AgentRow, HouseError> {
-        self.house.write(|unit| unit.tx.agent_by_email(email)?.ok_or(HouseError::NoSuchAgent))
+    fn agent(&self, email: &str) -> Result<AgentRow, ServiceError> {
+        self.service.write(|unit| unit.tx.agent_by_email(email)?.ok_or(ServiceError::NoSuchAgent))
     }
 
     /// The account of an e-mail address.
-    pub fn account(&self, email: &str) -> Result<AccountId, HouseError> {
+    pub fn account(&self, email: &str) -> Result<AccountId, ServiceError> {
         Ok(self.agent(email)?.account)
     }
 
     /// The code that the agent's authenticator app shows now; `None` when the agent has none.
     pub fn totp_code(&self, email: &str) -> Option<String> {
         let secret = self.agent(email).ok()?.totp_secret?;
-        Some(totp_code(&secret, self.house.now()))
+        Some(totp_code(&secret, self.service.now()))
     }
 
     /// Somebody calls the agent.
@@ -144,28 +145,28 @@ impl Operator {
         email: &str,
         from: Option<PhoneNumber>,
         from_name: Option<String>,
-    ) -> Result<CallReport, HouseError> {
+    ) -> Result<CallReport, ServiceError> {
         let account = self.account(email)?;
         let call_id = CallId(secret::name("call-")?);
-        self.house.write(|unit| {
+        self.service.write(|unit| {
             unit.apply(&account, Command::Incoming { call_id: call_id.clone(), from, from_name }, Change::Seen)?;
-            let agent = unit.tx.agent(&account)?.ok_or(HouseError::NoSuchAgent)?;
+            let agent = unit.tx.agent(&account)?.ok_or(ServiceError::NoSuchAgent)?;
             Ok(CallReport::from(agent.aggregate.tracked(&call_id)?))
         })
     }
 
     /// The caller hangs up.
-    pub fn hang_up(&self, call_id: &CallId) -> Result<(), HouseError> {
+    pub fn hang_up(&self, call_id: &CallId) -> Result<(), ServiceError> {
         let account = self.find(call_id)?.0;
         let command = Command::HangUp { call_id: call_id.clone(), by: None };
-        self.house.write(|unit| unit.apply(&account, command, Change::Seen)).map(drop)
+        self.service.write(|unit| unit.apply(&account, command, Change::Seen)).map(drop)
     }
 
-    fn find(&self, call_id: &CallId) -> Result<(AccountId, CallReport), HouseError> {
-        self.house.write(|unit| {
+    fn find(&self, call_id: &CallId) -> Result<(AccountId, CallReport), ServiceError> {
+        self.service.write(|unit| {
             for account in unit.tx.accounts()? {
                 unit.agent(&account, |_, _| Ok(Vec::new()))?;
-                let agent = unit.tx.agent(&account)?.ok_or(HouseError::NoSuchAgent)?;
+                let agent = unit.tx.agent(&account)?.ok_or(ServiceError::NoSuchAgent)?;
                 if let Ok(tracked) = agent.aggregate.tracked(call_id) {
                     return Ok((account, CallReport::from(tracked)));
                 }
@@ -180,14 +181,14 @@ impl Operator {
     }
 
     /// The agent's calls, oldest first, the last fifty.
-    pub fn calls(&self, email: &str) -> Result<Vec<CallReport>, HouseError> {
+    pub fn calls(&self, email: &str) -> Result<Vec<CallReport>, ServiceError> {
         let account = self.account(email)?;
-        self.house.current(&account)?;
+        self.service.current(&account)?;
         Ok(self.agent(email)?.aggregate.calls.iter().map(CallReport::from).collect())
     }
 
     /// Calls of the agent that ring or run.
-    pub fn running_calls(&self, email: &str) -> Result<Vec<CallReport>, HouseError> {
+    pub fn running_calls(&self, email: &str) -> Result<Vec<CallReport>, ServiceError> {
         let mut calls = self.calls(email)?;
         calls.retain(|report| report.call.state != CallState::Ended);
         Ok(calls)
@@ -195,44 +196,44 @@ impl Operator {
 
     /// Pushes that leave from now on, for which no push service is configured: who listens delivers them.
     pub fn pushes(&self) -> broadcast::Receiver<OutboxEntry> {
-        self.house.recorded.listen()
+        self.service.recorded.listen()
     }
 
     /// What became of the pushes after number `seq`; 0 for all that are remembered.
-    pub fn deliveries_since(&self, seq: u64) -> Result<Vec<DeliveryReport>, HouseError> {
-        self.house.write(|unit| Ok(unit.tx.deliveries_since(seq)?))
+    pub fn deliveries_since(&self, seq: u64) -> Result<Vec<DeliveryReport>, ServiceError> {
+        self.service.write(|unit| Ok(unit.tx.deliveries_since(seq)?))
     }
 
     /// Pushes that were decided on after number `seq`, whatever became of them; 0 for all that are remembered.
-    pub fn outbox_since(&self, seq: u64) -> Result<Vec<OutboxEntry>, HouseError> {
-        self.house.write(|unit| Ok(unit.tx.pushes_since(seq)?))
+    pub fn outbox_since(&self, seq: u64) -> Result<Vec<OutboxEntry>, ServiceError> {
+        self.service.write(|unit| Ok(unit.tx.pushes_since(seq)?))
     }
 
     /// What people with phones have read and heard from us in this run of the backend, oldest first, the last thousand.
     pub fn carrier_messages(&self) -> Vec<CarrierMessage> {
-        self.house.carrier.messages()
+        self.service.carrier.messages()
     }
 
     /// Plays a server that does not know the ring rule: it pushes although calls are forwarded.
     pub fn set_old_server(&self, old: bool) {
-        self.house.old_server.store(old, Ordering::Relaxed);
+        self.service.old_server.store(old, Ordering::Relaxed);
     }
 
     /// An administrator takes a device off an agent's list; an app that is still signed in there registers again.
-    pub fn remove_device(&self, email: &str, device: DeviceId) -> Result<(), HouseError> {
+    pub fn remove_device(&self, email: &str, device: DeviceId) -> Result<(), ServiceError> {
         let agent = self.agent(email)?;
-        self.house.write(|unit| unit.apply(&agent.account, Command::Unregister(device), Change::Seen).map(|_| ()))
+        self.service.write(|unit| unit.apply(&agent.account, Command::Unregister(device), Change::Seen).map(|_| ()))
     }
 
     /// From now on a number takes calls only once somebody has read a code there (`true`), or any number does.
     pub fn set_verify_forwarding(&self, verify: bool) {
-        self.house.verify_forwarding.store(verify, Ordering::Relaxed);
+        self.service.verify_forwarding.store(verify, Ordering::Relaxed);
     }
 
     /// Access tokens of the agent (of one device, if given) run out now; the sessions live on.
-    pub fn expire_access_tokens(&self, email: &str, device: Option<&DeviceId>) -> Result<(), HouseError> {
+    pub fn expire_access_tokens(&self, email: &str, device: Option<&DeviceId>) -> Result<(), ServiceError> {
         let agent = self.agent(email)?;
-        self.house.write(|unit| {
+        self.service.write(|unit| {
             for session in unit.tx.live_sessions(&agent.account, unit.now)? {
                 let of_device = agent.aggregate.device_of(&session.id).map(|device| &device.id);
                 if device.is_none() || of_device == device {
@@ -244,47 +245,47 @@ impl Operator {
     }
 
     /// Ends all sessions of the agent.
-    pub fn revoke_sessions(&self, email: &str, reason: SignedOutReason) -> Result<(), HouseError> {
+    pub fn revoke_sessions(&self, email: &str, reason: SignedOutReason) -> Result<(), ServiceError> {
         let account = self.account(email)?;
-        self.house.write(|unit| unit.end_all_sessions(&account, reason))
+        self.service.write(|unit| unit.end_all_sessions(&account, reason))
     }
 
     /// Ends one session.
-    pub fn revoke_session(&self, id: &str, reason: SignedOutReason) -> Result<(), HouseError> {
-        self.house.write(|unit| unit.end_session(id, reason))
+    pub fn revoke_session(&self, id: &str, reason: SignedOutReason) -> Result<(), ServiceError> {
+        self.service.write(|unit| unit.end_session(id, reason))
     }
 
     /// Who is told when a session ends.
     pub fn logout_clients(&self) -> Vec<LogoutClient> {
-        self.house.logout_clients()
+        self.service.logout_clients()
     }
 
-    /// From now on, this client is told when a session ends. An address that is not safe is [`HouseError::Invalid`].
-    pub fn register_logout_client(&self, client: LogoutClient) -> Result<(), HouseError> {
-        self.house.register_logout_client(client)
+    /// From now on, this client is told when a session ends. An address that is not safe is [`ServiceError::Invalid`].
+    pub fn register_logout_client(&self, client: LogoutClient) -> Result<(), ServiceError> {
+        self.service.register_logout_client(client)
     }
 
     /// A person signs out at an upstream issuer ("google" or "acme"), which tells us over the back channel; how many
     /// sessions they had there.
-    pub fn sign_out_upstream(&self, tenant: &str, email: &str) -> Result<usize, HouseError> {
-        let tenant = upstream::tenant(tenant).ok_or(HouseError::Invalid("tenant"))?;
-        self.house.sign_out_upstream(tenant, &email.trim().to_lowercase())
+    pub fn sign_out_upstream(&self, tenant: &str, email: &str) -> Result<usize, ServiceError> {
+        let tenant = upstream::tenant(tenant).ok_or(ServiceError::Invalid("tenant"))?;
+        self.service.sign_out_upstream(tenant, &email.trim().to_lowercase())
     }
 
     /// Plays an upstream issuer that says anything: a token of this type with these claims and its signature.
-    pub fn sign_as_upstream(&self, typ: &str, claims: &serde_json::Value) -> Result<String, HouseError> {
-        self.house.upstream_keys.sign_as(typ, claims)
+    pub fn sign_as_upstream(&self, typ: &str, claims: &serde_json::Value) -> Result<String, ServiceError> {
+        self.service.upstream_keys.sign_as(typ, claims)
     }
 
     /// What the agent's apps see.
-    pub fn snapshot(&self, email: &str) -> Result<Snapshot, HouseError> {
-        Ok(self.house.current(&self.account(email)?)?.snapshot.clone())
+    pub fn snapshot(&self, email: &str) -> Result<Snapshot, ServiceError> {
+        Ok(self.service.current(&self.account(email)?)?.snapshot.clone())
     }
 
     /// The agent's live sessions.
-    pub fn sessions(&self, email: &str) -> Result<Vec<SessionReport>, HouseError> {
+    pub fn sessions(&self, email: &str) -> Result<Vec<SessionReport>, ServiceError> {
         let agent = self.agent(email)?;
-        self.house.write(|unit| {
+        self.service.write(|unit| {
             let sessions = unit.tx.live_sessions(&agent.account, unit.now)?;
             let report = |session: SessionRow| SessionReport {
                 device: agent.aggregate.device_of(&session.id).map(|device| device.id.clone()),
@@ -300,14 +301,14 @@ impl Operator {
     }
 
     /// What happened around the agent's sign-ins: when, and what.
-    pub fn audit_log(&self, email: &str) -> Result<Vec<(Millis, String)>, HouseError> {
+    pub fn audit_log(&self, email: &str) -> Result<Vec<(Millis, String)>, ServiceError> {
         let account = self.account(email)?;
-        self.house.write(|unit| Ok(unit.tx.audit_log(&account)?))
+        self.service.write(|unit| Ok(unit.tx.audit_log(&account)?))
     }
 
     /// The server comes back from a backup: a new epoch in which the revs begin anew.
-    pub fn restore_from_backup(&self) -> Result<(), HouseError> {
-        self.house.write(|unit| {
+    pub fn restore_from_backup(&self) -> Result<(), ServiceError> {
+        self.service.write(|unit| {
             let epoch = unit.tx.epoch()?.saturating_add(1);
             unit.tx.set_epoch(epoch)?;
             unit.tx.reset_revs()?;
@@ -323,51 +324,51 @@ impl Operator {
 
     /// Requests from now on.
     pub fn requests(&self) -> broadcast::Receiver<RequestLog> {
-        self.house.bus.requests()
+        self.service.bus.requests()
     }
 
     /// What was asked so far.
     pub fn counts(&self) -> Counts {
-        self.house.counters.read()
+        self.service.counters.read()
     }
 
     /// Orders a fault; its number.
     pub fn inject(&self, plan: FaultPlan) -> u64 {
-        self.house.faults.order(plan)
+        self.service.faults.order(plan)
     }
 
     /// All faults that were ordered and not cleared, in their order, with how often each was applied.
     pub fn faults(&self) -> Vec<FaultReport> {
-        self.house.faults.reports()
+        self.service.faults.reports()
     }
 
     /// Takes a fault back; what it did until now.
     pub fn clear_fault(&self, id: u64) -> Option<FaultReport> {
-        self.house.faults.clear(id)
+        self.service.faults.clear(id)
     }
 
     /// Takes all faults back; what they did until now.
     pub fn clear_faults(&self) -> Vec<FaultReport> {
-        self.house.faults.clear_all()
+        self.service.faults.clear_all()
     }
 
     /// What happens to refresh tokens.
     pub fn rotation(&self) -> RotationProfile {
-        self.house.rotation()
+        self.service.rotation()
     }
 
     /// Changes what happens to refresh tokens, from now on and for all sessions.
     pub fn set_rotation(&self, profile: RotationProfile) {
-        self.house.set_rotation(profile);
+        self.service.set_rotation(profile);
     }
 
     /// What became of each refresh of the agent's phones.
-    pub fn refresh_record(&self, email: &str) -> Result<RefreshRecord, HouseError> {
+    pub fn refresh_record(&self, email: &str) -> Result<RefreshRecord, ServiceError> {
         let agent = self.agent(email)?;
-        self.house.write(|unit| {
+        self.service.write(|unit| {
             let mut families = Vec::new();
             for session in unit.tx.mobile_sessions(&agent.account)? {
-                let tally = self.house.refreshes.tally(Some(&session.id));
+                let tally = self.service.refreshes.tally(Some(&session.id));
                 families.push(FamilyReport {
                     device: agent.aggregate.device_of(&session.id).map(|device| device.id.clone()),
                     live: session.lives(unit.now),
@@ -383,13 +384,13 @@ impl Operator {
                     refusals: tally.refusals.into(),
                 });
             }
-            let unknown = self.house.refreshes.tally(None).refusals.into();
+            let unknown = self.service.refreshes.tally(None).refusals.into();
             Ok(RefreshRecord { families, unknown })
         })
     }
 
     /// How many refreshes the agent's phones have asked for.
-    pub fn refresh_count(&self, email: &str) -> Result<u64, HouseError> {
-        Ok(self.house.counters.refreshes(&self.account(email)?))
+    pub fn refresh_count(&self, email: &str) -> Result<u64, ServiceError> {
+        Ok(self.service.counters.refreshes(&self.account(email)?))
     }
 }

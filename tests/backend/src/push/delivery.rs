@@ -1,4 +1,4 @@
-//! When a push is sent, again or not at all. Pure: the worker in `house::pushes` does what is decided here.
+//! When a push is sent, again or not at all. Pure: the worker in `service::pushes` does what is decided here.
 //!
 //! Everything is decided at the moment of sending, from what is true then: while a push waited, forwarding may have been
 //! turned on, the call answered, the token replaced.

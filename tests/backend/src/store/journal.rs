@@ -8,7 +8,7 @@ use super::{Result, Row, Tx, values};
 /// An answer that a repeated command gets again.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
-    /// Of method, path and body.
+    /// A hash of method, path and body of the command that it answers.
     pub(crate) fingerprint: String,
     pub(crate) status: u16,
     pub(crate) etag: Option<String>,

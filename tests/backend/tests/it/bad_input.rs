@@ -34,7 +34,7 @@ async fn operator(backend: &Backend, path: &str, media_type: &str, body: impl In
 #[tokio::test]
 async fn the_operator_too_is_told_what_is_wrong_with_a_body() {
     let backend = with_operator().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let before = phone.state().await;
     for path in OPERATOR {
         for body in ["", "{", "null", "[]", "{\"email\":7}", "{} {}", "\u{0}"] {
@@ -100,7 +100,7 @@ async fn an_app_is_sent_back_exactly_where_it_registered_and_to_any_port_of_loop
 #[tokio::test]
 async fn the_revocation_endpoint_refuses_what_is_malformed_and_revokes_nothing() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let good = phone.tokens.refresh_token.clone().unwrap();
     let browser = Browser::new(&backend);
     let post = || browser.request(Method::POST, "/revoke");

@@ -19,7 +19,7 @@ fn pushed(device: &str, kind: PushKind) -> (String, PushKind) {
     (device.to_owned(), kind)
 }
 
-async fn on_call(phone: &Phone, call: &CallReport, verb: &str, key: &str) -> reqwest::Response {
+async fn on_call(phone: &PhoneClient, call: &CallReport, verb: &str, key: &str) -> reqwest::Response {
     let body = json!({ "device": phone.device });
     phone.command(Method::POST, &format!("/v1/me/calls/{}/{verb}", call.call.call_id), &body, key).await
 }
@@ -27,8 +27,8 @@ async fn on_call(phone: &Phone, call: &CallReport, verb: &str, key: &str) -> req
 #[tokio::test]
 async fn a_call_rings_on_every_phone_and_stops_on_all_when_one_answers() {
     let backend = backend().await;
-    let iphone = Phone::ready(&backend, ALICE, "iphone").await;
-    let android = Phone::ready(&backend, ALICE, "android").await;
+    let iphone = PhoneClient::ready(&backend, ALICE, "iphone").await;
+    let android = PhoneClient::ready(&backend, ALICE, "android").await;
     let mut live = backend.operator().pushes();
     let report = call(&backend);
     assert!(report.devices.iter().all(|ring| ring.outcome == RingOutcome::Pushed));
@@ -56,7 +56,7 @@ async fn a_call_rings_on_every_phone_and_stops_on_all_when_one_answers() {
 #[tokio::test]
 async fn while_calls_are_forwarded_no_phone_is_pushed() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let on: Snapshot = read(phone.forward(Some("+33612345678"), "1").await).await;
     assert_eq!(on.devices[0].cannot_ring, Some(CannotRing::ForwardingActive));
     let report = call(&backend);
@@ -71,7 +71,7 @@ async fn while_calls_are_forwarded_no_phone_is_pushed() {
 #[tokio::test]
 async fn an_old_server_pushes_although_calls_are_forwarded_and_says_so() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     phone.forward(Some("+33612345678"), "1").await;
     backend.operator().set_old_server(true);
     assert_eq!(call(&backend).devices[0].outcome, RingOutcome::Pushed);
@@ -83,7 +83,7 @@ async fn an_old_server_pushes_although_calls_are_forwarded_and_says_so() {
 #[tokio::test]
 async fn turning_forwarding_on_stops_what_rings() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let report = call(&backend);
     let on: Snapshot = read(phone.forward(Some("+33612345678"), "1").await).await;
     assert_eq!(on.calls[0].state, CallState::Answered { by: Surface::Forwarded });
@@ -98,7 +98,7 @@ async fn turning_forwarding_on_stops_what_rings() {
 #[tokio::test]
 async fn a_call_that_nobody_answers_stops_by_itself_and_is_shown_for_a_minute() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     let report = call(&backend);
     events.state(|snapshot| snapshot.calls.iter().any(|call| call.state == CallState::Ringing)).await;
@@ -114,8 +114,8 @@ async fn a_call_that_nobody_answers_stops_by_itself_and_is_shown_for_a_minute() 
 #[tokio::test]
 async fn a_declined_call_stops_on_the_other_phones() {
     let backend = backend().await;
-    let iphone = Phone::ready(&backend, ALICE, "iphone").await;
-    let _android = Phone::ready(&backend, ALICE, "android").await;
+    let iphone = PhoneClient::ready(&backend, ALICE, "iphone").await;
+    let _android = PhoneClient::ready(&backend, ALICE, "android").await;
     let report = call(&backend);
     let declined: Snapshot = read(on_call(&iphone, &report, "decline", "1").await).await;
     assert_eq!(declined.calls[0].state, CallState::Ended);
@@ -126,7 +126,7 @@ async fn a_declined_call_stops_on_the_other_phones() {
 #[tokio::test]
 async fn a_caller_who_hangs_up_stops_the_ringing() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let report = call(&backend);
     backend.operator().hang_up(&report.call.call_id).unwrap();
     assert_eq!(pushes(&backend)[1..], [pushed("iphone", PushKind::Ended)]);
@@ -138,7 +138,7 @@ async fn a_caller_who_hangs_up_stops_the_ringing() {
 #[tokio::test]
 async fn after_a_call_comes_its_work_and_then_the_next_call() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     let report = call(&backend);
     on_call(&phone, &report, "answer", "1").await;
@@ -158,7 +158,7 @@ async fn after_a_call_comes_its_work_and_then_the_next_call() {
 #[tokio::test]
 async fn nobody_is_stuck_in_a_call_that_its_app_lost() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     let report = call(&backend);
     on_call(&phone, &report, "answer", "1").await;
@@ -181,7 +181,7 @@ async fn nobody_is_stuck_in_a_call_that_its_app_lost() {
 #[tokio::test]
 async fn a_browser_answers_too() {
     let backend = backend().await;
-    let _phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let _phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut browser = Browser::new(&backend);
     browser.enter("/app/cti/hubspot", ALICE).await;
     let csrf = browser.session("cti-hubspot").await["csrf"].as_str().unwrap().to_owned();
@@ -198,7 +198,7 @@ async fn a_browser_answers_too() {
 #[tokio::test]
 async fn a_phone_without_a_push_token_is_not_pushed_and_a_call_that_never_was_is_not_found() {
     let backend = backend().await;
-    let mut phone = Phone::sign_in(&backend, ALICE).await;
+    let mut phone = PhoneClient::sign_in(&backend, ALICE).await;
     phone.register("iphone", None).await;
     assert_eq!(call(&backend).devices[0].outcome, RingOutcome::NotPushed(CannotRing::NoPushToken));
     for verb in ["answer", "decline", "hang-up", "lease"] {
@@ -211,8 +211,8 @@ async fn a_phone_without_a_push_token_is_not_pushed_and_a_call_that_never_was_is
 #[tokio::test]
 async fn a_phone_that_signed_out_rings_no_more() {
     let backend = backend().await;
-    let iphone = Phone::ready(&backend, ALICE, "iphone").await;
-    let _android = Phone::ready(&backend, ALICE, "android").await;
+    let iphone = PhoneClient::ready(&backend, ALICE, "iphone").await;
+    let _android = PhoneClient::ready(&backend, ALICE, "android").await;
     revoke(&backend, iphone.tokens.refresh_token.as_deref().unwrap()).await;
     call(&backend);
     assert_eq!(pushes(&backend), [pushed("android", PushKind::Incoming)]);

@@ -33,7 +33,7 @@ fn method(name: &str) -> Method {
 #[tokio::test]
 async fn malformed_bodies_are_problems_everywhere() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let version = phone.state().await.version;
     let bad: [&[u8]; 9] = [
         b"{",
@@ -89,7 +89,7 @@ async fn nobody_gets_anything_without_a_session() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     for path in ["/v1", "/v1/", "/v1/me", "/v1/me/nothing", "/v1/me/devices/", "/v1/me/devices/a/b"] {
         let response = phone.get(path).send().await.unwrap();
         assert_eq!(response.status(), 404, "{path}");
@@ -104,7 +104,7 @@ async fn unknown_paths_and_methods_are_problems() {
 #[tokio::test]
 async fn commands_name_themselves_and_the_state_they_know() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let version = phone.state().await.version;
     for path in ["/v1/me/availability", "/v1/me/forwarding"] {
         let body = json!({ "availability": { "kind": "available" }, "number": null });
@@ -135,7 +135,7 @@ async fn commands_name_themselves_and_the_state_they_know() {
 #[tokio::test]
 async fn a_command_that_does_not_know_the_state_gets_it() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let old = phone.state().await.version;
     let new = phone.set_availability(json!({ "kind": "automatic" }), "1").await;
     assert!(new.version > old);
@@ -156,7 +156,7 @@ async fn a_command_that_does_not_know_the_state_gets_it() {
 #[tokio::test]
 async fn a_repeated_command_changes_nothing_and_gets_its_answer_again() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let version = phone.state().await.version;
     let send = |body: serde_json::Value| {
         phone
@@ -191,7 +191,7 @@ async fn a_repeated_command_changes_nothing_and_gets_its_answer_again() {
 #[tokio::test]
 async fn forwarding_takes_only_numbers_that_exist() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     for bad in ["", "+", "0612345678", "+0612345678", "+33612", "+999123456789", "tel:+33612345678", "+1 000 000 0000"]
     {
         let refused = problem(phone.forward(Some(bad), "k").await).await;
@@ -209,7 +209,7 @@ async fn forwarding_takes_only_numbers_that_exist() {
 #[tokio::test]
 async fn a_long_poll_answers_on_news_and_only_then() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let version = phone.state().await.version;
     let poll = |wait: &str| phone.get(&format!("/v1/me/state?after={version}&wait={wait}")).send();
     assert_eq!(soon(poll("0")).await.unwrap().status(), 204);
@@ -227,7 +227,7 @@ async fn a_long_poll_answers_on_news_and_only_then() {
 #[tokio::test]
 async fn only_a_phone_registers_and_only_with_a_sensible_name() {
     let backend = backend().await;
-    let mut phone = Phone::sign_in(&backend, ALICE).await;
+    let mut phone = PhoneClient::sign_in(&backend, ALICE).await;
     let snapshot = phone.register("iphone", None).await;
     assert_eq!(snapshot.devices[0].cannot_ring, Some(hookswitch_wire::CannotRing::NoPushToken));
     let long = format!("/v1/me/devices/{}", "d".repeat(129));
@@ -251,7 +251,7 @@ async fn only_a_phone_registers_and_only_with_a_sensible_name() {
 #[tokio::test]
 async fn a_device_that_is_unregistered_gets_no_push() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let path = "/v1/me/devices/iphone";
     assert_eq!(phone.command(Method::DELETE, path, &json!(null), "1").await.status(), 204);
     assert_eq!(phone.command(Method::DELETE, path, &json!(null), "1").await.status(), 204, "repeated");
@@ -263,7 +263,7 @@ async fn a_device_that_is_unregistered_gets_no_push() {
 #[tokio::test]
 async fn a_state_says_where_its_availability_was_chosen() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     assert_eq!(phone.state().await.presence.chosen, None, "nobody has chosen yet");
     let chosen = phone.set_availability(json!({"kind": "automatic"}), "k").await.presence.chosen.unwrap();
     assert_eq!(chosen.by, Surface::Mobile { device: "iphone".into() });
@@ -285,7 +285,7 @@ async fn a_state_says_where_its_availability_was_chosen() {
 #[tokio::test]
 async fn a_withdrawn_command_is_answered_as_it_was_or_never_carried_out() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let put = |base: Version, key: &'static str| {
         let body = json!({"availability": {"kind": "automatic"}});
         phone.put("/v1/me/availability", &body).header("idempotency-key", key).header("if-match", base.etag()).send()

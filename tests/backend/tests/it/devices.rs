@@ -14,13 +14,13 @@ fn of_kind(snapshot: &Snapshot, kind: SignInKind) -> SignIn {
     session.clone()
 }
 
-async fn end(phone: &Phone, session: &str) -> reqwest::Response {
+async fn end(phone: &PhoneClient, session: &str) -> reqwest::Response {
     let request = phone.request(Method::DELETE, &format!("/v1/me/sessions/{session}"));
     soon(request.header("idempotency-key", "end").send()).await.unwrap()
 }
 
-async fn everywhere(backend: &Backend) -> (Phone, Browser, Browser) {
-    let phone = Phone::ready(backend, ALICE, "iphone").await;
+async fn everywhere(backend: &Backend) -> (PhoneClient, Browser, Browser) {
+    let phone = PhoneClient::ready(backend, ALICE, "iphone").await;
     let (mut browser, mut desktop) = (Browser::new(backend), Browser::new(backend));
     browser.enter("/app/web", ALICE).await;
     desktop.enter("/app/desktop", ALICE).await;
@@ -48,7 +48,7 @@ async fn an_agent_sees_where_they_are_signed_in_and_which_of_these_is_this() {
 #[tokio::test]
 async fn a_sign_in_anywhere_is_seen_everywhere_at_once() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     events.state(|snapshot| snapshot.sessions.len() == 1).await;
     let mut browser = Browser::new(&backend);
@@ -105,7 +105,7 @@ async fn a_browser_signs_a_phone_out_and_it_rings_no_more() {
 #[tokio::test]
 async fn nobody_ends_the_session_of_somebody_else() {
     let backend = backend().await;
-    let (alice, olivia) = (Phone::sign_in(&backend, ALICE).await, Phone::sign_in(&backend, OLIVIA).await);
+    let (alice, olivia) = (PhoneClient::sign_in(&backend, ALICE).await, PhoneClient::sign_in(&backend, OLIVIA).await);
     let session = alice.state().await.sessions[0].id.clone();
     assert_eq!(problem(end(&olivia, session.as_str()).await).await.code, "not_found");
     assert_eq!(problem(end(&olivia, "nothing").await).await.code, "not_found");
@@ -117,7 +117,7 @@ async fn nobody_ends_the_session_of_somebody_else() {
 #[tokio::test]
 async fn what_a_phone_may_show_is_seen_and_keeps_no_call_from_it() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let body = json!({
         "name": "Alice's phone",
         "platform": "android",

@@ -11,7 +11,7 @@ async fn a_restart_on_the_same_file_keeps_everything() {
     let database = Database::File(folder.path().join("backend.db"));
     let first = backend_with(Config { database: database.clone(), ..config() }).await;
     let address = first.base_url().strip_prefix("http://").unwrap().parse().unwrap();
-    let phone = Phone::ready(&first, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&first, ALICE, "iphone").await;
     let mut browser = Browser::new(&first);
     browser.enter("/app/web", ALICE).await;
     phone.set_availability(json!({ "kind": "unavailable", "reason": "in_training" }), "tap").await;
@@ -38,7 +38,7 @@ async fn no_token_no_cookie_and_no_password_is_in_the_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("backend.db");
     let backend = backend_with(Config { database: Database::File(path.clone()), ..config() }).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let rotated: hookswitch_wire::TokenAnswer =
         read(refresh(&backend, phone.tokens.refresh_token.as_deref().unwrap()).await).await;
     let code = code(&backend, ALICE).await;
@@ -72,7 +72,7 @@ async fn no_token_no_cookie_and_no_password_is_in_the_database() {
 #[tokio::test]
 async fn a_restored_server_is_in_a_new_epoch_and_says_so_to_all() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     let before = events.state(|_| true).await;
     backend.operator().restore_from_backup().unwrap();
@@ -87,7 +87,7 @@ async fn a_restored_server_is_in_a_new_epoch_and_says_so_to_all() {
 #[tokio::test]
 async fn streams_end_when_the_backend_stops() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let mut events = phone.stream().await;
     events.state(|_| true).await;
     soon(backend.stop()).await;
@@ -98,7 +98,7 @@ async fn streams_end_when_the_backend_stops() {
 async fn the_log_of_requests_holds_no_query() {
     let backend = backend().await;
     let mut log = backend.operator().requests();
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     phone.state().await;
     let mut seen = Vec::new();
     while let Ok(request) = log.try_recv() {

@@ -45,7 +45,7 @@ fn refreshing(backend: &Backend, token: &str) -> RequestBuilder {
     form(request, &[("grant_type", "refresh_token"), ("client_id", "hookswitch-mobile"), ("refresh_token", token)])
 }
 
-fn forwarding(phone: &Phone, etag: &str, key: &str) -> RequestBuilder {
+fn forwarding(phone: &PhoneClient, etag: &str, key: &str) -> RequestBuilder {
     let body = json!({ "number": "+33612345678" });
     phone.put("/v1/me/forwarding", &body).header("idempotency-key", key).header("if-match", etag)
 }
@@ -65,7 +65,7 @@ const AFTER: [Fault; 6] = [
 #[tokio::test]
 async fn a_fault_before_the_commit_leaves_the_refresh_token_as_it_was() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let token = phone.tokens.refresh_token.clone().unwrap();
     for fault in BEFORE {
         backend.operator().inject(FaultPlan::new(Point::Refresh, fault).times(1));
@@ -83,7 +83,7 @@ async fn a_fault_before_the_commit_leaves_the_refresh_token_as_it_was() {
 async fn a_fault_after_the_commit_spoils_the_answer_only() {
     for fault in AFTER {
         let backend = backend().await;
-        let phone = Phone::ready(&backend, ALICE, "iphone").await;
+        let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
         let token = phone.tokens.refresh_token.clone().unwrap();
         backend.operator().inject(FaultPlan::new(Point::Token, fault).times(1));
         let got = send(refreshing(&backend, &token)).await;
@@ -109,7 +109,7 @@ async fn a_fault_after_the_commit_spoils_the_answer_only() {
 #[tokio::test]
 async fn a_command_is_carried_out_or_not_as_the_fault_says() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     for (faults, forwarded) in [(&BEFORE[..], false), (&AFTER[..], true)] {
         for fault in faults {
             phone.forward(None, &format!("off-{fault:?}").replace(' ', "")).await;
@@ -129,7 +129,7 @@ async fn a_command_is_carried_out_or_not_as_the_fault_says() {
 #[tokio::test]
 async fn every_fault_works_at_every_point_that_answers_with_a_body() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let browser = Browser::new(&backend);
     let requests = || {
         [
@@ -192,7 +192,7 @@ async fn a_revocation_is_lost_or_done_as_the_fault_says() {
     let backend = backend().await;
     let table = BEFORE.into_iter().map(|fault| (fault, true)).chain(AFTER.into_iter().map(|fault| (fault, false)));
     for (fault, lives) in table {
-        let phone = Phone::sign_in(&backend, ALICE).await;
+        let phone = PhoneClient::sign_in(&backend, ALICE).await;
         let token = phone.tokens.refresh_token.clone().unwrap();
         backend.operator().inject(FaultPlan::new(Point::Revocation, fault).times(1));
         let request = Browser::new(&backend).request(Method::POST, "/revoke");
@@ -207,7 +207,7 @@ async fn a_revocation_is_lost_or_done_as_the_fault_says() {
 #[tokio::test]
 async fn a_stream_breaks_drips_or_talks_nonsense() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let inject = |fault| backend.operator().inject(FaultPlan::new(Point::Stream, fault).times(1));
     for fault in [Fault::BeforeCommit, Fault::AfterCommit] {
         inject(fault);
@@ -241,7 +241,7 @@ async fn a_slow_answer_takes_its_time_for_each_byte() {
 #[tokio::test]
 async fn a_fault_meets_as_many_requests_as_it_was_told_and_the_rest_pass() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let operator = backend.operator();
     let twice = operator.inject(FaultPlan::new(Point::State, Fault::ServerError).times(2));
     let mut statuses = Vec::new();
@@ -264,7 +264,7 @@ async fn a_fault_meets_as_many_requests_as_it_was_told_and_the_rest_pass() {
 #[tokio::test]
 async fn a_lost_answer_is_in_the_log_as_no_answer() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let mut log = backend.operator().requests();
     backend.operator().inject(FaultPlan::new(Point::State, Fault::AfterCommit).times(1));
     send(phone.get("/v1/me/state")).await;
@@ -276,7 +276,7 @@ async fn a_lost_answer_is_in_the_log_as_no_answer() {
 async fn the_operator_orders_and_clears_faults_over_http() {
     const KEY: &str = "the key of the operator";
     let backend = backend_with(Config { operator_key: Some(KEY.into()), ..config() }).await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let browser = Browser::new(&backend);
     let operator = |method: Method, path: &str| browser.request(method, path).bearer_auth(KEY);
     let order = |body: Value| {

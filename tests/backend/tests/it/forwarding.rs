@@ -11,18 +11,18 @@ use super::{nodes::Running, support::*};
 const NUMBER: &str = "+33612345678";
 const OTHER: &str = "+33623456789";
 
-async fn forward(phone: &Phone, body: &Value, key: &str) -> reqwest::Response {
+async fn forward(phone: &PhoneClient, body: &Value, key: &str) -> reqwest::Response {
     phone.command(Method::PUT, "/v1/me/forwarding", body, key).await
 }
 
-async fn post(phone: &Phone, what: &str, body: &Value, key: &str) -> reqwest::Response {
+async fn post(phone: &PhoneClient, what: &str, body: &Value, key: &str) -> reqwest::Response {
     phone.command(Method::POST, &format!("/v1/me/forwarding/{what}"), body, key).await
 }
 
 #[tokio::test]
 async fn forwarding_with_an_end_ends_by_itself_and_the_phones_ring_again() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     let until = backend.operator().clock().now() + 3_600_000;
     let on: Snapshot = read(forward(&phone, &json!({ "number": NUMBER, "until": until }), "on").await).await;
@@ -41,7 +41,7 @@ async fn forwarding_with_an_end_ends_by_itself_and_the_phones_ring_again() {
 #[tokio::test]
 async fn an_end_can_be_moved_and_taken_away() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let now = backend.operator().clock().now();
     let set = async |until: Option<i64>, key: &str| -> Snapshot {
         read(forward(&phone, &json!({ "number": NUMBER, "until": until }), key).await).await
@@ -60,7 +60,7 @@ async fn an_end_can_be_moved_and_taken_away() {
 #[tokio::test]
 async fn an_end_that_is_over_or_of_nothing_is_refused() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let now = backend.operator().clock().now();
     let late = problem(forward(&phone, &json!({ "number": NUMBER, "until": now }), "1").await).await;
     assert_eq!((late.status, late.code.as_str(), late.field.as_deref()), (422, "invalid_until", Some("until")));
@@ -81,7 +81,7 @@ async fn an_end_is_kept_while_the_backend_is_down() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::File(folder.path().join("backend.db"));
     let first = backend_with(Config { database: database.clone(), ..config() }).await;
-    let phone = Phone::ready(&first, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&first, ALICE, "iphone").await;
     let until = first.operator().clock().now() + 60_000;
     forward(&phone, &json!({ "number": NUMBER, "until": until }), "on").await;
     first.stop().await;
@@ -94,7 +94,7 @@ async fn an_end_is_kept_while_the_backend_is_down() {
 #[tokio::test]
 async fn calls_are_forwarded_only_while_the_agent_takes_calls() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     phone.forward(Some(NUMBER), "on").await;
     let away = phone.set_availability(json!({ "kind": "unavailable", "reason": "on_a_break" }), "away").await;
     assert_eq!(away.presence.effective, Effective::DoNotDisturb);
@@ -110,7 +110,7 @@ async fn calls_are_forwarded_only_while_the_agent_takes_calls() {
 #[tokio::test]
 async fn forwarding_to_a_phone_of_ones_own_is_named() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let register = async |line_number: Option<&str>, key: &str| -> Snapshot {
         let body = json!({
             "name": "Alice's phone", "platform": "android", "app_version": "1", "push_token": "token",
@@ -134,9 +134,9 @@ async fn forwarding_to_a_phone_of_ones_own_is_named() {
     }
 }
 
-async fn careful() -> (Running, Phone) {
+async fn careful() -> (Running, PhoneClient) {
     let backend = backend_with(Config { verify_forwarding: true, ..config() }).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     (backend, phone)
 }
 
@@ -151,11 +151,11 @@ fn other_than(code: &str) -> String {
     format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
 }
 
-async fn send(phone: &Phone, number: &str, by: &str, key: &str) -> reqwest::Response {
+async fn send(phone: &PhoneClient, number: &str, by: &str, key: &str) -> reqwest::Response {
     post(phone, "code", &json!({ "number": number, "by": by }), key).await
 }
 
-async fn verify(phone: &Phone, number: &str, code: &str, key: &str) -> reqwest::Response {
+async fn verify(phone: &PhoneClient, number: &str, code: &str, key: &str) -> reqwest::Response {
     post(phone, "verification", &json!({ "number": number, "code": code }), key).await
 }
 
@@ -186,7 +186,7 @@ async fn a_number_that_one_agent_verified_is_none_that_another_did() {
     let (backend, alice) = careful().await;
     send(&alice, NUMBER, "sms", "send").await;
     verify(&alice, NUMBER, &code(&backend), "verify").await;
-    let olivia = Phone::ready(&backend, OLIVIA, "hers").await;
+    let olivia = PhoneClient::ready(&backend, OLIVIA, "hers").await;
     assert_eq!(problem(olivia.forward(Some(NUMBER), "on").await).await.code, "number_not_verified");
     assert_eq!(problem(verify(&olivia, NUMBER, &code(&backend), "v").await).await.code, "wrong_code");
 }
@@ -246,12 +246,12 @@ async fn nobody_is_flooded_with_codes() {
     let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=900).contains(&wait));
     assert_eq!(problem(refused).await.code, "rate_limited");
-    let olivia = Phone::ready(&backend, OLIVIA, "hers").await;
+    let olivia = PhoneClient::ready(&backend, OLIVIA, "hers").await;
     assert_eq!(send(&olivia, NUMBER, "sms", "1").await.status(), 429, "the number has had enough from all together");
     assert_eq!(send(&olivia, OTHER, "sms", "2").await.status(), 204);
     assert_eq!(backend.operator().carrier_messages().len(), 6);
     backend.operator().clock().jump(900_000);
-    let alice = Phone::sign_in(&backend, ALICE).await;
+    let alice = PhoneClient::sign_in(&backend, ALICE).await;
     assert_eq!(send(&alice, NUMBER, "sms", "7").await.status(), 204);
 }
 

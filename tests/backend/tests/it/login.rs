@@ -291,7 +291,7 @@ async fn the_eleventh_wrong_code_has_to_wait() {
 #[tokio::test]
 async fn sign_ins_leave_a_trail_without_secrets() {
     let backend = backend().await;
-    Phone::sign_in(&backend, ALICE).await;
+    PhoneClient::sign_in(&backend, ALICE).await;
     let trail: Vec<String> = backend.operator().audit_log(ALICE).unwrap().into_iter().map(|(_, event)| event).collect();
     assert_eq!(trail, ["session started"]);
 }

@@ -88,7 +88,7 @@ async fn a_client_is_told_of_each_session_that_ends_by_its_name() {
     let backend = backend().await;
     let mut crm = Listener::start("crm").await;
     backend.operator().register_logout_client(crm.client.clone()).unwrap();
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let id_token = payload(phone.tokens.id_token.as_deref().unwrap());
     revoke(&backend, phone.tokens.refresh_token.as_deref().unwrap()).await;
     let claims = crm.claims(&backend).await;
@@ -103,7 +103,7 @@ async fn signing_out_everywhere_is_told_to_all_streams_and_all_clients() {
     let mut desk = Listener::start("desk").await;
     let logout_clients = vec![crm.client.clone(), desk.client.clone()];
     let backend = backend_with(Config { logout_clients, ..config() }).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut browser = Browser::new(&backend);
     browser.enter("/app/web", ALICE).await;
     browser.enter("/app/desktop", ALICE).await;
@@ -118,7 +118,7 @@ async fn signing_out_everywhere_is_told_to_all_streams_and_all_clients() {
     let mut expected: Vec<String> =
         backend.operator().sessions(ALICE).unwrap().into_iter().map(|session| session.id).collect();
     assert_eq!(expected.len(), 3);
-    let other = Phone::sign_in(&backend, ADAM).await;
+    let other = PhoneClient::sign_in(&backend, ADAM).await;
 
     // From a page, with its CSRF token; without it, nothing happens.
     let everywhere = |csrf: &str| {
@@ -174,7 +174,7 @@ async fn who_cannot_be_reached_is_told_again_and_who_refuses_is_not() {
     for listener in [&down, &sulky] {
         backend.operator().register_logout_client(listener.client.clone()).unwrap();
     }
-    Phone::sign_in(&backend, ALICE).await;
+    PhoneClient::sign_in(&backend, ALICE).await;
     backend.operator().revoke_sessions(ALICE, SignedOutReason::Revoked).unwrap();
     sulky.claims(&backend).await;
     let first = down.claims(&backend).await;
@@ -187,7 +187,7 @@ async fn who_cannot_be_reached_is_told_again_and_who_refuses_is_not() {
     down.claims(&backend).await;
     // Another sign-out is heard next: nothing of the first is repeated to either.
     backend.operator().clock().jump(3_600_000);
-    Phone::sign_in(&backend, ADAM).await;
+    PhoneClient::sign_in(&backend, ADAM).await;
     backend.operator().revoke_sessions(ADAM, SignedOutReason::Revoked).unwrap();
     let adam = backend.operator().account(ADAM).unwrap();
     for listener in [&mut down, &mut sulky] {
@@ -204,7 +204,7 @@ async fn a_sign_out_that_was_not_told_yet_is_told_after_a_restart() {
     crm.answer.store(503, Ordering::Relaxed);
     let logout_clients = vec![crm.client.clone()];
     let first = backend_with(Config { database: database.clone(), logout_clients, ..config() }).await;
-    Phone::sign_in(&first, ALICE).await;
+    PhoneClient::sign_in(&first, ALICE).await;
     first.operator().revoke_sessions(ALICE, SignedOutReason::Revoked).unwrap();
     let lost = crm.claims(&first).await;
     first.stop().await;
@@ -237,11 +237,11 @@ async fn through(browser: &mut Browser, start: &str, provider: &str, email: &str
     browser.follow(page).await
 }
 
-async fn phone_through(backend: &Backend, provider: &str, email: &str) -> Phone {
+async fn phone_through(backend: &Backend, provider: &str, email: &str) -> PhoneClient {
     let mut browser = Browser::new(backend);
     let page = through(&mut browser, &authorize_url(&[]), provider, email).await;
     let answer = exchange(backend, &returned(&page)["code"], VERIFIER).await;
-    Phone::with(backend, read::<TokenAnswer>(answer).await)
+    PhoneClient::with(backend, read::<TokenAnswer>(answer).await)
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn who_signs_out_upstream_is_signed_out_of_all_that_came_of_it_and_of_noth
     let mut events = google.stream().await;
     events.state(|_| true).await;
     let sso = phone_through(&backend, "sso", ALICE).await;
-    let password = Phone::sign_in(&backend, ALICE).await;
+    let password = PhoneClient::sign_in(&backend, ALICE).await;
     let sam = phone_through(&backend, "google", SAM).await;
     let mut browser = Browser::new(&backend);
     through(&mut browser, "/app/web", "google", ALICE).await;

@@ -73,7 +73,7 @@ async fn watched() -> Running {
 #[tokio::test]
 async fn metrics_move_with_what_was_done() {
     let backend = watched().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let (mut one, mut other) = (phone.stream().await, phone.stream().await);
     for events in [&mut one, &mut other] {
         events.state(|_| true).await;
@@ -102,7 +102,7 @@ async fn metrics_move_with_what_was_done() {
 #[tokio::test]
 async fn metrics_name_nobody_and_invented_requests_make_no_series() {
     let backend = watched().await;
-    let phone = Phone::ready(&backend, ALICE, "canary-device").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "canary-device").await;
     assert_eq!(phone.forward(Some("+33612345678"), "canary-key").await.status(), 200);
     let made_up = reqwest::Method::from_bytes(b"CANARY").unwrap();
     soon(phone.request(made_up, "/canary-path").send()).await.unwrap();

@@ -9,8 +9,8 @@ use super::support::*;
 #[tokio::test]
 async fn a_change_on_one_device_is_on_all_others() {
     let backend = backend().await;
-    let iphone = Phone::ready(&backend, ALICE, "iphone").await;
-    let android = Phone::ready(&backend, ALICE, "android").await;
+    let iphone = PhoneClient::ready(&backend, ALICE, "iphone").await;
+    let android = PhoneClient::ready(&backend, ALICE, "android").await;
     let mut browser = Browser::new(&backend);
     browser.enter("/app/web", ALICE).await;
     let (mut one, mut other) = (iphone.stream().await, android.stream().await);
@@ -27,7 +27,7 @@ async fn a_change_on_one_device_is_on_all_others() {
 #[tokio::test]
 async fn a_quiet_stream_beats_every_fifteen_seconds() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let mut events = phone.stream().await;
     assert!(matches!(events.next().await, Some(StreamEvent::State(_))), "the state comes first");
     for _ in 0..3 {
@@ -45,7 +45,7 @@ async fn an_agent_is_offline_until_the_first_and_after_the_last_session() {
     let backend = backend().await;
     let operator = backend.operator();
     assert_eq!(operator.snapshot(ALICE).unwrap().presence.effective, Effective::Offline);
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     assert_eq!(operator.snapshot(ALICE).unwrap().presence.effective, Effective::Available);
     let mut browser = Browser::new(&backend);
     browser.enter("/app/web", ALICE).await;
@@ -58,7 +58,7 @@ async fn an_agent_is_offline_until_the_first_and_after_the_last_session() {
 #[tokio::test]
 async fn calls_are_still_forwarded_for_who_is_signed_in_nowhere() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     phone.forward(Some("+33612345678"), "1").await;
     backend.operator().revoke_sessions(ALICE, SignedOutReason::Revoked).unwrap();
     assert_eq!(backend.operator().snapshot(ALICE).unwrap().presence.effective, Effective::Available);
@@ -76,7 +76,7 @@ async fn automatic_availability_follows_the_agents_working_day_by_itself() {
     // 2100-01-04 is a Monday; 03:20 UTC is 08:50 in Kolkata.
     let monday: jiff::Timestamp = "2100-01-04T03:20:00Z".parse().unwrap();
     clock.jump(monday.as_millisecond() - clock.now());
-    let phone = Phone::sign_in(&backend, "noor@acme.example").await;
+    let phone = PhoneClient::sign_in(&backend, "noor@acme.example").await;
     let mut events = phone.stream().await;
     let early = phone.set_availability(json!({ "kind": "automatic" }), "1").await;
     assert_eq!(early.presence.effective, Effective::DoNotDisturb);
@@ -93,11 +93,11 @@ async fn automatic_availability_follows_the_agents_working_day_by_itself() {
 #[tokio::test]
 async fn signing_out_everywhere_ends_every_session_and_says_why() {
     let backend = backend().await;
-    let (iphone, android) = (Phone::sign_in(&backend, ALICE).await, Phone::sign_in(&backend, ALICE).await);
+    let (iphone, android) = (PhoneClient::sign_in(&backend, ALICE).await, PhoneClient::sign_in(&backend, ALICE).await);
     let mut browser = Browser::new(&backend);
     browser.enter("/app/web", ALICE).await;
     browser.enter("/app/desktop", ALICE).await;
-    let other = Phone::sign_in(&backend, ADAM).await;
+    let other = PhoneClient::sign_in(&backend, ADAM).await;
     let mut events = android.stream().await;
     events.state(|_| true).await;
     let answer = iphone.command(Method::POST, "/v1/me/sign-out-everywhere", &json!(null), "1").await;
@@ -115,7 +115,7 @@ async fn signing_out_everywhere_ends_every_session_and_says_why() {
 #[tokio::test]
 async fn who_is_signed_out_by_an_administrator_hears_that() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     for reason in [SignedOutReason::AccountClosed] {
         let mut events = phone.stream().await;
         events.state(|_| true).await;
@@ -129,7 +129,7 @@ async fn three_phones_of_a_kind_on_one_login_are_noticed() {
     let backend = backend().await;
     for device in ["one", "two", "three"] {
         assert!(backend.operator().snapshot(ALICE).unwrap().notices.is_empty(), "{device}");
-        Phone::ready(&backend, ALICE, device).await;
+        PhoneClient::ready(&backend, ALICE, device).await;
     }
     assert_eq!(backend.operator().snapshot(ALICE).unwrap().notices, [Notice::SharedLogin]);
 }
@@ -139,7 +139,7 @@ async fn three_places_at_once_are_noticed_and_forgotten_by_themselves() {
     let backend = backend().await;
     let mut phones = Vec::new();
     for n in 2..5_u8 {
-        let mut phone = Phone::sign_in(&backend, ALICE).await;
+        let mut phone = PhoneClient::sign_in(&backend, ALICE).await;
         phone.move_to([127, 0, 0, n]);
         phones.push(phone);
     }
@@ -164,16 +164,16 @@ async fn many_windows_and_two_phones_are_one_person() {
             Browser::new(&backend).enter(path, ALICE).await;
         }
     }
-    Phone::ready(&backend, ALICE, "one").await;
-    Phone::ready(&backend, ALICE, "two").await;
+    PhoneClient::ready(&backend, ALICE, "one").await;
+    PhoneClient::ready(&backend, ALICE, "two").await;
     assert_eq!(backend.operator().snapshot(ALICE).unwrap().notices, []);
 }
 
 #[tokio::test]
 async fn a_device_that_signs_in_anew_leaves_its_old_session_behind() {
     let backend = backend().await;
-    let old = Phone::ready(&backend, ALICE, "iphone").await;
-    let mut new = Phone::sign_in(&backend, ALICE).await;
+    let old = PhoneClient::ready(&backend, ALICE, "iphone").await;
+    let mut new = PhoneClient::sign_in(&backend, ALICE).await;
     let body = json!({ "name": "iphone", "platform": "ios", "app_version": "2", "push_token": "p" });
     let answer = new.command(Method::PUT, "/v1/me/devices/iphone", &body, "anew").await;
     assert_eq!(answer.status(), 200);

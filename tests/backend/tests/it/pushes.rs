@@ -138,7 +138,7 @@ async fn back(backend: &Backend) {
 #[tokio::test]
 async fn a_call_is_tried_again_while_it_rings_and_never_after() {
     let (backend, service) = start(Database::Memory).await;
-    let _phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let _phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     for _ in 0..20 {
         service.says(refused());
     }
@@ -161,7 +161,7 @@ async fn a_call_is_tried_again_while_it_rings_and_never_after() {
 #[tokio::test]
 async fn a_call_that_was_refused_once_rings_on_the_second_try() {
     let (backend, service) = start(Database::Memory).await;
-    let _phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let _phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     service.says(refused());
     call(&backend);
     back(&backend).await;
@@ -173,7 +173,7 @@ async fn a_call_that_was_refused_once_rings_on_the_second_try() {
 #[tokio::test]
 async fn a_service_that_asks_for_time_gets_it() {
     let (backend, service) = start(Database::Memory).await;
-    let _phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let _phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     service.says(Outcome::Retry { after: Some(Duration::from_secs(20)), why: "busy".to_owned() });
     call(&backend);
     back(&backend).await;
@@ -185,7 +185,7 @@ async fn a_service_that_asks_for_time_gets_it() {
 #[tokio::test]
 async fn a_start_that_never_left_is_not_sent_after_the_call_and_needs_no_stop() {
     let (backend, service) = start(Database::Memory).await;
-    let _phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let _phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     service.says(refused());
     let call = call(&backend);
     back(&backend).await;
@@ -199,7 +199,7 @@ async fn a_start_that_never_left_is_not_sent_after_the_call_and_needs_no_stop() 
 #[tokio::test]
 async fn a_start_that_may_have_left_is_stopped_and_not_sent_again() {
     let (backend, service) = start(Database::Memory).await;
-    let _phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let _phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     service.says(unanswered());
     let call = call(&backend);
     back(&backend).await;
@@ -214,7 +214,7 @@ async fn a_start_that_may_have_left_is_stopped_and_not_sent_again() {
 #[tokio::test]
 async fn a_stop_does_not_wait_for_a_start_that_hangs() {
     let (backend, service) = start(Database::Memory).await;
-    let _phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let _phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let answer = service.hangs();
     let call = call(&backend);
     service.tries(1).await;
@@ -230,8 +230,8 @@ async fn a_stop_does_not_wait_for_a_start_that_hangs() {
 #[tokio::test]
 async fn one_hanging_push_holds_no_other_up() {
     let (backend, service) = start(Database::Memory).await;
-    let _iphone = Phone::ready(&backend, ALICE, "iphone").await;
-    let _android = Phone::ready(&backend, ALICE, "android").await;
+    let _iphone = PhoneClient::ready(&backend, ALICE, "iphone").await;
+    let _android = PhoneClient::ready(&backend, ALICE, "android").await;
     let _answer = service.hangs();
     call(&backend);
     let devices: Vec<String> = service.tries(2).await.into_iter().map(|seen| seen.device).collect();
@@ -241,7 +241,7 @@ async fn one_hanging_push_holds_no_other_up() {
 #[tokio::test]
 async fn forwarding_that_is_turned_on_holds_back_what_waits() {
     let (backend, service) = start(Database::Memory).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     service.says(refused());
     call(&backend);
     back(&backend).await;
@@ -255,7 +255,7 @@ async fn forwarding_that_is_turned_on_holds_back_what_waits() {
 #[tokio::test]
 async fn an_old_server_pushes_through_the_outbox_too() {
     let (backend, service) = start(Database::Memory).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     phone.forward(Some("+33612345678"), "on").await;
     backend.operator().set_old_server(true);
     call(&backend);
@@ -265,7 +265,7 @@ async fn an_old_server_pushes_through_the_outbox_too() {
 #[tokio::test]
 async fn a_token_that_the_service_knows_no_more_is_forgotten_and_the_agent_sees_it() {
     let (backend, service) = start(Database::Memory).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     service.says(Outcome::TokenGone { since: None });
     call(&backend);
@@ -277,7 +277,7 @@ async fn a_token_that_the_service_knows_no_more_is_forgotten_and_the_agent_sees_
 #[tokio::test]
 async fn a_token_that_was_told_anew_survives_the_verdict_on_the_old_one() {
     let (backend, service) = start(Database::Memory).await;
-    let mut phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let mut phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let answer = service.hangs();
     call(&backend);
     service.tries(1).await;
@@ -302,7 +302,7 @@ async fn a_token_that_was_told_anew_survives_the_verdict_on_the_old_one() {
 #[tokio::test]
 async fn a_push_that_waits_goes_to_the_token_of_the_moment() {
     let (backend, service) = start(Database::Memory).await;
-    let mut phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let mut phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     service.says(refused());
     call(&backend);
     back(&backend).await;
@@ -315,7 +315,7 @@ async fn a_push_that_waits_goes_to_the_token_of_the_moment() {
 #[tokio::test]
 async fn a_phone_that_signs_out_gets_nothing_that_waits() {
     let (backend, service) = start(Database::Memory).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     service.says(refused());
     call(&backend);
     back(&backend).await;
@@ -328,9 +328,9 @@ async fn a_phone_that_signs_out_gets_nothing_that_waits() {
 #[tokio::test]
 async fn a_push_token_belongs_to_one_device() {
     let (backend, service) = start(Database::Memory).await;
-    let mut before = Phone::sign_in(&backend, ALICE).await;
+    let mut before = PhoneClient::sign_in(&backend, ALICE).await;
     before.register_as("iphone", Some("the token"), "1").await;
-    let mut after = Phone::sign_in(&backend, ALICE).await;
+    let mut after = PhoneClient::sign_in(&backend, ALICE).await;
     let snapshot = after.register_as("iphone-set-up-anew", Some("the token"), "2").await;
     let unreachable: Vec<_> = snapshot.devices.iter().map(|device| device.cannot_ring).collect();
     assert_eq!(unreachable, [Some(CannotRing::NoPushToken), None]);
@@ -344,8 +344,8 @@ async fn a_restart_sends_what_waited_and_what_was_out() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::File(folder.path().join("backend.db"));
     let (first, service) = start(database.clone()).await;
-    let _waits = Phone::ready(&first, ALICE, "waits").await;
-    let _hangs = Phone::ready(&first, ALICE, "hangs").await;
+    let _waits = PhoneClient::ready(&first, ALICE, "waits").await;
+    let _hangs = PhoneClient::ready(&first, ALICE, "hangs").await;
     service.says(refused());
     let _answer = service.hangs();
     let call = call(&first);
@@ -368,7 +368,7 @@ async fn a_restart_stops_what_was_out_when_the_call_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::File(folder.path().join("backend.db"));
     let (first, service) = start(database.clone()).await;
-    let _phone = Phone::ready(&first, ALICE, "iphone").await;
+    let _phone = PhoneClient::ready(&first, ALICE, "iphone").await;
     let (_start, _stop) = (service.hangs(), service.hangs());
     let call = call(&first);
     service.tries(1).await;

@@ -18,7 +18,7 @@ fn family(operator: &Operator) -> FamilyReport {
 async fn the_record_says_what_came_what_was_granted_and_what_was_refused() {
     let backend = backend().await;
     let operator = backend.operator();
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let first = phone.tokens.refresh_token.clone().unwrap();
     let fresh = family(&operator);
     assert_eq!((fresh.received, fresh.generation, fresh.live), (0, 0, true));
@@ -51,7 +51,7 @@ async fn the_record_says_what_came_what_was_granted_and_what_was_refused() {
 #[tokio::test]
 async fn each_sign_in_is_a_family_of_its_own() {
     let backend = backend().await;
-    let (one, other) = (Phone::sign_in(&backend, ALICE).await, Phone::sign_in(&backend, ALICE).await);
+    let (one, other) = (PhoneClient::sign_in(&backend, ALICE).await, PhoneClient::sign_in(&backend, ALICE).await);
     refresh(&backend, other.tokens.refresh_token.as_deref().unwrap()).await;
     revoke(&backend, one.tokens.refresh_token.as_deref().unwrap()).await;
     let families = backend.operator().refresh_record(ALICE).unwrap().families;
@@ -64,7 +64,7 @@ async fn without_rotation_one_refresh_token_lasts_and_each_use_prolongs_it() {
     let life = Duration::from_secs(3_600);
     let refresh_profile = RotationProfile::NoRotation;
     let backend = backend_with(Config { refresh: refresh_profile, refresh_token_life: life, ..config() }).await;
-    let mut phone = Phone::sign_in(&backend, ALICE).await;
+    let mut phone = PhoneClient::sign_in(&backend, ALICE).await;
     let token = phone.tokens.refresh_token.clone().unwrap();
     for _ in 0..5 {
         backend.operator().clock().jump(3_000_000);
@@ -83,7 +83,7 @@ async fn without_rotation_one_refresh_token_lasts_and_each_use_prolongs_it() {
 async fn the_profile_changes_while_phones_are_signed_in() {
     let backend = backend().await;
     let operator = backend.operator();
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let first = phone.tokens.refresh_token.unwrap();
     operator.set_rotation(RotationProfile::NoRotation);
     assert_eq!(read::<TokenAnswer>(refresh(&backend, &first).await).await.refresh_token, None);
@@ -102,7 +102,7 @@ async fn the_profile_changes_while_phones_are_signed_in() {
 async fn the_operator_reads_the_record_and_sets_the_profile_over_http() {
     const KEY: &str = "the key of the operator";
     let backend = backend_with(Config { operator_key: Some(KEY.into()), ..config() }).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let browser = Browser::new(&backend);
     let operator = |method: Method, path: &str| browser.request(method, path).bearer_auth(KEY);
     let profile: RotationProfile = read(operator(Method::GET, "/operator/rotation").send().await.unwrap()).await;

@@ -142,7 +142,7 @@ async fn nothing_acknowledged_is_lost_when_a_node_the_bus_or_the_database_goes_a
     for number in 0..AGENTS {
         let email = format!("agent-{number}@acme.example");
         judge.operator().add_agent(AgentSeed::new(&email, "An Agent", Role::Agent)).await.unwrap();
-        let phone = Phone::ready(&judge, &email, &format!("phone-{number}")).await;
+        let phone = PhoneClient::ready(&judge, &email, &format!("phone-{number}")).await;
         let known = phone.state().await.version;
         before.push(known);
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(8)).build().unwrap();
@@ -222,7 +222,7 @@ async fn a_change_on_one_node_is_seen_on_the_other_soon_with_the_bus_and_within_
     let judge = judge(&database, Some(&bus)).await;
     let node = start_node(&database, Some(&bus), judge.base_url()).await;
     judge.operator().add_agent(AgentSeed::new(ALICE, "Alice", Role::Agent)).await.unwrap();
-    let phone = Phone::ready(&judge, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&judge, ALICE, "iphone").await;
     let stream = Client::builder().no_proxy().build().unwrap().get(format!("{}/v1/me/stream", url(&node)));
     let mut events = Events::of(stream.bearer_auth(&phone.tokens.access_token).send().await.unwrap());
     let mut worst = Vec::new();
@@ -264,7 +264,7 @@ async fn what_comes_to_both_nodes_at_once_happens_once() {
     let judge = judge(&database, None).await;
     let node = start_node(&database, None, judge.base_url()).await;
     judge.operator().add_agent(AgentSeed::new(ALICE, "Alice", Role::Agent)).await.unwrap();
-    let phone = Phone::ready(&judge, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&judge, ALICE, "iphone").await;
     let nodes = [judge.base_url().to_owned(), url(&node)];
     let client = Client::builder().no_proxy().build().unwrap();
     let (token, mut known) = (phone.tokens.access_token.clone(), phone.state().await.version);

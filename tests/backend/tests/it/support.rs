@@ -5,7 +5,7 @@ use std::{collections::HashMap, pin::Pin, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use eventsource_stream::{Event, EventStreamError, Eventsource};
 use futures_util::{Stream, StreamExt};
-use hookswitch_backend::{AgentSeed, Backend, Config, DEMO_PASSWORD, HouseError, PasswordCost};
+use hookswitch_backend::{AgentSeed, Backend, Config, DEMO_PASSWORD, PasswordCost, ServiceError};
 use hookswitch_wire::{Problem, Snapshot, StreamEvent, TokenAnswer};
 use reqwest::{Client, Method, RequestBuilder, Response, redirect::Policy};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub(crate) async fn backend_with(config: Config) -> Running {
     for seed in AgentSeed::demo() {
         match running.operator().add_agent(seed).await {
             // There since an earlier start on the same file.
-            Ok(_) | Err(HouseError::Invalid("email")) => {}
+            Ok(_) | Err(ServiceError::Invalid("email")) => {}
             Err(error) => panic!("{error}"),
         }
     }
@@ -66,17 +66,15 @@ pub(crate) struct Page {
 impl Page {
     /// The value of a hidden field.
     pub(crate) fn hidden(&self, name: &str) -> String {
-        let marker = format!("name=\"{name}\" value=\"");
-        let rest = self.body.split(&marker).nth(1).unwrap_or_else(|| panic!("no {name} in {}", self.body));
-        rest.split('"').next().unwrap().to_owned()
+        let mut fields = pages::forms(&self.body).into_iter().flat_map(|form| form.fields);
+        let field = fields.find(|(field, _)| field == name);
+        field.unwrap_or_else(|| panic!("no {name} in {}", self.body)).1
     }
 
     /// Where the one button of a message leads.
     pub(crate) fn action(&self) -> String {
-        let before = self.body.split("data-testid=\"message-action\"").next().unwrap();
-        assert_ne!(before.len(), self.body.len(), "no way on: {}", self.body);
-        let href = before.rsplit("href=\"").next().unwrap().split('"').next().unwrap();
-        href.replace("&amp;", "&").replace("&#x2f;", "/")
+        let action = pages::link_with_test_id(&self.body, "message-action");
+        action.unwrap_or_else(|| panic!("no way on: {}", self.body))
     }
 }
 
@@ -278,15 +276,15 @@ pub(crate) async fn problem(response: Response) -> Problem {
     problem
 }
 
-/// A phone with an app that is signed in.
-pub(crate) struct Phone {
+/// A signed-in phone as far as the backend sees it: what it sends over HTTP, without a core.
+pub(crate) struct PhoneClient {
     client: Client,
     base: String,
     pub(crate) device: String,
     pub(crate) tokens: TokenAnswer,
 }
 
-impl Phone {
+impl PhoneClient {
     pub(crate) async fn sign_in(backend: &Backend, email: &str) -> Self {
         let answer = exchange(backend, &code(backend, email).await, VERIFIER).await;
         assert_eq!(answer.status(), 200);

@@ -33,7 +33,7 @@ async fn signing_out_of_one_browser_surface_signs_out_of_all_and_of_nothing_else
     browser.enter("/app/desktop", ADAM).await;
     let mut elsewhere = Browser::new(&backend);
     elsewhere.enter("/app/web", ADAM).await;
-    let phone = Phone::sign_in(&backend, ADAM).await;
+    let phone = PhoneClient::sign_in(&backend, ADAM).await;
 
     assert_eq!(browser.sign_out("cti-hubspot").await.status, 204);
     for surface in BROWSER_SURFACES {

@@ -165,7 +165,7 @@ async fn the_token_endpoint_refuses_what_is_malformed() {
 #[tokio::test]
 async fn an_access_token_expires_and_a_refresh_brings_a_new_one() {
     let backend = backend().await;
-    let mut phone = Phone::sign_in(&backend, ALICE).await;
+    let mut phone = PhoneClient::sign_in(&backend, ALICE).await;
     backend.operator().clock().jump(15 * 60_000);
     let refused = problem(phone.get("/v1/me/state").send().await.unwrap()).await;
     assert_eq!((refused.status, refused.code.as_str()), (401, "unauthenticated"));
@@ -183,7 +183,7 @@ async fn an_access_token_expires_and_a_refresh_brings_a_new_one() {
 #[tokio::test]
 async fn with_overlap_a_lost_answer_is_asked_for_again() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let first = phone.tokens.refresh_token.unwrap();
     let lost: TokenAnswer = read(refresh(&backend, &first).await).await;
     backend.operator().clock().jump(59_000);
@@ -200,7 +200,7 @@ async fn with_overlap_a_lost_answer_is_asked_for_again() {
 #[tokio::test]
 async fn with_overlap_a_retry_after_the_leeway_ends_the_session() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     let first = phone.tokens.refresh_token.unwrap();
     let next: TokenAnswer = read(refresh(&backend, &first).await).await;
     backend.operator().clock().jump(61_000);
@@ -211,7 +211,7 @@ async fn with_overlap_a_retry_after_the_leeway_ends_the_session() {
 #[tokio::test]
 async fn with_kill_family_any_reuse_ends_the_session() {
     let backend = backend_with(Config { refresh: RotationProfile::KillFamily, ..config() }).await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     events.state(|_| true).await;
     let first = phone.tokens.refresh_token.clone().unwrap();
@@ -227,7 +227,7 @@ async fn with_kill_family_any_reuse_ends_the_session() {
 #[tokio::test]
 async fn a_refresh_token_that_lies_unused_expires() {
     let backend = backend_with(Config { refresh_token_life: Duration::from_secs(3_600), ..config() }).await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     backend.operator().clock().jump(3_600_000);
     assert_eq!(oauth_error(refresh(&backend, &phone.tokens.refresh_token.unwrap()).await).await, "invalid_grant");
 }
@@ -235,7 +235,7 @@ async fn a_refresh_token_that_lies_unused_expires() {
 #[tokio::test]
 async fn revoking_the_refresh_token_ends_the_session_and_the_device() {
     let backend = backend().await;
-    let phone = Phone::ready(&backend, ALICE, "iphone").await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let mut events = phone.stream().await;
     events.state(|snapshot| snapshot.devices.len() == 1).await;
     let token = phone.tokens.refresh_token.clone().unwrap();
@@ -252,7 +252,7 @@ async fn revoking_the_refresh_token_ends_the_session_and_the_device() {
 #[tokio::test]
 async fn revoking_an_access_token_leaves_the_session() {
     let backend = backend().await;
-    let phone = Phone::sign_in(&backend, ALICE).await;
+    let phone = PhoneClient::sign_in(&backend, ALICE).await;
     assert_eq!(revoke(&backend, &phone.tokens.access_token).await.status(), 200);
     assert_eq!(phone.get("/v1/me/state").send().await.unwrap().status(), 401);
     assert_eq!(refresh(&backend, &phone.tokens.refresh_token.unwrap()).await.status(), 200);

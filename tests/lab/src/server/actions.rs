@@ -20,7 +20,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Lab;
 use crate::{
-    phone::{Phone, loopback_redirect},
+    phone::{LabPhone, loopback_redirect},
     timeline::Kind,
 };
 
@@ -197,7 +197,7 @@ async fn phone_action(State(lab): State<Arc<Lab>>, Path((key, action)): Path<(St
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn signed_in_as(phone: &Phone) -> Option<String> {
+fn signed_in_as(phone: &LabPhone) -> Option<String> {
     match phone.shown()?.session {
         SessionState::SignedIn { agent, .. } => agent.email,
         SessionState::Loading

@@ -14,7 +14,7 @@ use hookswitch_backend::{AgentSeed, CallReport, RingOutcome, SessionReport};
 use serde::Serialize;
 
 use super::Lab;
-use crate::{phone::Phone, timeline::Line, world::World};
+use crate::{phone::LabPhone, timeline::Line, world::World};
 
 #[derive(Serialize)]
 pub(super) struct View {
@@ -150,7 +150,7 @@ struct DeviceRow {
 pub(super) async fn view(lab: &Lab) -> View {
     let world = &lab.world;
     let logs = join_all(world.phones.iter().map(|phone| phone.ring_log())).await;
-    let phones: Vec<(&Phone, Vec<DecisionRow>)> = world
+    let phones: Vec<(&LabPhone, Vec<DecisionRow>)> = world
         .phones
         .iter()
         .zip(logs)
@@ -189,7 +189,7 @@ pub(super) async fn view(lab: &Lab) -> View {
 }
 
 /// `decisions`: newest first.
-fn phone_view(phone: &Phone, mut decisions: Vec<DecisionRow>) -> PhoneView {
+fn phone_view(phone: &LabPhone, mut decisions: Vec<DecisionRow>) -> PhoneView {
     let seen = phone.core().map(|core| core.state());
     decisions.truncate(20);
     let (session, presence, banner, ringing, call) = match seen {
@@ -321,7 +321,7 @@ fn decision_row(entry: RingLogEntry) -> Option<DecisionRow> {
 }
 
 /// The calls of everybody, newest first.
-fn calls(world: &World, phones: &[(&Phone, Vec<DecisionRow>)]) -> Vec<CallRow> {
+fn calls(world: &World, phones: &[(&LabPhone, Vec<DecisionRow>)]) -> Vec<CallRow> {
     let mut rows: Vec<CallRow> = Vec::new();
     for AgentSeed { email, .. } in &world.agents {
         let reports = world.operator.calls(email).unwrap_or_default();
@@ -336,7 +336,7 @@ fn calls(world: &World, phones: &[(&Phone, Vec<DecisionRow>)]) -> Vec<CallRow> {
     rows
 }
 
-fn call_row(phones: &[(&Phone, Vec<DecisionRow>)], report: CallReport, sessions: &[SessionReport]) -> CallRow {
+fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessions: &[SessionReport]) -> CallRow {
     let Call { call_id, from, from_name, state, started_at, .. } = report.call;
     let place = |surface: &Surface| match surface {
         Surface::Web => "web".to_owned(),

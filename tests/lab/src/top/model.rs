@@ -50,13 +50,13 @@ impl Model {
 #[derive(Debug, Deserialize)]
 pub(super) struct View {
     pub(super) now: i64,
-    pub(super) phones: Vec<Phone>,
+    pub(super) phones: Vec<PhoneRow>,
     pub(super) calls: Vec<Call>,
     pub(super) timeline: Vec<Line>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Phone {
+pub(super) struct PhoneRow {
     pub(super) key: String,
     pub(super) name: String,
     pub(super) power: String,

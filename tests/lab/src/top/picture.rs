@@ -10,7 +10,7 @@ use ratatui::{
     widgets::{Block, Paragraph, Row, Table, Widget},
 };
 
-use super::model::{Link, Model, Phone, Ringing, View, spreads};
+use super::model::{Link, Model, PhoneRow, Ringing, View, spreads};
 
 pub(super) fn draw(model: &Model, now: Instant, area: Rect, buffer: &mut Buffer) {
     let [head, body] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
@@ -115,7 +115,7 @@ fn sessions(view: &View, area: Rect, buffer: &mut Buffer) {
     table(" sessions and streams ", &head, &[13, 12, 25, 10, 6, 13, 14, 17], rows.collect()).render(area, buffer);
 }
 
-fn device(phone: &Phone) -> String {
+fn device(phone: &PhoneRow) -> String {
     match (phone.power.as_str(), phone.network.as_str(), phone.foreground) {
         ("on", "up", true) => "in front".into(),
         ("on", "up", false) => "background".into(),
@@ -129,7 +129,7 @@ fn availability(value: &serde_json::Value) -> String {
     word("reason").or_else(|| word("kind")).unwrap_or("?").replace('_', " ")
 }
 
-fn rings(phone: &Phone) -> String {
+fn rings(phone: &PhoneRow) -> String {
     let who = |call: &Ringing| call.from_name.clone().or_else(|| call.from.clone()).unwrap_or_else(|| "unknown".into());
     let forwarded = phone.presence.as_ref().and_then(|presence| presence.forwarding.number.as_deref());
     match (&phone.call, &phone.ringing, forwarded) {

@@ -6,15 +6,15 @@
 use super::Promise;
 use crate::{
     process::text,
-    report::{Report, Size, Trouble},
+    report::{ErrorMessage, Report, Size},
     simulation::{self, Hour},
 };
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     tokio::task::spawn_blocking(move || idle(size)).await.map_err(text)?
 }
 
-fn idle(size: Size) -> Result<Report, Trouble> {
+fn idle(size: Size) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(100, 2_000);
     let (mut front, mut back, mut short) = (Hour::default(), Hour::default(), Vec::new());
     for round in 0..rounds {

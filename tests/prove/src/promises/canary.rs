@@ -25,14 +25,14 @@ use tokio::{
 use super::Promise;
 use crate::{
     child::Do,
-    house::{House, TOKEN_LIFE},
     process::{Process, Unanswered, text},
-    report::{Report, Size, Trouble},
+    report::{ErrorMessage, Report, Size},
+    test_backend::{TOKEN_LIFE, TestBackend},
 };
 
 const PUSH_TOKEN: &str = "canary-push-token-0123456789";
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(2, 20);
     let (mut searched, mut secrets, mut short) = (0, 0, Vec::new());
     for round in 0..rounds {
@@ -107,18 +107,18 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-async fn a_life(luck: &mut fastrand::Rng) -> Result<Search, Trouble> {
-    let mut house = House::open().await?;
-    let wiretap = Wiretap::start(house.base()).await?;
-    house.wiretap = Some(wiretap.address);
-    let folder = house.folder("phone");
+async fn a_life(luck: &mut fastrand::Rng) -> Result<Search, ErrorMessage> {
+    let mut backend = TestBackend::open().await?;
+    let wiretap = Wiretap::start(backend.base()).await?;
+    backend.wiretap = Some(wiretap.address);
+    let folder = backend.folder("phone");
     let mut search = Search::default();
 
-    let phone = house.phone("phone").await?;
+    let phone = backend.phone("phone").await?;
     phone.ask(Do::PushToken { token: PUSH_TOKEN.into() }).await.map_err(Unanswered::text)?;
     phone.ask(Do::Foreground).await.map_err(Unanswered::text)?;
     for _ in 0..luck.u32(1..4) {
-        house.jump(TOKEN_LIFE)?;
+        backend.jump(TOKEN_LIFE)?;
         phone.token().await.map_err(Unanswered::text)?;
     }
     phone.ask(Do::Saved).await.map_err(Unanswered::text)?;
@@ -128,7 +128,7 @@ async fn a_life(luck: &mut fastrand::Rng) -> Result<Search, Trouble> {
     search.look_into("files of a phone that runs", &folder, &secrets).map_err(text)?;
 
     // Killed in the middle of a refresh, with a write-ahead log that nobody has tidied up.
-    house.jump(TOKEN_LIFE)?;
+    backend.jump(TOKEN_LIFE)?;
     let refreshing = phone.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?;
     tokio::time::sleep(Duration::from_micros(luck.u64(..8_000))).await;
     phone.kill().await?;
@@ -136,12 +136,12 @@ async fn a_life(luck: &mut fastrand::Rng) -> Result<Search, Trouble> {
     let secrets = wiretap.secrets();
     search.look_into("files after a kill", &folder, &secrets).map_err(text)?;
 
-    let phone = Process::start(&house, &folder, "app", None)?;
+    let phone = Process::start(&backend, &folder, "app", None)?;
     phone.opened().await.map_err(Unanswered::text)?;
     phone.ask(Do::Foreground).await.map_err(Unanswered::text)?;
     phone.token().await.map_err(Unanswered::text)?;
     phone.ask(Do::SignOut).await.map_err(Unanswered::text)?;
-    while house.live_phones()? > 0 {
+    while backend.live_phones()? > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     phone.ask(Do::Saved).await.map_err(Unanswered::text)?;
@@ -197,7 +197,7 @@ impl Drop for Wiretap {
 }
 
 impl Wiretap {
-    async fn start(backend: &str) -> Result<Self, Trouble> {
+    async fn start(backend: &str) -> Result<Self, ErrorMessage> {
         let backend = backend.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
         let address = listener.local_addr().map_err(text)?;

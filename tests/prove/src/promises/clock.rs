@@ -5,10 +5,10 @@
 
 use super::Promise;
 use crate::{
-    house::{House, TOKEN_LIFE},
     local::Local,
     process::text,
-    report::{Progress, Report, Size, Trouble},
+    report::{ErrorMessage, Progress, Report, Size},
+    test_backend::{TOKEN_LIFE, TestBackend},
 };
 
 const MINUTE: u64 = 60_000;
@@ -18,7 +18,7 @@ const YEAR: i64 = 365 * 24 * 3_600_000;
 /// A refresh comes up to an eighth ahead of its time (jitter), and each jump of a clock may cost one.
 const MOST: u64 = DAY / (TOKEN_LIFE * 3 / 4);
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(4, 40);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut tasks = tokio::task::JoinSet::new();
@@ -49,30 +49,30 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
     Ok(Report::new(Promise::Clock, size, figure, short))
 }
 
-async fn a_day(mut luck: fastrand::Rng) -> Result<u64, Trouble> {
-    let house = House::open().await?;
-    let mut phone = Local::open(&house, &house.folder("phone")).await?;
+async fn a_day(mut luck: fastrand::Rng) -> Result<u64, ErrorMessage> {
+    let backend = TestBackend::open().await?;
+    let mut phone = Local::open(&backend, &backend.folder("phone")).await?;
     phone.clock.set(skew(&mut luck));
-    phone.sign_in(&house).await.map_err(|trouble| format!("it cannot sign in: {trouble}"))?;
+    phone.sign_in(&backend).await.map_err(|trouble| format!("it cannot sign in: {trouble}"))?;
     phone.must_stay_signed_in();
     phone.core.foreground();
     for step in 0..DAY / STEP {
         if luck.u32(..6) == 0 {
             phone.clock.set(skew(&mut luck));
         }
-        house.jump(STEP)?;
+        backend.jump(STEP)?;
         phone.token().await.map_err(|failure| format!("step {step}: no token: {failure:?}"))?;
     }
     phone.stayed_signed_in()?;
     // After a restart with a wrong clock and no network, it is signed in as well.
     phone.core.saved().await;
     drop(phone);
-    let mut phone = Local::open(&house, &house.folder("phone")).await?;
+    let mut phone = Local::open(&backend, &backend.folder("phone")).await?;
     phone.clock.set(skew(&mut luck));
     phone.must_stay_signed_in();
     phone.token().await.map_err(|failure| format!("after a restart: {failure:?}"))?;
     phone.stayed_signed_in()?;
-    let refreshes = house.families()?.iter().map(|family| family.received).sum();
+    let refreshes = backend.families()?.iter().map(|family| family.received).sum();
     if refreshes > MOST {
         return Err(format!("{refreshes} refreshes in a day"));
     }

@@ -6,11 +6,11 @@
 use super::Promise;
 use crate::{
     process::text,
-    report::{Report, Size, Trouble},
+    report::{ErrorMessage, Report, Size},
     simulation::{Plan, Played, play_many},
 };
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let total = size.pick(2_000, 10_000);
     let work = move || play_many(Promise::Converge, size, total, Plan::new);
     let Played { plays, a_minute, tally, failed, short } = tokio::task::spawn_blocking(work).await.map_err(text)??;

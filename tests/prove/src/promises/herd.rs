@@ -31,7 +31,7 @@ use super::Promise;
 use crate::{
     child::REDIRECT,
     process::text,
-    report::{Progress, Report, Size, Trouble},
+    report::{ErrorMessage, Progress, Report, Size},
     services::{self, Node},
 };
 
@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let wanted = size.pick(400, 10_000);
     let streams = wanted.min(files().saturating_sub(500));
     let agents = size.pick(20, 100);
@@ -142,7 +142,7 @@ fn email(agent: usize) -> String {
 }
 
 /// An access token of a new agent's phone.
-async fn sign_in(judge: &Backend, email: &str) -> Result<String, Trouble> {
+async fn sign_in(judge: &Backend, email: &str) -> Result<String, ErrorMessage> {
     let seed = AgentSeed::new(email, "An Agent", Role::Agent);
     let credentials =
         Credentials { email: email.into(), password: seed.password.clone(), method: Method::Password, code: None };
@@ -231,7 +231,7 @@ impl Herd {
         })
     }
 
-    async fn until(&self, so: impl Fn(&Self) -> bool, else_: &str) -> Result<(), Trouble> {
+    async fn until(&self, so: impl Fn(&Self) -> bool, else_: &str) -> Result<(), ErrorMessage> {
         let work = async {
             while !so(self) {
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -18,10 +18,10 @@ use hookswitch::machine::view::SessionState;
 use super::Promise;
 use crate::{
     child::Do,
-    house::{House, LEEWAY, TOKEN_LIFE, is_signed_in},
     process::{Process, Unanswered, text},
-    report::{Progress, Report, Size, Trouble},
+    report::{ErrorMessage, Progress, Report, Size},
     stage::KillPoint,
+    test_backend::{LEEWAY, TOKEN_LIFE, TestBackend, is_signed_in},
 };
 
 /// Nothing takes longer.
@@ -36,7 +36,7 @@ enum Work {
     SignOut,
 }
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(80, 1_200);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut tasks = tokio::task::JoinSet::new();
@@ -73,13 +73,13 @@ const fn name(work: Work) -> &'static str {
 
 type Died = BTreeMap<Work, usize>;
 
-async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Result<(Vec<String>, Died), Trouble> {
-    let house = House::open().await?;
+async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Result<(Vec<String>, Died), ErrorMessage> {
+    let backend = TestBackend::open().await?;
     let (mut short, mut died) = (Vec::new(), Died::new());
     let mut progress = Progress::new(Promise::Kill, rounds);
     // One phone lives through all the rounds that leave it signed in.
     let mut lasting = 0;
-    end(house.phone(&format!("lasting-{lasting}")).await?).await?;
+    end(backend.phone(&format!("lasting-{lasting}")).await?).await?;
     for round in (worker..rounds).step_by(workers) {
         let mut luck = size.luck(round);
         let work = match luck.u32(..10) {
@@ -91,10 +91,10 @@ async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Resul
         let kill = point(work, &mut luck);
         let on = format!("lasting-{lasting}");
         let result = match work {
-            Work::SignIn => sign_in(&house, &format!("fresh-{round}"), &kill).await,
-            Work::Start => start(&house, &on, &kill).await,
-            Work::Refresh => refresh(&house, &on, &kill, &mut luck).await,
-            Work::SignOut => sign_out(&house, &format!("leaving-{round}"), &kill, &mut luck).await,
+            Work::SignIn => sign_in(&backend, &format!("fresh-{round}"), &kill).await,
+            Work::Start => start(&backend, &on, &kill).await,
+            Work::Refresh => refresh(&backend, &on, &kill, &mut luck).await,
+            Work::SignOut => sign_out(&backend, &format!("leaving-{round}"), &kill, &mut luck).await,
         };
         match result {
             Ok(true) => *died.entry(work).or_default() += 1,
@@ -106,7 +106,7 @@ async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Resul
                 }
                 // It may be in any state now.
                 lasting += 1;
-                end(house.phone(&format!("lasting-{lasting}")).await?).await?;
+                end(backend.phone(&format!("lasting-{lasting}")).await?).await?;
             }
         }
         if worker == 0 {
@@ -148,27 +148,27 @@ fn point(work: Work, luck: &mut fastrand::Rng) -> KillPoint {
 }
 
 /// A new process on the folder; nothing kills it.
-async fn restart(house: &House, folder: &str) -> Result<(Process, SessionState), Trouble> {
-    let phone = Process::start(house, &house.folder(folder), "app", None)?;
+async fn restart(backend: &TestBackend, folder: &str) -> Result<(Process, SessionState), ErrorMessage> {
+    let phone = Process::start(backend, &backend.folder(folder), "app", None)?;
     let session = timely(phone.opened()).await?.map_err(|error| format!("it does not start: {}", error.text()))?;
     Ok((phone, session))
 }
 
-async fn timely<T>(work: impl Future<Output = T>) -> Result<T, Trouble> {
+async fn timely<T>(work: impl Future<Output = T>) -> Result<T, ErrorMessage> {
     tokio::time::timeout(PATIENCE, work).await.map_err(|_| "it hangs".to_owned())
 }
 
 /// Ends a process that is not to die in the middle of anything: nobody would start the next one in time.
-async fn end(phone: Process) -> Result<(), Trouble> {
+async fn end(phone: Process) -> Result<(), ErrorMessage> {
     timely(phone.ask(Do::Saved)).await?.map_err(Unanswered::text)?;
     phone.kill().await
 }
 
-async fn works(house: &House, phone: &Process) -> Result<(), Trouble> {
+async fn works(backend: &TestBackend, phone: &Process) -> Result<(), ErrorMessage> {
     match timely(phone.token()).await? {
         Ok(_) => Ok(()),
         Err(error) => {
-            let families = house.families()?;
+            let families = backend.families()?;
             let refusals: Vec<String> = families
                 .iter()
                 .filter_map(|family| Some((family, family.refusals.last()?)))
@@ -182,14 +182,14 @@ async fn works(house: &House, phone: &Process) -> Result<(), Trouble> {
     }
 }
 
-async fn sign_in(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, Trouble> {
-    let mut phone = Process::start(house, &house.folder(folder), "app", Some(kill))?;
+async fn sign_in(backend: &TestBackend, folder: &str, kill: &KillPoint) -> Result<bool, ErrorMessage> {
+    let mut phone = Process::start(backend, &backend.folder(folder), "app", Some(kill))?;
     // Until it dies: nothing that is said of it counts, but the redirect that the browser may have brought.
     let mut redirect = None;
     let attempt = async {
         phone.opened().await?;
         let login = phone.ask(Do::Begin).await?;
-        match house.walk(login.as_str().unwrap_or_default()).await {
+        match backend.walk(login.as_str().unwrap_or_default()).await {
             Ok(address) => redirect = Some(address),
             Err(trouble) => return Ok(Some(trouble)),
         }
@@ -203,7 +203,7 @@ async fn sign_in(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, 
     timely(phone.gone()).await??;
     let sent = phone.stages().iter().any(|stage| stage == "send /token");
 
-    let (phone, session) = restart(house, folder).await?;
+    let (phone, session) = restart(backend, folder).await?;
     let mut signed_in = match session {
         SessionState::SignedIn { .. } => true,
         SessionState::SignedOut { .. } | SessionState::SigningIn { .. } => false,
@@ -224,32 +224,37 @@ async fn sign_in(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, 
         }
     }
     if !signed_in {
-        timely(house.sign_in(&phone)).await?.map_err(|trouble| format!("a new sign-in fails: {trouble}"))?;
+        timely(backend.sign_in(&phone)).await?.map_err(|trouble| format!("a new sign-in fails: {trouble}"))?;
     }
-    works(house, &phone).await?;
+    works(backend, &phone).await?;
     end(phone).await?;
     Ok(true)
 }
 
-async fn start(house: &House, folder: &str, kill: &KillPoint) -> Result<bool, Trouble> {
-    let mut phone = Process::start(house, &house.folder(folder), "app", Some(kill))?;
+async fn start(backend: &TestBackend, folder: &str, kill: &KillPoint) -> Result<bool, ErrorMessage> {
+    let mut phone = Process::start(backend, &backend.folder(folder), "app", Some(kill))?;
     timely(phone.gone()).await??;
-    let (phone, session) = restart(house, folder).await?;
+    let (phone, session) = restart(backend, folder).await?;
     if !is_signed_in(&session) {
         return Err(format!("it starts with {session:?}"));
     }
-    works(house, &phone).await?;
+    works(backend, &phone).await?;
     end(phone).await?;
     Ok(true)
 }
 
-async fn refresh(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastrand::Rng) -> Result<bool, Trouble> {
-    let refusals = house.refusals()?;
-    let live = house.live_phones()?;
+async fn refresh(
+    backend: &TestBackend,
+    folder: &str,
+    kill: &KillPoint,
+    luck: &mut fastrand::Rng,
+) -> Result<bool, ErrorMessage> {
+    let refusals = backend.refusals()?;
+    let live = backend.live_phones()?;
     // Either the token has expired, or it is renewed ahead of its expiry and would be good for a little longer.
     let expired = luck.bool();
-    house.jump(if expired { TOKEN_LIFE } else { TOKEN_LIFE - 45_000 })?;
-    let mut phone = Process::start(house, &house.folder(folder), "app", Some(kill))?;
+    backend.jump(if expired { TOKEN_LIFE } else { TOKEN_LIFE - 45_000 })?;
+    let mut phone = Process::start(backend, &backend.folder(folder), "app", Some(kill))?;
     let attempt = async {
         phone.opened().await?;
         phone.ask(Do::Foreground).await?;
@@ -263,7 +268,7 @@ async fn refresh(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastr
         phone.kill().await?;
     }
 
-    let (phone, session) = restart(house, folder).await?;
+    let (phone, session) = restart(backend, folder).await?;
     if !is_signed_in(&session) {
         return Err(format!("it starts with {session:?}"));
     }
@@ -271,29 +276,34 @@ async fn refresh(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastr
         // A push has started the app: nobody asks for a token until the server has forgotten the old one. What the dead
         // process left open must have been settled before.
         timely(phone.ask(Do::Saved)).await?.map_err(Unanswered::text)?;
-        house.jump(LEEWAY + 1_000)?;
+        backend.jump(LEEWAY + 1_000)?;
     }
-    works(house, &phone).await?;
+    works(backend, &phone).await?;
     let session = phone.session().await.map_err(Unanswered::text)?;
     if !is_signed_in(&session) {
         return Err(format!("in the end it is {session:?}"));
     }
     end(phone).await?;
-    let refused = house.refusals()? - refusals;
+    let refused = backend.refusals()? - refusals;
     if refused > 0 {
         return Err(format!("{refused} invalid_grant"));
     }
-    if house.live_phones()? != live {
-        return Err(format!("the backend has {} sessions instead of {live}", house.live_phones()?));
+    if backend.live_phones()? != live {
+        return Err(format!("the backend has {} sessions instead of {live}", backend.live_phones()?));
     }
     Ok(died)
 }
 
-async fn sign_out(house: &House, folder: &str, kill: &KillPoint, luck: &mut fastrand::Rng) -> Result<bool, Trouble> {
-    let before = house.live_phones()?;
-    end(house.phone(folder).await?).await?;
+async fn sign_out(
+    backend: &TestBackend,
+    folder: &str,
+    kill: &KillPoint,
+    luck: &mut fastrand::Rng,
+) -> Result<bool, ErrorMessage> {
+    let before = backend.live_phones()?;
+    end(backend.phone(folder).await?).await?;
     let in_time = luck.bool();
-    let phone = Process::start(house, &house.folder(folder), "app", in_time.then_some(kill))?;
+    let phone = Process::start(backend, &backend.folder(folder), "app", in_time.then_some(kill))?;
     timely(phone.opened()).await?.map_err(Unanswered::text)?;
     let asked = phone.send(Do::SignOut).await.map_err(Unanswered::text)?;
     let mut phone = phone;
@@ -310,11 +320,11 @@ async fn sign_out(house: &House, folder: &str, kill: &KillPoint, luck: &mut fast
         asked.await.is_ok()
     };
 
-    let (phone, session) = restart(house, folder).await?;
+    let (phone, session) = restart(backend, folder).await?;
     match session {
         SessionState::SignedOut { .. } => {}
         SessionState::SignedIn { .. } if !acknowledged => {
-            works(house, &phone).await?;
+            works(backend, &phone).await?;
             timely(phone.ask(Do::SignOut)).await?.map_err(Unanswered::text)?;
         }
         SessionState::SignedIn { .. } => return Err("it was signed out, and is signed in again".into()),
@@ -326,10 +336,10 @@ async fn sign_out(house: &House, folder: &str, kill: &KillPoint, luck: &mut fast
     }
     phone.ask(Do::Foreground).await.map_err(Unanswered::text)?;
     let told = async {
-        while house.live_phones()? > before {
+        while backend.live_phones()? > before {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Ok::<_, Trouble>(())
+        Ok::<_, ErrorMessage>(())
     };
     timely(told).await.map_err(|_| "the server never hears of the sign-out")??;
     phone.kill().await?;

@@ -29,10 +29,10 @@ use tokio::process::Command;
 
 use super::Promise;
 use crate::{
-    house::House,
     local::Local,
     process::text,
-    report::{Progress, Report, Size, Trouble, percentiles},
+    report::{ErrorMessage, Progress, Report, Size, percentiles},
+    test_backend::TestBackend,
     through::Through,
     wake::{Woken, now},
 };
@@ -42,17 +42,17 @@ const DECIDED_WITHIN: f64 = 20.0;
 /// In microseconds, from the call to the token that is there, in the other language.
 const TOKEN_WITHIN: f64 = 50.0;
 
-pub(super) async fn measure(size: Size, through: &[Through]) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size, through: &[Through]) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(50, 1_000);
-    let house = House::open().await?;
-    let folder = house.folder("phone");
-    let push = forwarding_phone(&house).await?;
+    let backend = TestBackend::open().await?;
+    let folder = backend.folder("phone");
+    let push = forwarding_phone(&backend).await?;
     let mut progress = Progress::new(Promise::Latency, rounds);
     let mut steps: [Vec<f64>; 5] = Default::default();
     for round in 0..rounds {
         let began = now();
         let mut process = Command::new(std::env::current_exe().map_err(text)?);
-        process.arg("wake").arg("--folder").arg(&folder).arg("--issuer").arg(house.base());
+        process.arg("wake").arg("--folder").arg(&folder).arg("--issuer").arg(backend.base());
         process.arg("--push").arg(serde_json::to_string(&push).map_err(text)?).kill_on_drop(true);
         let output = process.output().await.map_err(text)?;
         if !output.status.success() {
@@ -82,11 +82,11 @@ pub(super) async fn measure(size: Size, through: &[Through]) -> Result<Report, T
     );
     if !through.is_empty() {
         for seed in AgentSeed::demo() {
-            house.operator.add_agent(seed).await.map_err(text)?;
+            backend.operator.add_agent(seed).await.map_err(text)?;
         }
     }
     for program in through {
-        let times = program.time(house.base(), size.pick(2_000, 10_000)).await?;
+        let times = program.time(backend.base(), size.pick(2_000, 10_000)).await?;
         figure = format!("{figure}; {}", times.sentence());
         let judged = if size.full { times.token.1 } else { times.token.0 };
         if judged > TOKEN_WITHIN {
@@ -97,9 +97,9 @@ pub(super) async fn measure(size: Size, through: &[Through]) -> Result<Report, T
 }
 
 /// Leaves a phone behind that knows that calls are forwarded; gives a push that does not.
-async fn forwarding_phone(house: &House) -> Result<CallPush, Trouble> {
-    let phone = Local::open(house, &house.folder("phone")).await?;
-    phone.sign_in(house).await?;
+async fn forwarding_phone(backend: &TestBackend) -> Result<CallPush, ErrorMessage> {
+    let phone = Local::open(backend, &backend.folder("phone")).await?;
+    phone.sign_in(backend).await?;
     phone.core.foreground();
     let mut views = phone.core.watch();
     let before = views.wait_for(|view| view.link == Link::Live && view.presence.is_some()).await.map_err(text)?;

@@ -14,29 +14,29 @@ use hookswitch::{
 
 use super::Promise;
 use crate::{
-    house::House,
     local::Local,
     process::text,
-    report::{Progress, Report, Size, Trouble, percentiles},
+    report::{ErrorMessage, Progress, Report, Size, percentiles},
+    test_backend::TestBackend,
 };
 
 const LOCKED_WITHIN: f64 = 100.0;
 const SILENT_WITHIN: f64 = 2_000.0;
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(20, 200);
-    let house = House::open().await?;
+    let backend = TestBackend::open().await?;
     let mut progress = Progress::new(Promise::Logout, rounds);
     let (mut here, mut stored, mut afar, mut short) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
-        match offline(&house, round).await {
+        match offline(&backend, round).await {
             Ok([locked, in_vault]) => {
                 here.push(locked);
                 stored.push(in_vault);
             }
             Err(trouble) => short.push(format!("round {round}, offline: {trouble}")),
         }
-        match from_afar(&house, round).await {
+        match from_afar(&backend, round).await {
             Ok(millis) => afar.push(millis),
             Err(trouble) => short.push(format!("round {round}, from afar: {trouble}")),
         }
@@ -77,10 +77,10 @@ fn is_silent(phone: &Local, account: &AccountId, id: String) -> bool {
 }
 
 /// How long it takes, in milliseconds, until nobody is signed in; and until that is in the vault, where it waits for the disk.
-async fn offline(house: &House, round: usize) -> Result<[f64; 2], Trouble> {
-    let account = house.operator.account(house.email()).map_err(text)?;
-    let phone = Local::open(house, &house.folder(&format!("offline-{round}"))).await?;
-    phone.sign_in(house).await?;
+async fn offline(backend: &TestBackend, round: usize) -> Result<[f64; 2], ErrorMessage> {
+    let account = backend.operator.account(backend.email()).map_err(text)?;
+    let phone = Local::open(backend, &backend.folder(&format!("offline-{round}"))).await?;
+    phone.sign_in(backend).await?;
     phone.core.foreground();
     phone.cable.pull(true);
     let mut views = phone.core.watch();
@@ -106,14 +106,14 @@ async fn offline(house: &House, round: usize) -> Result<[f64; 2], Trouble> {
     }
     // A new process knows it, too.
     drop(phone);
-    let phone = Local::open(house, &house.folder(&format!("offline-{round}"))).await?;
+    let phone = Local::open(backend, &backend.folder(&format!("offline-{round}"))).await?;
     let session = phone.core.state().session;
     if !matches!(session, SessionState::SignedOut { .. }) {
         return Err(format!("after a restart it is {session:?}"));
     }
     phone.core.foreground();
     let told = async {
-        while house.live_phones().is_ok_and(|live| live > 0) {
+        while backend.live_phones().is_ok_and(|live| live > 0) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -121,15 +121,15 @@ async fn offline(house: &House, round: usize) -> Result<[f64; 2], Trouble> {
     Ok([locked, stored].map(|took| took.as_secs_f64() * 1_000.0))
 }
 
-async fn from_afar(house: &House, round: usize) -> Result<f64, Trouble> {
-    let account = house.operator.account(house.email()).map_err(text)?;
-    let phone = Local::open(house, &house.folder(&format!("afar-{round}"))).await?;
-    phone.sign_in(house).await?;
+async fn from_afar(backend: &TestBackend, round: usize) -> Result<f64, ErrorMessage> {
+    let account = backend.operator.account(backend.email()).map_err(text)?;
+    let phone = Local::open(backend, &backend.folder(&format!("afar-{round}"))).await?;
+    phone.sign_in(backend).await?;
     phone.core.foreground();
     let mut views = phone.core.watch();
     views.wait_for(|view| view.link == Link::Live).await.map_err(text)?;
     let began = Instant::now();
-    house.operator.revoke_sessions(house.email(), SignedOutReason::Revoked).map_err(text)?;
+    backend.operator.revoke_sessions(backend.email(), SignedOutReason::Revoked).map_err(text)?;
     let gone = views.wait_for(|view| !matches!(view.session, SessionState::SignedIn { .. }));
     tokio::time::timeout(Duration::from_secs(20), gone).await.map_err(|_| "it never hears of it")?.map_err(text)?;
     if !is_silent(&phone, &account, format!("afar-{round}")) {

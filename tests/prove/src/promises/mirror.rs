@@ -38,11 +38,11 @@ use tokio::{
 
 use super::Promise;
 use crate::{
-    house::House,
     local::{Cable, Local},
     process::text,
-    report::{Progress, Report, Size, Trouble, percentiles},
+    report::{ErrorMessage, Progress, Report, Size, percentiles},
     services,
+    test_backend::TestBackend,
 };
 
 /// One chooses, the others show it.
@@ -58,17 +58,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What somebody has shown or heard, and when.
 type Heard<T> = mpsc::UnboundedReceiver<(T, Instant)>;
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(100, 1_500);
     let mut progress = Progress::new(Promise::Mirror, 2 * rounds);
-    let mut phones = Phones::open(House::open().await?).await?;
+    let mut phones = Phones::open(TestBackend::open().await?).await?;
     let mut bare = Bare::open(Duration::ZERO).await?;
     let near = Compared::over(rounds, &mut phones, &mut bare, |round| progress.at(round)).await?;
     let (mut services, mut nodes) = (None, "one node".to_owned());
     if services::lack().is_none() {
         let ((postgres, database), nats) = (services::postgres().await?, services::nats().await?);
         let bus = nats.as_ref().map(|(_, url)| url.as_str());
-        phones = Phones::open(House::of_two_nodes(&database, bus).await?).await?;
+        phones = Phones::open(TestBackend::of_two_nodes(&database, bus).await?).await?;
         nodes = format!("two nodes on PostgreSQL{}", if bus.is_some() { " and NATS" } else { "" });
         services = Some((postgres, nats));
     }
@@ -102,7 +102,7 @@ impl Compared {
         phones: &mut Phones,
         bare: &mut Bare,
         mut progress: impl FnMut(usize),
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, ErrorMessage> {
         let (mut mirrored, mut passed_on) = (Vec::new(), Vec::new());
         for round in 0..rounds + WARM_UP {
             let (ours, theirs) = (phones.round().await?, bare.round().await?);
@@ -139,7 +139,7 @@ async fn until_all<T>(
     all: usize,
     began: Instant,
     is_it: impl Fn(&T) -> bool,
-) -> Result<Vec<f64>, Trouble> {
+) -> Result<Vec<f64>, ErrorMessage> {
     let mut took = Vec::with_capacity(all);
     let work = async {
         while took.len() < all {
@@ -148,7 +148,7 @@ async fn until_all<T>(
                 took.push(at.duration_since(began).as_secs_f64() * 1_000.0);
             }
         }
-        Ok::<_, Trouble>(())
+        Ok::<_, ErrorMessage>(())
     };
     tokio::time::timeout(PATIENCE, work).await.map_err(|_| "not everybody hears of it")??;
     Ok(took)
@@ -159,16 +159,16 @@ struct Phones {
     rounds: usize,
     shown: Heard<(usize, Availability)>,
     _watchers: JoinSet<()>,
-    _house: House,
+    _house: TestBackend,
 }
 
 impl Phones {
-    async fn open(house: House) -> Result<Self, Trouble> {
+    async fn open(backend: TestBackend) -> Result<Self, ErrorMessage> {
         let (mut phones, mut watchers) = (Vec::new(), JoinSet::new());
         let (says, shown) = mpsc::unbounded_channel();
-        for (index, node) in (0..PHONES).zip(house.nodes().cycle()) {
-            let phone = Local::at(&house, &house.folder(&format!("phone-{index}")), Some(node)).await?;
-            phone.sign_in(&house).await?;
+        for (index, node) in (0..PHONES).zip(backend.nodes().cycle()) {
+            let phone = Local::at(&backend, &backend.folder(&format!("phone-{index}")), Some(node)).await?;
+            phone.sign_in(&backend).await?;
             phone.core.foreground();
             let mut views = phone.core.watch();
             views.wait_for(|view| view.link == Link::Live).await.map_err(text)?;
@@ -187,11 +187,11 @@ impl Phones {
             });
             phones.push(phone);
         }
-        Ok(Self { phones, rounds: 0, shown, _watchers: watchers, _house: house })
+        Ok(Self { phones, rounds: 0, shown, _watchers: watchers, _house: backend })
     }
 
     /// Streams that are open stay as they are until they open anew.
-    async fn stretch(&self, one_way: Duration) -> Result<(), Trouble> {
+    async fn stretch(&self, one_way: Duration) -> Result<(), ErrorMessage> {
         for phone in &self.phones {
             phone.cable.stretch(one_way);
             let mut views = phone.core.watch();
@@ -203,7 +203,7 @@ impl Phones {
         Ok(())
     }
 
-    async fn round(&mut self) -> Result<Vec<f64>, Trouble> {
+    async fn round(&mut self) -> Result<Vec<f64>, ErrorMessage> {
         let round = self.rounds;
         self.rounds += 1;
         let chooser = round % PHONES;
@@ -230,7 +230,7 @@ struct Bare {
 }
 
 impl Bare {
-    async fn open(one_way: Duration) -> Result<Self, Trouble> {
+    async fn open(one_way: Duration) -> Result<Self, ErrorMessage> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(text)?;
         let address = format!("http://{}", listener.local_addr().map_err(text)?);
         let router = Router::new()
@@ -264,7 +264,7 @@ impl Bare {
         Ok(Self { cable, address, rounds: 0, heard, _tasks: tasks })
     }
 
-    async fn round(&mut self) -> Result<Vec<f64>, Trouble> {
+    async fn round(&mut self) -> Result<Vec<f64>, ErrorMessage> {
         let round = self.rounds;
         self.rounds += 1;
         let mut request = HttpRequest::new(round.to_string().into());
@@ -281,7 +281,7 @@ impl Bare {
     }
 }
 
-fn to(mut request: HttpRequest, address: &str) -> Result<HttpRequest, Trouble> {
+fn to(mut request: HttpRequest, address: &str) -> Result<HttpRequest, ErrorMessage> {
     *request.uri_mut() = address.parse().map_err(text)?;
     Ok(request)
 }

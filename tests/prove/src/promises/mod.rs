@@ -35,7 +35,7 @@ mod suspend;
 use clap::ValueEnum;
 
 use crate::{
-    report::{Report, Size as Rounds, Trouble},
+    report::{ErrorMessage, Report, Size as Rounds},
     services,
     through::Through,
 };
@@ -145,7 +145,7 @@ impl Promise {
         }
     }
 
-    pub(crate) async fn measure(self, rounds: Rounds, through: &[Through]) -> Result<Report, Trouble> {
+    pub(crate) async fn measure(self, rounds: Rounds, through: &[Through]) -> Result<Report, ErrorMessage> {
         match self {
             Self::Kill => kill::measure(rounds).await,
             Self::Once => once::measure(rounds).await,

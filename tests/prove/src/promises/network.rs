@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 use super::Promise;
 use crate::{
     child::REDIRECT,
-    house::{House, TOKEN_LIFE},
     local::Local,
     process::text,
-    report::{Report, Size, Trouble},
+    report::{ErrorMessage, Report, Size},
+    test_backend::{TOKEN_LIFE, TestBackend},
 };
 
 /// What goes wrong.
@@ -82,7 +82,7 @@ const STATES: [State; 9] = [
 /// Nothing takes longer: a server that drips is given up before that.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let room = Arc::new(Semaphore::new(16));
     let mut tasks = tokio::task::JoinSet::new();
     for state in STATES {
@@ -118,53 +118,53 @@ const fn is_slow(wrong: Wrong) -> bool {
     matches!(wrong, Wrong::Server(Fault::SlowDrip { every_ms: 1_000 }))
 }
 
-async fn try_out(state: State, wrong: Wrong) -> Result<(), Trouble> {
-    let house = House::open().await?;
+async fn try_out(state: State, wrong: Wrong) -> Result<(), ErrorMessage> {
+    let backend = TestBackend::open().await?;
     match state {
-        State::SigningIn | State::Exchanging => return sign_in(&house, state, wrong).await,
-        State::SigningOut => return sign_out(&house, wrong).await,
+        State::SigningIn | State::Exchanging => return sign_in(&backend, state, wrong).await,
+        State::SigningOut => return sign_out(&backend, wrong).await,
         State::Live | State::Expired | State::Renewing | State::Starting | State::Repairing | State::Registering => {}
     }
-    let folder = house.folder("phone");
-    let mut phone = Local::open(&house, &folder).await?;
-    phone.sign_in(&house).await?;
+    let folder = backend.folder("phone");
+    let mut phone = Local::open(&backend, &folder).await?;
+    phone.sign_in(&backend).await?;
     phone.core.set_push_token(Some(&SecretString::from("push-1"))).await.map_err(text)?;
     phone.must_stay_signed_in();
-    let refusals = house.refusals()?;
+    let refusals = backend.refusals()?;
     match state {
         State::Live => {
             live(&phone).await;
-            break_it(&house, &phone, wrong);
+            break_it(&backend, &phone, wrong);
             not_a_logout(phone.core.set_availability(Availability::Automatic).await)?;
         }
         State::Expired => {
-            house.jump(TOKEN_LIFE)?;
-            break_it(&house, &phone, wrong);
+            backend.jump(TOKEN_LIFE)?;
+            break_it(&backend, &phone, wrong);
             not_a_logout(phone.token().await)?;
         }
         State::Renewing => {
             live(&phone).await;
-            break_it(&house, &phone, wrong);
-            house.jump(TOKEN_LIFE)?;
+            break_it(&backend, &phone, wrong);
+            backend.jump(TOKEN_LIFE)?;
             not_a_logout(phone.token().await)?;
         }
         State::Starting => {
             phone.core.saved().await;
             drop(phone);
-            phone = Local::open(&house, &folder).await?;
+            phone = Local::open(&backend, &folder).await?;
             phone.must_stay_signed_in();
-            house.jump(TOKEN_LIFE)?;
-            break_it(&house, &phone, wrong);
+            backend.jump(TOKEN_LIFE)?;
+            break_it(&backend, &phone, wrong);
             phone.core.foreground();
             not_a_logout(phone.token().await)?;
         }
         State::Repairing => {
-            break_it(&house, &phone, wrong);
+            break_it(&backend, &phone, wrong);
             not_a_logout(phone.core.repair().await.map(|_| ()))?;
         }
         State::Registering => {
             phone.core.foreground();
-            break_it(&house, &phone, wrong);
+            break_it(&backend, &phone, wrong);
             not_a_logout(phone.core.set_push_token(Some(&SecretString::from("push-2"))).await)?;
         }
         State::SigningIn | State::Exchanging | State::SigningOut => {}
@@ -172,32 +172,32 @@ async fn try_out(state: State, wrong: Wrong) -> Result<(), Trouble> {
     // A while of trying in vain: shorter than the server remembers the token whose answer was lost. (An answer that drips
     // has taken a third of that already.)
     for _ in 0..if is_slow(wrong) { 0 } else { 4 } {
-        house.jump(5_000)?;
+        backend.jump(5_000)?;
         not_a_logout(phone.token().await)?;
     }
-    mend_it(&house, &phone);
+    mend_it(&backend, &phone);
     phone.token().await.map_err(|failure| format!("it does not recover: {failure:?}"))?;
     phone.stayed_signed_in()?;
-    let refused = house.refusals()? - refusals;
+    let refused = backend.refusals()? - refusals;
     if refused > 0 {
         return Err(format!("{refused} invalid_grant"));
     }
-    match house.live_phones()? {
+    match backend.live_phones()? {
         1 => Ok(()),
         other => Err(format!("the backend has {other} sessions")),
     }
 }
 
 /// Nothing is lost: the same page, or one more tap, leads on.
-async fn sign_in(house: &House, state: State, wrong: Wrong) -> Result<(), Trouble> {
-    let phone = Local::open(house, &house.folder("phone")).await?;
+async fn sign_in(backend: &TestBackend, state: State, wrong: Wrong) -> Result<(), ErrorMessage> {
+    let phone = Local::open(backend, &backend.folder("phone")).await?;
     let signed_in = match state {
         State::Exchanging => {
             let login = phone.core.begin_login(None, REDIRECT).await.map_err(text)?;
-            let redirect = house.walk(login.as_str()).await?;
-            break_it(house, &phone, wrong);
+            let redirect = backend.walk(login.as_str()).await?;
+            break_it(backend, &phone, wrong);
             let tried = phone.core.finish_login(&redirect).await;
-            mend_it(house, &phone);
+            mend_it(backend, &phone);
             // The code may have been spent before the answer was lost (RFC 6749, section 4.1.2: it is good once).
             tried.is_ok() || phone.core.finish_login(&redirect).await.is_ok()
         }
@@ -209,9 +209,9 @@ async fn sign_in(house: &House, state: State, wrong: Wrong) -> Result<(), Troubl
         | State::Repairing
         | State::Registering
         | State::SigningOut => {
-            break_it(house, &phone, wrong);
+            break_it(backend, &phone, wrong);
             let tried = phone.core.begin_login(None, REDIRECT).await;
-            mend_it(house, &phone);
+            mend_it(backend, &phone);
             if let Err(failure) = tried {
                 not_a_logout(Err(failure))?;
             }
@@ -219,26 +219,26 @@ async fn sign_in(house: &House, state: State, wrong: Wrong) -> Result<(), Troubl
         }
     };
     if !signed_in {
-        phone.sign_in(house).await.map_err(|trouble| format!("a new sign-in fails: {trouble}"))?;
+        phone.sign_in(backend).await.map_err(|trouble| format!("a new sign-in fails: {trouble}"))?;
     }
     phone.token().await.map_err(|failure| format!("no token: {failure:?}"))
 }
 
 /// Signed out at once; the server hears of it when it can.
-async fn sign_out(house: &House, wrong: Wrong) -> Result<(), Trouble> {
-    let phone = Local::open(house, &house.folder("phone")).await?;
-    phone.sign_in(house).await?;
+async fn sign_out(backend: &TestBackend, wrong: Wrong) -> Result<(), ErrorMessage> {
+    let phone = Local::open(backend, &backend.folder("phone")).await?;
+    phone.sign_in(backend).await?;
     phone.core.foreground();
-    break_it(house, &phone, wrong);
+    break_it(backend, &phone, wrong);
     phone.core.sign_out().await.map_err(|failure| format!("it does not sign out: {failure:?}"))?;
     let session = phone.core.state().session;
     if !matches!(session, SessionState::SignedOut { .. }) {
         return Err(format!("after the sign-out it is {session:?}"));
     }
-    mend_it(house, &phone);
-    while house.live_phones()? > 0 {
+    mend_it(backend, &phone);
+    while backend.live_phones()? > 0 {
         // Backoff passes.
-        house.jump(1_000)?;
+        backend.jump(1_000)?;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
@@ -251,22 +251,22 @@ async fn live(phone: &Local) {
     let _ = views.wait_for(|view| view.link == hookswitch::machine::view::Link::Live).await;
 }
 
-fn break_it(house: &House, phone: &Local, wrong: Wrong) {
+fn break_it(backend: &TestBackend, phone: &Local, wrong: Wrong) {
     match wrong {
         Wrong::NoRoute => phone.cable.pull(true),
         Wrong::Server(fault) => {
-            house.operator.inject(FaultPlan::new(Point::Any, fault));
+            backend.operator.inject(FaultPlan::new(Point::Any, fault));
         }
     }
 }
 
-fn mend_it(house: &House, phone: &Local) {
+fn mend_it(backend: &TestBackend, phone: &Local) {
     phone.cable.pull(false);
-    house.operator.clear_faults();
+    backend.operator.clear_faults();
 }
 
 /// Whatever went wrong, nobody is asked to sign in again.
-fn not_a_logout(result: Result<(), Failure>) -> Result<(), Trouble> {
+fn not_a_logout(result: Result<(), Failure>) -> Result<(), ErrorMessage> {
     match result {
         Ok(())
         | Err(

@@ -8,21 +8,21 @@ use std::collections::BTreeSet;
 use super::Promise;
 use crate::{
     child::Do,
-    house::{House, TOKEN_LIFE},
     process::{Process, Unanswered},
-    report::{Progress, Report, Size, Trouble},
+    report::{ErrorMessage, Progress, Report, Size},
+    test_backend::{TOKEN_LIFE, TestBackend},
 };
 
 const PROCESSES: usize = 4;
 const TASKS: usize = 64;
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(25, 1_000);
-    let house = House::open().await?;
-    let first = house.phone("phone").await?;
+    let backend = TestBackend::open().await?;
+    let first = backend.phone("phone").await?;
     let mut processes = vec![first];
     for n in 1..PROCESSES {
-        let process = Process::start(&house, &house.folder("phone"), &format!("extension-{n}"), None)?;
+        let process = Process::start(&backend, &backend.folder("phone"), &format!("extension-{n}"), None)?;
         process.opened().await.map_err(Unanswered::text)?;
         processes.push(process);
     }
@@ -30,8 +30,8 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
     let mut progress = Progress::new(Promise::Once, rounds);
     let mut posts = 0;
     for round in 0..rounds {
-        let before = received(&house)?;
-        house.jump(TOKEN_LIFE)?;
+        let before = received(&backend)?;
+        backend.jump(TOKEN_LIFE)?;
         let mut waiting = Vec::new();
         for process in &processes {
             waiting.push(process.send(Do::Tokens { count: TASKS }).await.map_err(Unanswered::text)?);
@@ -43,7 +43,7 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
                 Err(error) => short.push(format!("round {round}: {}", error.text())),
             }
         }
-        let cost = received(&house)? - before;
+        let cost = received(&backend)? - before;
         posts += cost;
         if cost != 1 {
             short.push(format!("round {round}: {cost} requests ({})", kept(&processes, round).await));
@@ -53,7 +53,7 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
         }
         progress.at(round);
     }
-    let refusals = house.refusals()?;
+    let refusals = backend.refusals()?;
     if refusals > 0 {
         short.push(format!("{refusals} invalid_grant"));
     }
@@ -71,6 +71,6 @@ async fn kept(processes: &[Process], round: usize) -> String {
     names.join(" ")
 }
 
-fn received(house: &House) -> Result<u64, Trouble> {
-    Ok(house.families()?.iter().map(|family| family.received).sum())
+fn received(backend: &TestBackend) -> Result<u64, ErrorMessage> {
+    Ok(backend.families()?.iter().map(|family| family.received).sum())
 }

@@ -12,10 +12,10 @@ use std::{
 
 use super::Promise;
 use crate::{
-    house::House,
     local::Local,
     process::text,
-    report::{Report, Size, Trouble},
+    report::{ErrorMessage, Report, Size},
+    test_backend::TestBackend,
 };
 
 /// The stripped library, in KiB: what it has, and a little. The design wants 3.5 MB on arm64, which is not reached: TLS, HTTP/2 and
@@ -26,7 +26,7 @@ const CORE_KIB: u64 = 1_024;
 /// Cores that are open before the first count: what is allocated once is allocated by then.
 const BEFORE: usize = 5;
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let (stripped, parts) = tokio::task::spawn_blocking(library).await.map_err(text)??;
     let more = size.pick(10, 50);
     let per_core = memory(more).await?;
@@ -47,7 +47,7 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
 }
 
 /// KiB of the stripped library, and of the code of each crate, the largest first.
-fn library() -> Result<(u64, Vec<(String, u64)>), Trouble> {
+fn library() -> Result<(u64, Vec<(String, u64)>), ErrorMessage> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).ok_or("no workspace")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
@@ -74,7 +74,7 @@ fn library() -> Result<(u64, Vec<(String, u64)>), Trouble> {
     Ok((bytes / 1_024, parts))
 }
 
-fn output(command: &mut Command) -> Result<String, Trouble> {
+fn output(command: &mut Command) -> Result<String, ErrorMessage> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{name}: {error}"))?;
     if !output.status.success() {
@@ -125,16 +125,16 @@ fn origin(symbol: &str) -> String {
 }
 
 /// What one more idle core takes, in KiB: signed in, in the background.
-async fn memory(more: usize) -> Result<u64, Trouble> {
-    let house = House::open().await?;
+async fn memory(more: usize) -> Result<u64, ErrorMessage> {
+    let backend = TestBackend::open().await?;
     let mut phones = Vec::new();
     let mut at_first = 0;
     for index in 0..BEFORE + more {
         if index == BEFORE {
             at_first = resident_kib()?;
         }
-        let phone = Local::open(&house, &house.folder(&format!("phone-{index}"))).await?;
-        phone.sign_in(&house).await?;
+        let phone = Local::open(&backend, &backend.folder(&format!("phone-{index}"))).await?;
+        phone.sign_in(&backend).await?;
         phone.core.saved().await;
         phones.push(phone);
     }
@@ -142,7 +142,7 @@ async fn memory(more: usize) -> Result<u64, Trouble> {
 }
 
 /// Resident memory of this process.
-fn resident_kib() -> Result<u64, Trouble> {
+fn resident_kib() -> Result<u64, ErrorMessage> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(text)?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     line.trim().trim_end_matches(" kB").parse().map_err(text)

@@ -13,9 +13,9 @@ use rustix::process::Signal;
 use super::Promise;
 use crate::{
     child::Do,
-    house::{House, TOKEN_LIFE, is_signed_in},
     process::{Process, Unanswered, text},
-    report::{Progress, Report, Size, Trouble},
+    report::{ErrorMessage, Progress, Report, Size},
+    test_backend::{TOKEN_LIFE, TestBackend, is_signed_in},
 };
 
 /// Longer than any lease lasts, and shorter than the backend's leeway for a lost answer, in milliseconds.
@@ -25,7 +25,7 @@ const A_REFRESH: u64 = 5_000;
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
+pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let rounds = size.pick(60, 10_000);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut tasks = tokio::task::JoinSet::new();
@@ -42,15 +42,15 @@ pub(super) async fn measure(size: Size) -> Result<Report, Trouble> {
     Ok(Report::new(Promise::Suspend, size, figure, short))
 }
 
-async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Result<(Vec<String>, usize), Trouble> {
-    let house = House::open().await?;
-    let app = house.phone("phone").await?;
-    let extension = Process::start(&house, &house.folder("phone"), "extension", None)?;
+async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Result<(Vec<String>, usize), ErrorMessage> {
+    let backend = TestBackend::open().await?;
+    let app = backend.phone("phone").await?;
+    let extension = Process::start(&backend, &backend.folder("phone"), "extension", None)?;
     extension.opened().await.map_err(Unanswered::text)?;
     let mut progress = Progress::new(Promise::Suspend, rounds);
     let (mut short, mut in_hand) = (Vec::new(), 0);
     for round in (worker..rounds).step_by(workers) {
-        match suspend(&house, &app, &extension, size.luck(round)).await {
+        match suspend(&backend, &app, &extension, size.luck(round)).await {
             Ok(held) => in_hand += usize::from(held),
             Err(trouble) => {
                 let kept = [app.keep_transcript(round).await, extension.keep_transcript(round).await].join(" ");
@@ -68,9 +68,14 @@ async fn work(size: Size, worker: usize, workers: usize, rounds: usize) -> Resul
     Ok((short, in_hand))
 }
 
-async fn suspend(house: &House, app: &Process, extension: &Process, mut luck: fastrand::Rng) -> Result<bool, Trouble> {
-    let refusals = house.refusals()?;
-    house.jump(TOKEN_LIFE)?;
+async fn suspend(
+    backend: &TestBackend,
+    app: &Process,
+    extension: &Process,
+    mut luck: fastrand::Rng,
+) -> Result<bool, ErrorMessage> {
+    let refusals = backend.refusals()?;
+    backend.jump(TOKEN_LIFE)?;
     // Either may be the one that falls asleep.
     let (sleeper, other) = if luck.bool() { (app, extension) } else { (extension, app) };
     let told = sleeper.stages().len();
@@ -96,7 +101,7 @@ async fn suspend(house: &House, app: &Process, extension: &Process, mut luck: fa
         since.iter().any(|stage| stage == "send /token") && !since.iter().any(|stage| stage == "read /token")
     };
     let mut refreshing = pin!(other.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?);
-    house.jump(PAST_THE_LEASE)?;
+    backend.jump(PAST_THE_LEASE)?;
     // Who fell asleep with the lock of the vault's file in hand keeps the other one waiting: mostly it wakes up before the
     // other one has given up, sometimes after.
     let sleep = if luck.u32(..20) == 0 { PATIENCE } else { Duration::from_millis(luck.u64(50..700)) };
@@ -127,19 +132,19 @@ async fn suspend(house: &House, app: &Process, extension: &Process, mut luck: fa
         }
     }
     // The next expiry shows whether both still hold the newest generation.
-    house.jump(TOKEN_LIFE)?;
+    backend.jump(TOKEN_LIFE)?;
     let tokens = [ask(app, Do::Tokens { count: 1 }).await?, ask(extension, Do::Tokens { count: 1 }).await?];
     if tokens[0] != tokens[1] {
         return Err("two tokens are in use".into());
     }
-    let refused = house.refusals()? - refusals;
+    let refused = backend.refusals()? - refusals;
     if refused > 0 {
         return Err(format!("{refused} invalid_grant"));
     }
     Ok(in_hand)
 }
 
-async fn ask(process: &Process, what: Do) -> Result<serde_json::Value, Trouble> {
+async fn ask(process: &Process, what: Do) -> Result<serde_json::Value, ErrorMessage> {
     let answer = tokio::time::timeout(PATIENCE, process.ask(what)).await;
     answer.map_err(|_| "it hangs")?.map_err(Unanswered::text)
 }
@@ -148,7 +153,7 @@ async fn ask(process: &Process, what: Do) -> Result<serde_json::Value, Trouble> 
 struct Asleep<'a>(&'a Process);
 
 impl<'a> Asleep<'a> {
-    fn new(process: &'a Process) -> Result<Self, Trouble> {
+    fn new(process: &'a Process) -> Result<Self, ErrorMessage> {
         process.signal(Signal::STOP)?;
         Ok(Self(process))
     }

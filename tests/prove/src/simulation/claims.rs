@@ -9,7 +9,7 @@ use hookswitch::{
 
 use super::{
     Broken,
-    phone::{Phone, Tapped},
+    phone::{SimulatedPhone, Tapped},
     world::World,
 };
 
@@ -19,7 +19,7 @@ const CLOCK_DOUBT: i64 = 2_500;
 /// Whoever knows the newer state, push or phone, is believed: while it forwards calls the phone is silent; and a phone that
 /// is silent has a reason that is true.
 pub(super) fn ring_decision(
-    phone: &Phone,
+    phone: &SimulatedPhone,
     decision: &Decision,
     history: &BTreeMap<Version, Snapshot>,
     now: UnixMillis,
@@ -82,7 +82,7 @@ pub(super) fn reported_once(was_push: bool, decisions: usize) -> Result<(), Brok
 }
 
 /// A ring that goes on has nothing against it in what the phone shows.
-pub(super) fn while_it_rings(phone: &Phone, history: &BTreeMap<Version, Snapshot>) -> Result<(), Broken> {
+pub(super) fn while_it_rings(phone: &SimulatedPhone, history: &BTreeMap<Version, Snapshot>) -> Result<(), Broken> {
     for (call_id, routing) in &phone.rings {
         let forwards = |version| history.get(version).is_some_and(|snapshot| snapshot.presence.forwarding.is_on());
         if phone.newest >= *routing && forwards(&phone.newest) {
@@ -123,7 +123,7 @@ pub(super) fn in_the_end(world: &World<'_>, current: &Snapshot) -> Result<(), Br
 }
 
 /// Acknowledged: carried out. Shown as not applied: not carried out. One of the two, and nothing happens twice.
-fn tap_is_settled(world: &World<'_>, phone: &Phone, tap: &Tapped) -> Result<(), Broken> {
+fn tap_is_settled(world: &World<'_>, phone: &SimulatedPhone, tap: &Tapped) -> Result<(), Broken> {
     let (device, choice) = (&phone.device, &tap.choice);
     let ever = world.server.ever_applied.iter().any(|key| tap.keys.contains(key));
     // What a restore has undone may be called undone.
@@ -154,7 +154,7 @@ fn is_open(failure: &Failure) -> bool {
 }
 
 /// Of two taps on one phone the later one is not overwritten by the earlier one.
-fn in_order(world: &World<'_>, phone: &Phone) -> Result<(), Broken> {
+fn in_order(world: &World<'_>, phone: &SimulatedPhone) -> Result<(), Broken> {
     for kind in [ChoiceKind::Availability, ChoiceKind::Forwarding] {
         let taps: Vec<&Tapped> = phone.taps.iter().filter(|tap| tap.is_about(kind)).collect();
         let nth = |key: &String| taps.iter().position(|tap| tap.keys.contains(key));

@@ -8,7 +8,7 @@ use std::{
 use super::{Plan, Tally, play, shrink, transcript};
 use crate::{
     promises::Promise,
-    report::{Progress, Size, Trouble},
+    report::{ErrorMessage, Progress, Size},
 };
 
 /// Lines of a transcript that are shown: its end.
@@ -27,7 +27,12 @@ pub(crate) struct Played {
 }
 
 /// Plays so many plans, each with a seed of its own.
-pub(crate) fn play_many(promise: Promise, size: Size, total: usize, plan: fn(u64) -> Plan) -> Result<Played, Trouble> {
+pub(crate) fn play_many(
+    promise: Promise,
+    size: Size,
+    total: usize,
+    plan: fn(u64) -> Plan,
+) -> Result<Played, ErrorMessage> {
     let began = Instant::now();
     let next = AtomicUsize::new(0);
     let work = || {

@@ -39,7 +39,8 @@ impl Tapped {
     }
 }
 
-pub(crate) struct Phone {
+/// One phone of the simulation: its core, its vault, and what surrounds both. Times are in milliseconds of the simulation.
+pub(crate) struct SimulatedPhone {
     pub(crate) device: DeviceId,
     pub(crate) state: State,
     /// How often the process was started.
@@ -70,7 +71,7 @@ pub(crate) struct Phone {
     pub(crate) stopped: BTreeSet<CallId>,
 }
 
-impl Phone {
+impl SimulatedPhone {
     pub(crate) fn new(index: usize, server: &mut Server, token_life: i64) -> Self {
         let device = DeviceId(format!("phone-{}", index + 1));
         let agent = AgentProfile { account: "alice".into(), email: None, name: None };

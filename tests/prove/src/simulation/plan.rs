@@ -128,7 +128,6 @@ impl Plan {
         let mut acts: Vec<(u64, Act)> =
             (0..luck.usize(5..40)).map(|_| (luck.u64(0..span), act(&mut luck, phones))).collect();
         acts.sort_by_key(|(at, _)| *at);
-        let often = |luck: &mut fastrand::Rng, most: u64| if luck.bool() { 0 } else { luck.u64(0..most) };
         Self {
             seed,
             phones,
@@ -156,7 +155,6 @@ impl Plan {
         acts.push((call, Act::Call));
         acts.push((call + luck.u64(0..200), Act::BrowserForwards { on: luck.bool() }));
         acts.sort_by_key(|(at, _)| *at);
-        let often = |luck: &mut fastrand::Rng, most: u64| if luck.bool() { 0 } else { luck.u64(0..most) };
         Self {
             seed,
             phones,
@@ -178,6 +176,11 @@ impl Plan {
 
 pub(crate) fn number() -> Option<PhoneNumber> {
     "+33612345678".parse().ok()
+}
+
+/// How many of a thousand packets have a certain luck in a plan: none in every other plan, else fewer than `most`.
+fn often(luck: &mut fastrand::Rng, most: u64) -> u64 {
+    if luck.bool() { 0 } else { luck.u64(0..most) }
 }
 
 fn availability(luck: &mut fastrand::Rng) -> Availability {

@@ -13,7 +13,7 @@ use hookswitch_backend::RingOutcome;
 
 use super::{PATIENCE, Player, Result, text};
 use crate::{
-    phone::{Phone, Seen},
+    phone::{LabPhone, Seen},
     scenario::schema::{Decider, Expectation, Places, SessionIs},
 };
 
@@ -210,7 +210,7 @@ impl Player {
         Ok(())
     }
 
-    fn not_pushed(&self, phone: &Phone, call: &CallId) -> Option<Silence> {
+    fn not_pushed(&self, phone: &LabPhone, call: &CallId) -> Option<Silence> {
         let report = self.world.operator.call_report(call)?;
         let device = phone.device()?;
         let ring = report.devices.iter().find(|ring| ring.device == device)?;
@@ -225,7 +225,7 @@ impl Player {
         }
     }
 
-    fn why(&self, phone: &Phone, log: &[RingLogEntry], call: &CallId) -> String {
+    fn why(&self, phone: &LabPhone, log: &[RingLogEntry], call: &CallId) -> String {
         let phone_says = last_silence(log, call).map_or("it decided nothing", Silence::explain);
         match self.not_pushed(phone, call) {
             Some(why) => format!("the server did not push: {}", why.explain()),

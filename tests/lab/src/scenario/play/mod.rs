@@ -23,7 +23,7 @@ use self::describe::{describe_action, describe_expectation};
 use super::schema::{Places, Scenario, Step};
 use crate::{
     browser::{Browser, Loaded, Page},
-    phone::{Phone, Seen},
+    phone::{LabPhone, Seen},
     world::{Setup, Surroundings, World},
 };
 
@@ -149,7 +149,7 @@ impl Player {
         }
     }
 
-    fn phone(&self, key: &str) -> Result<&Arc<Phone>> {
+    fn phone(&self, key: &str) -> Result<&Arc<LabPhone>> {
         self.world.phone(key).ok_or_else(|| unknown(key))
     }
 
@@ -158,7 +158,7 @@ impl Player {
     }
 
     /// Waits until each of these phones shows it.
-    async fn each_phone(&self, on: &Places, check: impl Fn(&Phone, Seen) -> Result) -> Result {
+    async fn each_phone(&self, on: &Places, check: impl Fn(&LabPhone, Seen) -> Result) -> Result {
         for place in on.iter() {
             let phone = self.phone(place)?;
             let deadline = Instant::now() + PATIENCE;

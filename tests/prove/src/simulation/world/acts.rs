@@ -9,7 +9,7 @@ use hookswitch_backend::{Command, Said};
 use super::{Happening, World, words::describe};
 use crate::simulation::{
     Broken,
-    phone::Phone,
+    phone::SimulatedPhone,
     plan::{Act, number},
     server::{Reader, choose, forward},
 };
@@ -117,7 +117,7 @@ impl World<'_> {
                 Ok(())
             }
             Act::Kill { phone: index } => {
-                self.change(index, Phone::dies);
+                self.change(index, SimulatedPhone::dies);
                 self.server
                     .streams
                     .retain(|_, stream| !matches!(stream.reader, Reader::Phone { phone, .. } if phone == index));
@@ -155,7 +155,7 @@ impl World<'_> {
         }
     }
 
-    fn change(&mut self, index: usize, change: impl FnOnce(&mut Phone)) {
+    fn change(&mut self, index: usize, change: impl FnOnce(&mut SimulatedPhone)) {
         if let Some(phone) = self.phones.get_mut(index) {
             change(phone);
         }

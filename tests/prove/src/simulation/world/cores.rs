@@ -12,12 +12,12 @@ use super::{
 };
 use crate::simulation::{
     Broken, claims,
-    phone::Phone,
+    phone::SimulatedPhone,
     server::{Reader, clock},
 };
 
 impl<'p> World<'p> {
-    pub(super) fn phone(&mut self, (index, life): To) -> Option<&mut Phone> {
+    pub(super) fn phone(&mut self, (index, life): To) -> Option<&mut SimulatedPhone> {
         self.phones.get_mut(index).filter(|phone| phone.life == life && phone.running)
     }
 

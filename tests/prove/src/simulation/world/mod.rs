@@ -24,7 +24,7 @@ use hookswitch::{
 
 use super::{
     Broken, claims,
-    phone::Phone,
+    phone::SimulatedPhone,
     plan::{Act, Plan},
     server::{HEARTBEAT, Server, clock},
 };
@@ -139,7 +139,7 @@ pub(crate) struct World<'p> {
     queue: BTreeMap<(u64, u64), Happening<'p>>,
     next: u64,
     pub(crate) server: Server,
-    pub(crate) phones: Vec<Phone>,
+    pub(crate) phones: Vec<SimulatedPhone>,
     pub(crate) browsers: Vec<Browser>,
     healed: bool,
     ticks_at: Option<u64>,
@@ -152,7 +152,7 @@ pub(crate) struct World<'p> {
 impl<'p> World<'p> {
     pub(super) fn new(plan: &'p Plan, tells: bool) -> Self {
         let mut server = Server::new();
-        let phones = (0..plan.phones).map(|index| Phone::new(index, &mut server, plan.token_life)).collect();
+        let phones = (0..plan.phones).map(|index| SimulatedPhone::new(index, &mut server, plan.token_life)).collect();
         Self {
             plan,
             now: 0,
@@ -267,7 +267,7 @@ impl<'p> World<'p> {
             }
             Happening::Push(phone, push) => {
                 let now = self.now;
-                let Some(Phone { running, life, asleep_until, state, .. }) = self.phones.get_mut(phone) else {
+                let Some(SimulatedPhone { running, life, asleep_until, state, .. }) = self.phones.get_mut(phone) else {
                     return Ok(());
                 };
                 *asleep_until = 0;

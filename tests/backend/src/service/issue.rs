@@ -2,7 +2,7 @@
 
 use hookswitch_wire::{AccountId, SignedOutReason};
 
-use super::{House, HouseError, Unit};
+use super::{Service, ServiceError, Unit};
 use crate::{
     clock::millis,
     refreshes::{Outcome, Presented},
@@ -41,19 +41,19 @@ pub(crate) enum GrantError {
     #[error("{0}")]
     InvalidGrant(&'static str),
     #[error(transparent)]
-    House(#[from] HouseError),
+    Service(#[from] ServiceError),
 }
 
 impl From<StoreError> for GrantError {
     fn from(error: StoreError) -> Self {
-        Self::House(error.into())
+        Self::Service(error.into())
     }
 }
 
 /// A refusal that has consequences: they must be committed, so it is no error of the unit of work.
 type Judged = Result<Grant, &'static str>;
 
-impl House {
+impl Service {
     /// Exchanges a code (RFC 6749, section 4.1.3).
     pub(crate) fn exchange(&self, exchange: &CodeExchange<'_>) -> Result<Grant, GrantError> {
         let judged = self.write(|unit| unit.exchange(exchange))?;
@@ -61,11 +61,11 @@ impl House {
     }
 
     /// A refresh token reached the server, whatever becomes of the request.
-    pub(crate) fn refresh_came(&self, token: &str) -> Result<(), HouseError> {
+    pub(crate) fn refresh_came(&self, token: &str) -> Result<(), ServiceError> {
         self.counters.refresh();
         let hash = secret::stored(token);
         let known = self.write(|unit| {
-            let Some(row) = unit.tx.refresh_token(&hash)? else { return Ok::<_, HouseError>(None) };
+            let Some(row) = unit.tx.refresh_token(&hash)? else { return Ok::<_, ServiceError>(None) };
             let account = unit.tx.session(&row.session)?.map(|session| session.account);
             Ok(Some((Presented { session: row.session, generation: row.generation }, account)))
         })?;
@@ -94,7 +94,7 @@ impl House {
     }
 
     /// Revokes a token (RFC 7009). What is no token is revoked already.
-    pub(crate) fn revoke(&self, token: &str) -> Result<(), HouseError> {
+    pub(crate) fn revoke(&self, token: &str) -> Result<(), ServiceError> {
         let hash = secret::stored(token);
         self.write(|unit| {
             if let Some(row) = unit.tx.refresh_token(&hash)? {
@@ -112,7 +112,7 @@ impl Unit<'_> {
         account: &AccountId,
         request: CodeRequest,
         upstream: Option<&UpstreamSession>,
-    ) -> Result<String, HouseError> {
+    ) -> Result<String, ServiceError> {
         let code = secret::random()?;
         let row = CodeRow {
             account: account.clone(),
@@ -125,7 +125,7 @@ impl Unit<'_> {
         Ok(code)
     }
 
-    fn exchange(&mut self, exchange: &CodeExchange<'_>) -> Result<Judged, HouseError> {
+    fn exchange(&mut self, exchange: &CodeExchange<'_>) -> Result<Judged, ServiceError> {
         let hash = secret::stored(exchange.code);
         let Some(code) = self.tx.code(&hash)? else { return Ok(Err("unknown code")) };
         if let Some(session) = code.session {
@@ -154,7 +154,7 @@ impl Unit<'_> {
         hash: &str,
         address: &str,
         presented: &mut Option<Presented>,
-    ) -> Result<Result<(Verdict, Grant), &'static str>, HouseError> {
+    ) -> Result<Result<(Verdict, Grant), &'static str>, ServiceError> {
         let Some(row) = self.tx.refresh_token(hash)? else { return Ok(Err("unknown refresh token")) };
         *presented = Some(Presented { session: row.session.clone(), generation: row.generation });
         let over = Ok(Err("the session is over"));
@@ -165,9 +165,9 @@ impl Unit<'_> {
         if !session.lives(self.now) || row.expires_at <= self.now {
             return Ok(Err("the session is over"));
         }
-        let profile = self.house().rotation();
+        let profile = self.service().rotation();
         let verdict = judge(profile, row.generation, session.generation, session.rotated_at, self.now);
-        let expires_at = self.house().session_end(session.kind, self.now);
+        let expires_at = self.service().session_end(session.kind, self.now);
         let grant = match verdict {
             Verdict::Rotate => {
                 let next = session.generation.saturating_add(1);
@@ -191,9 +191,9 @@ impl Unit<'_> {
         Ok(Ok((verdict, grant)))
     }
 
-    fn access_token(&self, session: &str) -> Result<String, HouseError> {
+    fn access_token(&self, session: &str) -> Result<String, ServiceError> {
         let access = secret::random()?;
-        let access_end = self.now.saturating_add(millis(self.house().config.access_token_life));
+        let access_end = self.now.saturating_add(millis(self.service().config.access_token_life));
         self.tx.insert_access_token(&secret::stored(&access), session, self.now, access_end)?;
         Ok(access)
     }
@@ -204,9 +204,9 @@ impl Unit<'_> {
         session: &str,
         generation: u64,
         request: Option<CodeRequest>,
-    ) -> Result<Grant, HouseError> {
+    ) -> Result<Grant, ServiceError> {
         let (access, refresh) = (self.access_token(session)?, secret::random()?);
-        let expires_at = self.house().session_end(SessionKind::Mobile, self.now);
+        let expires_at = self.service().session_end(SessionKind::Mobile, self.now);
         let row = RefreshRow { session: session.to_owned(), generation, expires_at };
         self.tx.insert_refresh_token(&secret::stored(&refresh), &row)?;
         Ok(Grant { account, session: session.to_owned(), access, refresh: Some(refresh), request })

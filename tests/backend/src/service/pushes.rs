@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use hookswitch_wire::{CallId, CallState, Platform, Surface, UnixMillis};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{House, HouseError, Unit};
+use super::{Service, ServiceError, Unit};
 use crate::{
     aggregate::{Aggregate, Command},
     push::{CallNow, DeviceNow, Facts, Outcome, PushGateway, PushMessage, Stage, StartNow},
@@ -26,7 +26,7 @@ const READ_AGAIN: i64 = 1_000;
 /// How often the outbox is read when nobody says that there is something, in milliseconds; only where nodes share it.
 const LOOK_EVERY: i64 = 1_000;
 
-impl House {
+impl Service {
     fn gateway(&self, platform: Platform) -> &dyn PushGateway {
         let configured = match platform {
             Platform::Ios => &self.config.push.ios,
@@ -39,7 +39,7 @@ impl House {
     }
 
     /// An earlier run stopped while these were out.
-    fn recover_pushes(&self) -> Result<(), HouseError> {
+    fn recover_pushes(&self) -> Result<(), ServiceError> {
         self.write(|unit| {
             for mut delivery in unit.tx.pushes_out()? {
                 delivery.interrupted(unit.now);
@@ -50,7 +50,7 @@ impl House {
     }
 
     /// Marks what is due now as out, and says when something is due next.
-    fn take_pushes(&self, most: usize) -> Result<(Vec<PushMessage>, Option<Millis>), HouseError> {
+    fn take_pushes(&self, most: usize) -> Result<(Vec<PushMessage>, Option<Millis>), ServiceError> {
         if self.store.is_shared() {
             return self.take_a_push(most);
         }
@@ -65,7 +65,7 @@ impl House {
 
     /// The same among several nodes. One at a time, so that no two nodes wait for each other's agents; and soon again,
     /// because another node may take pushes and die.
-    fn take_a_push(&self, most: usize) -> Result<(Vec<PushMessage>, Option<Millis>), HouseError> {
+    fn take_a_push(&self, most: usize) -> Result<(Vec<PushMessage>, Option<Millis>), ServiceError> {
         self.recover_pushes()?;
         self.write(|unit| {
             let due = unit.tx.pushes_due(unit.now, most.min(1))?;
@@ -81,7 +81,7 @@ impl House {
     }
 
     /// What a try came to.
-    fn push_came_back(&self, push: &PushMessage, outcome: &Outcome) -> Result<(), HouseError> {
+    fn push_came_back(&self, push: &PushMessage, outcome: &Outcome) -> Result<(), ServiceError> {
         let (seq, device) = (push.seq, &push.device);
         self.metrics.push(outcome, push.deliver_by.saturating_sub(self.now()));
         match outcome {
@@ -109,12 +109,12 @@ impl House {
 
 impl Unit<'_> {
     /// A push whose time has come: to be sent, or over.
-    fn take_push(&mut self, due: PushDue) -> Result<Option<PushMessage>, HouseError> {
+    fn take_push(&mut self, due: PushDue) -> Result<Option<PushMessage>, ServiceError> {
         let PushDue { mut delivery, entry } = due;
         let account = &entry.payload.account;
         // Its calls may have stopped ringing, its forwarding may have ended.
         self.agent(account, |_, _| Ok(Vec::new()))?;
-        let aggregate = self.tx.agent(account)?.ok_or(HouseError::NoSuchAgent)?.aggregate;
+        let aggregate = self.tx.agent(account)?.ok_or(ServiceError::NoSuchAgent)?.aggregate;
         let device = aggregate.devices.iter().find(|device| device.id == entry.device);
         let start = self.tx.start_of(account, &entry.payload.call_id, &entry.device)?;
         let facts = Facts {
@@ -161,41 +161,41 @@ fn call_now(aggregate: &Aggregate, call: &CallId) -> CallNow {
 }
 
 /// Sends pushes until the backend stops. Those that are out then are sent again by the next run, if they still matter.
-pub(crate) async fn run(house: &Arc<House>) {
-    let mut stopping = house.bus.stopping();
-    if let Err(error) = house.recover_pushes() {
+pub(crate) async fn run(service: &Arc<Service>) {
+    let mut stopping = service.bus.stopping();
+    if let Err(error) = service.recover_pushes() {
         // Where nodes share the outbox, it is done again with each look.
         tracing::error!(%error, "the pushes of an earlier run could not be read");
     }
     // In the order in which they were decided on: a gateway that takes them at once keeps it.
     let mut out = FuturesUnordered::new();
     loop {
-        let (messages, next) = house.take_pushes(MOST.saturating_sub(out.len())).unwrap_or_else(|error| {
+        let (messages, next) = service.take_pushes(MOST.saturating_sub(out.len())).unwrap_or_else(|error| {
             tracing::error!(%error, "the push outbox could not be read");
-            (Vec::new(), Some(house.now().saturating_add(READ_AGAIN)))
+            (Vec::new(), Some(service.now().saturating_add(READ_AGAIN)))
         });
         out.extend(messages.into_iter().map(|push| async {
-            let outcome = house.gateway(push.platform).send(&push).await;
+            let outcome = service.gateway(push.platform).send(&push).await;
             (push, outcome)
         }));
         let full = out.len() >= MOST;
         let due = async {
             match next {
-                Some(at) if !full => house.clock.sleep_until(at).await,
+                Some(at) if !full => service.clock.sleep_until(at).await,
                 Some(_) | None => std::future::pending().await,
             }
         };
         tokio::select! {
-            Some((push, outcome)) = out.next(), if !out.is_empty() => came_back(house, &push, &outcome),
-            () = house.pushes_due.notified() => {}
+            Some((push, outcome)) = out.next(), if !out.is_empty() => came_back(service, &push, &outcome),
+            () = service.pushes_due.notified() => {}
             () = due => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-fn came_back(house: &House, push: &PushMessage, outcome: &Outcome) {
-    if let Err(error) = house.push_came_back(push, outcome) {
+fn came_back(service: &Service, push: &PushMessage, outcome: &Outcome) {
+    if let Err(error) = service.push_came_back(push, outcome) {
         tracing::error!(%error, "the outcome of a push could not be kept");
     }
 }

@@ -3,7 +3,7 @@
 use crate::clock::Millis;
 use hookswitch_wire::{AccountId, SignedOutReason};
 
-use super::{House, HouseError, Unit};
+use super::{Service, ServiceError, Unit};
 use crate::{
     aggregate::Command,
     clock::millis,
@@ -21,7 +21,7 @@ pub(crate) struct NewSession {
     pub(crate) cookie: String,
 }
 
-impl House {
+impl Service {
     /// When a session that was seen at `now` ends if it is not seen again.
     pub(crate) fn session_end(&self, kind: SessionKind, now: Millis) -> Millis {
         let life = match kind {
@@ -37,7 +37,7 @@ impl House {
         group: Group,
         cookie: &str,
         address: &str,
-    ) -> Result<Option<SessionRow>, HouseError> {
+    ) -> Result<Option<SessionRow>, ServiceError> {
         self.write(|unit| {
             let session = unit.tx.session_by_cookie(&secret::stored(cookie))?;
             let session = session.filter(|s| s.kind == SessionKind::Cookie(group) && s.lives(unit.now));
@@ -46,7 +46,7 @@ impl House {
     }
 
     /// The session of an access token, if both live.
-    pub(crate) fn token_session(&self, token: &str, address: &str) -> Result<Option<SessionRow>, HouseError> {
+    pub(crate) fn token_session(&self, token: &str, address: &str) -> Result<Option<SessionRow>, ServiceError> {
         self.write(|unit| {
             let session = unit.tx.session_by_access_token(&secret::stored(token), unit.now)?;
             let session = session.filter(|s| s.lives(unit.now));
@@ -55,18 +55,18 @@ impl House {
     }
 
     /// The agent ends one of their sessions from another. Once more is no error: over is over.
-    pub(crate) fn sign_out_session(&self, account: &AccountId, id: &str) -> Result<(), HouseError> {
+    pub(crate) fn sign_out_session(&self, account: &AccountId, id: &str) -> Result<(), ServiceError> {
         self.write(|unit| {
             let of_agent = unit.tx.session(id)?.is_some_and(|session| session.account == *account);
             if !of_agent {
-                return Err(HouseError::NoSuchSession);
+                return Err(ServiceError::NoSuchSession);
             }
             unit.end_session(id, SignedOutReason::SignedOutElsewhere)
         })
     }
 
     /// Why a session is over; `None` while it lives.
-    pub(crate) fn session_ended(&self, id: &str) -> Result<Option<SignedOutReason>, HouseError> {
+    pub(crate) fn session_ended(&self, id: &str) -> Result<Option<SignedOutReason>, ServiceError> {
         Ok(match self.read(|tx| tx.session(id))? {
             Some(session) => session.ended,
             None => Some(SignedOutReason::Revoked),
@@ -81,7 +81,7 @@ impl Unit<'_> {
         kind: SessionKind,
         address: &str,
         upstream: Option<&UpstreamSession>,
-    ) -> Result<NewSession, HouseError> {
+    ) -> Result<NewSession, ServiceError> {
         let id = secret::name("session-")?;
         let cookie = match kind {
             SessionKind::Mobile => String::new(),
@@ -93,7 +93,7 @@ impl Unit<'_> {
             kind,
             created_at: self.now,
             last_seen: self.now,
-            expires_at: self.house().session_end(kind, self.now),
+            expires_at: self.service().session_end(kind, self.now),
             address: address.to_owned(),
             second_factor: false,
             generation: 0,
@@ -107,11 +107,11 @@ impl Unit<'_> {
         Ok(NewSession { id, cookie })
     }
 
-    fn seen(&mut self, mut session: SessionRow, address: &str) -> Result<SessionRow, HouseError> {
+    fn seen(&mut self, mut session: SessionRow, address: &str) -> Result<SessionRow, ServiceError> {
         let stale = self.now.saturating_sub(session.last_seen).abs() >= SEEN_EVERY;
         if stale || session.address != address {
             self.tx.lock_agent(&session.account)?;
-            session.expires_at = self.house().session_end(session.kind, self.now);
+            session.expires_at = self.service().session_end(session.kind, self.now);
             self.tx.touch_session(&session.id, address, self.now, session.expires_at)?;
             self.agent(&session.account, |_, _| Ok(Vec::new()))?;
         }
@@ -119,7 +119,7 @@ impl Unit<'_> {
     }
 
     /// Ends a session: its tokens die, its device gets no more calls, its stream says why, and who relies on us is told.
-    pub(crate) fn end_session(&mut self, id: &str, reason: SignedOutReason) -> Result<(), HouseError> {
+    pub(crate) fn end_session(&mut self, id: &str, reason: SignedOutReason) -> Result<(), ServiceError> {
         let Some(session) = self.tx.session(id)? else { return Ok(()) };
         self.tx.lock_agent(&session.account)?;
         if self.tx.end_session(id, reason, self.now)? {
@@ -133,7 +133,11 @@ impl Unit<'_> {
     }
 
     /// Ends all sessions of an agent.
-    pub(crate) fn end_all_sessions(&mut self, account: &AccountId, reason: SignedOutReason) -> Result<(), HouseError> {
+    pub(crate) fn end_all_sessions(
+        &mut self,
+        account: &AccountId,
+        reason: SignedOutReason,
+    ) -> Result<(), ServiceError> {
         self.tx.lock_agent(account)?;
         for session in self.tx.live_sessions(account, self.now)? {
             self.end_session(&session.id, reason)?;

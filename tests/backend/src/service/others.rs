@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use hookswitch_wire::{AccountId, Version};
 use tokio::sync::mpsc;
 
-use super::{House, HouseError};
+use super::{Service, ServiceError};
 use crate::secret;
 
 /// How often the database is looked at.
@@ -81,16 +81,16 @@ async fn heard(bus: &mut Option<Bus>) -> AccountId {
     std::future::pending().await
 }
 
-impl House {
+impl Service {
     /// What nodes on one database call each other by.
-    fn subject(&self) -> Result<String, HouseError> {
+    fn subject(&self) -> Result<String, ServiceError> {
         let fresh = secret::name("hookswitch.")?;
-        let subject = self.write(|unit| Ok::<_, HouseError>(unit.tx.lasting_meta("bus", fresh.as_bytes())?))?;
+        let subject = self.write(|unit| Ok::<_, ServiceError>(unit.tx.lasting_meta("bus", fresh.as_bytes())?))?;
         Ok(String::from_utf8_lossy(&subject).into_owned())
     }
 
     /// Another node changed something of an agent.
-    fn hear(&self, account: &AccountId) -> Result<(), HouseError> {
+    fn hear(&self, account: &AccountId) -> Result<(), ServiceError> {
         if self.bus.is_watched(account) {
             self.look(account)?;
             // A session may have ended, and no app sees a difference.
@@ -100,13 +100,13 @@ impl House {
     }
 
     /// Finds what no message told of.
-    fn look_around(&self) -> Result<(), HouseError> {
+    fn look_around(&self) -> Result<(), ServiceError> {
         let watched = self.bus.watched();
         if watched.is_empty() {
             return Ok(());
         }
         let accounts = watched.keys().map(|account| account.0.clone()).collect();
-        let (epoch, revs) = self.write(|unit| Ok::<_, HouseError>((unit.tx.epoch()?, unit.tx.revs_of(accounts)?)))?;
+        let (epoch, revs) = self.write(|unit| Ok::<_, ServiceError>((unit.tx.epoch()?, unit.tx.revs_of(accounts)?)))?;
         for (account, rev) in revs {
             if watched.get(&account).copied().flatten() != Some(Version::new(epoch, rev)) {
                 self.hear(&account)?;
@@ -117,10 +117,10 @@ impl House {
 }
 
 /// Tells and hears until the backend stops.
-pub(crate) async fn run(house: &Arc<House>, News(mut news): News) {
-    let mut stopping = house.bus.stopping();
-    let subject = house.subject().map_err(|error| tracing::error!(%error, "no bus")).ok();
-    let mut bus = match house.config.bus.as_ref().zip(subject) {
+pub(crate) async fn run(service: &Arc<Service>, News(mut news): News) {
+    let mut stopping = service.bus.stopping();
+    let subject = service.subject().map_err(|error| tracing::error!(%error, "no bus")).ok();
+    let mut bus = match service.config.bus.as_ref().zip(subject) {
         Some((url, subject)) => Bus::open(url, subject).await,
         None => None,
     };
@@ -140,8 +140,8 @@ pub(crate) async fn run(house: &Arc<House>, News(mut news): News) {
                 }
                 Ok(())
             }
-            Next::Hear(account) => house.hear(&account),
-            Next::LookAround => house.look_around(),
+            Next::Hear(account) => service.hear(&account),
+            Next::LookAround => service.look_around(),
         };
         if let Err(error) = done {
             tracing::warn!(%error, "what other nodes do cannot be seen");

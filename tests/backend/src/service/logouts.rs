@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use hookswitch_wire::{AccountId, SignedOutReason};
 
-use super::{House, HouseError, Unit, others::LOOK_EVERY};
+use super::{Service, ServiceError, Unit, others::LOOK_EVERY};
 use crate::{
     http::{UPSTREAM_CLIENT, logout_uri},
     logout::{self, Believed, LogoutClient},
@@ -31,16 +31,16 @@ enum Delivery {
     Failed,
 }
 
-impl House {
+impl Service {
     /// Who is told when a session ends.
     pub(crate) fn logout_clients(&self) -> Vec<LogoutClient> {
         self.logout_clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Adds a client, or changes its address.
-    pub(crate) fn register_logout_client(&self, client: LogoutClient) -> Result<(), HouseError> {
+    pub(crate) fn register_logout_client(&self, client: LogoutClient) -> Result<(), ServiceError> {
         if !client.is_valid() {
-            return Err(HouseError::Invalid("backchannel_logout_uri"));
+            return Err(ServiceError::Invalid("backchannel_logout_uri"));
         }
         let mut clients = self.logout_clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         clients.retain(|known| known.client_id != client.client_id);
@@ -49,7 +49,7 @@ impl House {
     }
 
     /// Ends all that came of what ended upstream; false when the token came before.
-    pub(crate) fn signed_out_upstream(&self, believed: &Believed) -> Result<bool, HouseError> {
+    pub(crate) fn signed_out_upstream(&self, believed: &Believed) -> Result<bool, ServiceError> {
         let Believed { leaver, jti, exp } = believed;
         self.write(|unit| {
             if !unit.tx.note_logout(&leaver.iss, jti, exp.saturating_mul(1_000), unit.now)? {
@@ -64,7 +64,7 @@ impl House {
     }
 
     /// The upstream issuer signs a person out and tells its client: us.
-    pub(crate) fn sign_out_upstream(&self, tenant: &Tenant, email: &str) -> Result<usize, HouseError> {
+    pub(crate) fn sign_out_upstream(&self, tenant: &Tenant, email: &str) -> Result<usize, ServiceError> {
         let issuer = upstream::issuer(self, tenant);
         let sub = upstream::subject(&issuer, email);
         self.write(|unit| {
@@ -74,7 +74,7 @@ impl House {
                     seq: 0,
                     tenant: Some(tenant.name.to_owned()),
                     aud: UPSTREAM_CLIENT.to_owned(),
-                    uri: logout_uri(unit.house(), tenant),
+                    uri: logout_uri(unit.service(), tenant),
                     sub: sub.clone(),
                     sid: sid.clone(),
                 })?;
@@ -83,8 +83,8 @@ impl House {
         })
     }
 
-    fn sign_logout(&self, due: &LogoutDue) -> Result<String, HouseError> {
-        let tenant = due.tenant.as_deref().map(|name| upstream::tenant(name).ok_or(HouseError::Invalid("tenant")));
+    fn sign_logout(&self, due: &LogoutDue) -> Result<String, ServiceError> {
+        let tenant = due.tenant.as_deref().map(|name| upstream::tenant(name).ok_or(ServiceError::Invalid("tenant")));
         let (issuer, keys) = match tenant.transpose()? {
             None => (self.base_url.clone(), &self.keys),
             Some(tenant) => (upstream::issuer(self, tenant), &self.upstream_keys),
@@ -92,7 +92,7 @@ impl House {
         keys.sign_as(logout::TYPE, &logout::claims(&issuer, &due.aud, &due.sub, &due.sid, self.now())?)
     }
 
-    async fn post_logout(&self, due: &LogoutDue) -> Result<Delivery, HouseError> {
+    async fn post_logout(&self, due: &LogoutDue) -> Result<Delivery, ServiceError> {
         let token = self.sign_logout(due)?;
         let form = url::form_urlencoded::Serializer::new(String::new()).append_pair("logout_token", &token).finish();
         let request = self
@@ -109,11 +109,11 @@ impl House {
     }
 
     /// Sends one token until it is taken, refused, or was tried often enough.
-    async fn deliver(&self, due: &LogoutDue) -> Result<(), HouseError> {
+    async fn deliver(&self, due: &LogoutDue) -> Result<(), ServiceError> {
         let mut wait = FIRST_WAIT;
         let mut told = false;
         for _ in 0..TRIES {
-            self.write(|unit| Ok::<_, HouseError>(unit.tx.hold_logout(due.seq, wait)?))?;
+            self.write(|unit| Ok::<_, ServiceError>(unit.tx.hold_logout(due.seq, wait)?))?;
             match self.post_logout(due).await? {
                 Delivery::Done => {
                     told = true;
@@ -137,8 +137,8 @@ impl House {
 
 impl Unit<'_> {
     /// Everybody who relies on us is told that this session is over.
-    pub(super) fn announce_end(&mut self, account: &AccountId, session: &str) -> Result<(), HouseError> {
-        for LogoutClient { client_id, backchannel_logout_uri } in self.house().logout_clients() {
+    pub(super) fn announce_end(&mut self, account: &AccountId, session: &str) -> Result<(), ServiceError> {
+        for LogoutClient { client_id, backchannel_logout_uri } in self.service().logout_clients() {
             self.send_logout(&LogoutDue {
                 seq: 0,
                 tenant: None,
@@ -151,7 +151,7 @@ impl Unit<'_> {
         Ok(())
     }
 
-    fn send_logout(&mut self, due: &LogoutDue) -> Result<(), HouseError> {
+    fn send_logout(&mut self, due: &LogoutDue) -> Result<(), ServiceError> {
         self.tx.insert_logout(due)?;
         self.logouts = true;
         Ok(())
@@ -159,32 +159,32 @@ impl Unit<'_> {
 }
 
 /// Sends logout tokens until the backend stops: those that an earlier run left behind, then each as it comes.
-pub(crate) async fn run(house: &Arc<House>) {
-    let mut stopping = house.bus.stopping();
+pub(crate) async fn run(service: &Arc<Service>) {
+    let mut stopping = service.bus.stopping();
     let mut newest = 0;
     loop {
-        let due = house.write(|unit| Ok::<_, HouseError>(unit.tx.take_logouts(newest)?)).unwrap_or_else(|error| {
+        let due = service.write(|unit| Ok::<_, ServiceError>(unit.tx.take_logouts(newest)?)).unwrap_or_else(|error| {
             tracing::error!(%error, "sign-outs could not be read");
             Vec::new()
         });
         for logout in due {
             newest = newest.max(logout.seq);
             // Each on its own: who hangs holds nobody else up.
-            tokio::spawn(deliver_while_running(Arc::clone(house), logout));
+            tokio::spawn(deliver_while_running(Arc::clone(service), logout));
         }
         tokio::select! {
-            () = house.logouts_due.notified() => {}
+            () = service.logouts_due.notified() => {}
             // Those of a node that died.
-            () = tokio::time::sleep(LOOK_EVERY), if house.store.is_shared() => {}
+            () = tokio::time::sleep(LOOK_EVERY), if service.store.is_shared() => {}
             _ = stopping.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-async fn deliver_while_running(house: Arc<House>, due: LogoutDue) {
-    let mut stopping = house.bus.stopping();
+async fn deliver_while_running(service: Arc<Service>, due: LogoutDue) {
+    let mut stopping = service.bus.stopping();
     tokio::select! {
-        delivered = house.deliver(&due) => {
+        delivered = service.deliver(&due) => {
             if let Err(error) = delivered {
                 tracing::error!(%error, "a sign-out could not be sent");
             }

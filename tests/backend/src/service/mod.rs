@@ -1,6 +1,6 @@
-//! The house: the one thing that all handlers share, and the one way to change anything.
+//! The service: the state that all handlers share, and the one way to change anything.
 //!
-//! [`House::write`] is a unit of work: one transaction, and what follows from it (new snapshots to those who watch) is
+//! [`Service::write`] is a unit of work: one transaction, and what follows from it (new snapshots to those who watch) is
 //! announced after the commit and in its order; pushes are in the outbox then, and `pushes` sends them. Every change of an agent goes through
 //! [`Unit::agent`], which lets time pass, applies the change, and raises `rev` exactly when the snapshot differs.
 
@@ -60,7 +60,7 @@ pub(crate) use ticker::run as run_ticker;
 
 /// Why a unit of work came to nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum HouseError {
+pub enum ServiceError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -91,7 +91,7 @@ pub enum HouseError {
 }
 
 /// What all handlers share.
-pub(crate) struct House {
+pub(crate) struct Service {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     /// The issuer, and where all pages are.
@@ -128,7 +128,7 @@ pub(crate) struct House {
     others: Others,
 }
 
-/// What a house is made of.
+/// What [`Service::new`] is given: settings, addresses, keys and the store.
 pub(crate) struct Parts {
     pub(crate) config: Config,
     pub(crate) base_url: String,
@@ -142,7 +142,7 @@ pub(crate) struct Parts {
     pub(crate) others: Others,
 }
 
-impl House {
+impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { config, base_url, upstream_url, pages, client, store, keys, upstream_keys, no_password, others } =
             parts;
@@ -226,7 +226,7 @@ impl House {
     }
 
     /// Time went by while nobody ran. Where several nodes share the agents, one of them finds those that are due.
-    pub(crate) fn catch_up(&self) -> Result<(), HouseError> {
+    pub(crate) fn catch_up(&self) -> Result<(), ServiceError> {
         if self.store.is_shared() {
             return Ok(());
         }
@@ -263,7 +263,7 @@ impl House {
         let mut connection = self.store.connect()?;
         let mut unit = Unit {
             tx: connection.begin()?,
-            house: self,
+            service: self,
             now: self.now(),
             changed: HashMap::new(),
             ended: Vec::new(),
@@ -293,7 +293,7 @@ impl House {
     }
 
     /// The state of an agent now. Reads nothing but memory unless time has changed it, or another node may have.
-    pub(crate) fn current(&self, account: &AccountId) -> Result<Arc<Published>, HouseError> {
+    pub(crate) fn current(&self, account: &AccountId) -> Result<Arc<Published>, ServiceError> {
         let now = self.now();
         if self.store.is_shared() {
             return self.look(account);
@@ -305,8 +305,8 @@ impl House {
     }
 
     /// What is in the database, and is news here if another node changed it.
-    fn look(&self, account: &AccountId) -> Result<Arc<Published>, HouseError> {
-        let shown = self.read(|tx| tx.shown(account))?.ok_or(HouseError::NoSuchAgent)?;
+    fn look(&self, account: &AccountId) -> Result<Arc<Published>, ServiceError> {
+        let shown = self.read(|tx| tx.shown(account))?.ok_or(ServiceError::NoSuchAgent)?;
         if shown.due_at.is_some_and(|at| at <= self.now()) {
             return self.write(|unit| unit.agent(account, |_, _| Ok(Vec::new())));
         }
@@ -320,7 +320,7 @@ impl House {
     }
 
     /// Carries out a command once, however often it is sent.
-    pub(crate) fn command(&self, account: &AccountId, order: Order<'_>) -> Result<Carried, HouseError> {
+    pub(crate) fn command(&self, account: &AccountId, order: Order<'_>) -> Result<Carried, ServiceError> {
         self.write(|unit| {
             // The same command may be on another node at this moment.
             unit.tx.lock_agent(account)?;
@@ -346,7 +346,7 @@ fn off_the_workers<T>(work: impl FnOnce() -> T) -> T {
 pub(crate) struct Named<'a> {
     pub(crate) account: &'a AccountId,
     pub(crate) key: &'a str,
-    /// Of method, path and body.
+    /// A hash of method, path and body: the same key with another one is refused.
     pub(crate) fingerprint: &'a str,
 }
 
@@ -356,7 +356,7 @@ struct AgentsDesk<'u, 'h, 'a> {
     account: &'a AccountId,
 }
 
-impl From<Denied> for HouseError {
+impl From<Denied> for ServiceError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::KeyReused => Self::KeyReused,
@@ -366,22 +366,22 @@ impl From<Denied> for HouseError {
 }
 
 impl Desk for AgentsDesk<'_, '_, '_> {
-    type Error = HouseError;
+    type Error = ServiceError;
 
-    fn given(&mut self, key: &str) -> Result<Option<Answer>, HouseError> {
+    fn given(&mut self, key: &str) -> Result<Option<Answer>, ServiceError> {
         Ok(self.unit.tx.answer(self.account, key, self.unit.now)?)
     }
 
-    fn keep(&mut self, key: &str, answer: &Answer) -> Result<(), HouseError> {
+    fn keep(&mut self, key: &str, answer: &Answer) -> Result<(), ServiceError> {
         Ok(self.unit.tx.insert_answer(self.account, key, answer, self.unit.now)?)
     }
 
-    fn current(&mut self) -> Result<Snapshot, HouseError> {
+    fn current(&mut self) -> Result<Snapshot, ServiceError> {
         let published = self.unit.agent(self.account, |_, _| Ok(Vec::new()))?;
         Ok(published.snapshot.clone())
     }
 
-    fn apply(&mut self, command: Command, kind: Change) -> Result<(Version, String), HouseError> {
+    fn apply(&mut self, command: Command, kind: Change) -> Result<(Version, String), ServiceError> {
         let published = self.unit.apply(self.account, command, kind)?;
         Ok((published.snapshot.version, published.json.to_string()))
     }
@@ -396,7 +396,7 @@ tokio::task_local! {
 pub(crate) struct Unit<'h> {
     pub(crate) tx: Tx<'h>,
     pub(crate) now: Millis,
-    house: &'h House,
+    service: &'h Service,
     changed: HashMap<AccountId, (Arc<Published>, Option<Millis>)>,
     ended: Vec<AccountId>,
     pushes: bool,
@@ -404,14 +404,14 @@ pub(crate) struct Unit<'h> {
 }
 
 impl Unit<'_> {
-    pub(crate) fn house(&self) -> &House {
-        self.house
+    pub(crate) fn service(&self) -> &Service {
+        self.service
     }
 
     /// What this request was answered before.
-    fn answered(&self, named: Named<'_>) -> Result<Option<Answer>, HouseError> {
+    fn answered(&self, named: Named<'_>) -> Result<Option<Answer>, ServiceError> {
         match self.tx.answer(named.account, named.key, self.now)? {
-            Some(given) if given.fingerprint != named.fingerprint => Err(HouseError::KeyReused),
+            Some(given) if given.fingerprint != named.fingerprint => Err(ServiceError::KeyReused),
             given => Ok(given),
         }
     }
@@ -421,7 +421,7 @@ impl Unit<'_> {
         &mut self,
         account: &AccountId,
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
-    ) -> Result<Arc<Published>, HouseError> {
+    ) -> Result<Arc<Published>, ServiceError> {
         self.change_agent(account, Change::Seen, change)
     }
 
@@ -430,8 +430,8 @@ impl Unit<'_> {
         account: &AccountId,
         kind: Change,
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
-    ) -> Result<Arc<Published>, HouseError> {
-        let row = self.tx.agent_to_change(account)?.ok_or(HouseError::NoSuchAgent)?;
+    ) -> Result<Arc<Published>, ServiceError> {
+        let row = self.tx.agent_to_change(account)?.ok_or(ServiceError::NoSuchAgent)?;
         let AgentRow { rev, aggregate, snapshot, .. } = row;
         let mut record = Record { rev, aggregate, snapshot };
         let before = record.clone();
@@ -451,7 +451,7 @@ impl Unit<'_> {
             epoch: self.tx.epoch()?,
             now: self.now,
             sessions: sessions.iter().map(SessionRow::sign_in).collect(),
-            old_server: self.house.old_server.load(Ordering::Relaxed),
+            old_server: self.service.old_server.load(Ordering::Relaxed),
             trace: TRACE.try_with(|trace| *trace).ok().flatten(),
         };
         let pushes =
@@ -492,10 +492,10 @@ impl Unit<'_> {
         account: &AccountId,
         command: Command,
         kind: Change,
-    ) -> Result<Arc<Published>, HouseError> {
+    ) -> Result<Arc<Published>, ServiceError> {
         // A device that signs in anew leaves its old session behind: nobody holds its tokens any more.
         if let Command::Register { id, session, .. } = &command {
-            let row = self.tx.agent_to_change(account)?.ok_or(HouseError::NoSuchAgent)?;
+            let row = self.tx.agent_to_change(account)?.ok_or(ServiceError::NoSuchAgent)?;
             let known = row.aggregate.devices.into_iter().find(|device| device.id == *id);
             if let Some(left_behind) = known.filter(|device| device.session != *session) {
                 self.end_session(&left_behind.session, SignedOutReason::SignedOutElsewhere)?;

@@ -9,7 +9,7 @@ use crate::clock::Millis;
 use hookswitch_wire::AccountId;
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
-use super::{House, HouseError, Unit, others::LOOK_EVERY};
+use super::{Service, ServiceError, Unit, others::LOOK_EVERY};
 
 /// How many overdue agents are seen to before anything else.
 const AT_A_TIME: usize = 100;
@@ -55,31 +55,31 @@ impl Deadlines {
 ///
 /// Each node wakes for the agents that it knows. Where several share the agents, each also looks for those who are overdue:
 /// the node that knew them may be gone. Two nodes may wake for one agent; the second finds that nothing is left to do.
-pub(crate) async fn run(house: &House) {
+pub(crate) async fn run(service: &Service) {
     let mut beat = tokio::time::interval(LOOK_EVERY);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut stopping = house.bus.stopping();
+    let mut stopping = service.bus.stopping();
     loop {
         let work = async {
-            match house.deadlines.first() {
-                None => house.deadlines.sooner.notified().await,
+            match service.deadlines.first() {
+                None => service.deadlines.sooner.notified().await,
                 Some((at, account)) => tokio::select! {
-                    () = house.clock.sleep_until(at) => tick(house, &account),
-                    () = house.deadlines.sooner.notified() => {}
+                    () = service.clock.sleep_until(at) => tick(service, &account),
+                    () = service.deadlines.sooner.notified() => {}
                 },
             }
         };
         tokio::select! {
             () = work => {}
-            _ = beat.tick(), if house.store.is_shared() => catch_up(house),
+            _ = beat.tick(), if service.store.is_shared() => catch_up(service),
             _ = stopping.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-fn catch_up(house: &House) {
+fn catch_up(service: &Service) {
     let one = |unit: &mut Unit<'_>| {
-        let Some(account) = unit.tx.overdue(unit.now)? else { return Ok::<_, HouseError>(false) };
+        let Some(account) = unit.tx.overdue(unit.now)? else { return Ok::<_, ServiceError>(false) };
         if let Err(error) = unit.agent(&account, |_, _| Ok(Vec::new())) {
             tracing::error!(%account, %error, "time could not pass for an agent");
             unit.tx.set_due(&account, None)?;
@@ -88,7 +88,7 @@ fn catch_up(house: &House) {
     };
     // In turns with other work.
     for _ in 0..AT_A_TIME {
-        match house.write(one) {
+        match service.write(one) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => return tracing::warn!(%error, "nobody knows whom time has changed"),
@@ -96,10 +96,10 @@ fn catch_up(house: &House) {
     }
 }
 
-fn tick(house: &House, account: &AccountId) {
-    if let Err(error) = house.write(|unit| unit.agent(account, |_, _| Ok(Vec::new()))) {
+fn tick(service: &Service, account: &AccountId) {
+    if let Err(error) = service.write(|unit| unit.agent(account, |_, _| Ok(Vec::new()))) {
         tracing::error!(%account, %error, "time could not pass for an agent");
         // Not again and again: the next change of the agent sets it anew.
-        house.deadlines.set(account, None);
+        service.deadlines.set(account, None);
     }
 }

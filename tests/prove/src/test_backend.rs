@@ -9,7 +9,7 @@ use lab::browser::{Browser, Credentials, Method, Page};
 use crate::{
     child::Do,
     process::{Process, Unanswered, text},
-    report::Trouble,
+    report::ErrorMessage,
     services,
     shared_clock::SharedClock,
 };
@@ -21,7 +21,8 @@ pub(crate) const LEEWAY: u64 = 60 * 1_000;
 
 const EMAIL: &str = "agent@acme.example";
 
-pub(crate) struct House {
+/// What a measurement runs against.
+pub(crate) struct TestBackend {
     backend: Backend,
     /// On the same database, if it is one for several.
     second: Option<Backend>,
@@ -35,25 +36,25 @@ pub(crate) struct House {
     pub(crate) wiretap: Option<SocketAddr>,
 }
 
-impl House {
-    pub(crate) async fn open() -> Result<Self, Trouble> {
+impl TestBackend {
+    pub(crate) async fn open() -> Result<Self, ErrorMessage> {
         Self::with(Backend::start).await
     }
 
     /// On PostgreSQL, and the bus if there is one, as two nodes: [`Self::nodes`].
-    pub(crate) async fn of_two_nodes(database: &str, bus: Option<&str>) -> Result<Self, Trouble> {
-        let mut house = Self::with(|config| {
+    pub(crate) async fn of_two_nodes(database: &str, bus: Option<&str>) -> Result<Self, ErrorMessage> {
+        let mut made = Self::with(|config| {
             let (database, bus) = (Database::Postgres(database.to_owned().into()), bus.map(str::to_owned));
             services::backend(Config { database, bus, ..config })
         })
         .await?;
-        house.second = Some(house.backend.start_beside().await.map_err(text)?);
-        Ok(house)
+        made.second = Some(made.backend.start_beside().await.map_err(text)?);
+        Ok(made)
     }
 
     async fn with<E: std::fmt::Display>(
         start: impl AsyncFnOnce(Config) -> Result<Backend, E>,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, ErrorMessage> {
         let folder = tempfile::Builder::new().prefix("prove-").tempdir().map_err(text)?;
         let clock = Clock::system();
         let backend = start(Config {
@@ -99,13 +100,13 @@ impl House {
     }
 
     /// Moves the clock of the backend and of all phones ahead.
-    pub(crate) fn jump(&self, millis: u64) -> Result<(), Trouble> {
+    pub(crate) fn jump(&self, millis: u64) -> Result<(), ErrorMessage> {
         self.clock.jump(i64::try_from(millis).map_err(text)?);
         self.shared.jump(millis).map_err(text)
     }
 
     /// Walks the login page in the browser, which soon knows the agent; gives the address that leads back to the app.
-    pub(crate) async fn walk(&self, login: &str) -> Result<String, Trouble> {
+    pub(crate) async fn walk(&self, login: &str) -> Result<String, ErrorMessage> {
         let page = self.browser.sign_in(login, &self.credentials).await?;
         let Page::App { redirect } = page else {
             return Err(page.complaint().unwrap_or_else(|| format!("the browser stands on {}", page.name())));
@@ -114,7 +115,7 @@ impl House {
     }
 
     /// Signs a phone in.
-    pub(crate) async fn sign_in(&self, phone: &Process) -> Result<(), Trouble> {
+    pub(crate) async fn sign_in(&self, phone: &Process) -> Result<(), ErrorMessage> {
         let login = phone.ask(Do::Begin).await.map_err(Unanswered::text)?;
         let redirect = self.walk(login.as_str().unwrap_or_default()).await?;
         phone.ask(Do::Finish { redirect }).await.map_err(Unanswered::text)?;
@@ -122,7 +123,7 @@ impl House {
     }
 
     /// A phone that is signed in.
-    pub(crate) async fn phone(&self, name: &str) -> Result<Process, Trouble> {
+    pub(crate) async fn phone(&self, name: &str) -> Result<Process, ErrorMessage> {
         let phone = Process::start(self, &self.folder(name), "app", None)?;
         phone.opened().await.map_err(Unanswered::text)?;
         self.sign_in(&phone).await?;
@@ -130,18 +131,18 @@ impl House {
     }
 
     /// What the backend recorded of all families of tokens.
-    pub(crate) fn families(&self) -> Result<Vec<FamilyReport>, Trouble> {
+    pub(crate) fn families(&self) -> Result<Vec<FamilyReport>, ErrorMessage> {
         self.operator.refresh_record(EMAIL).map(|record| record.families).map_err(text)
     }
 
     /// Refreshes that were answered `invalid_grant`, whosever.
-    pub(crate) fn refusals(&self) -> Result<u64, Trouble> {
+    pub(crate) fn refusals(&self) -> Result<u64, ErrorMessage> {
         let record = self.operator.refresh_record(EMAIL).map_err(text)?;
         Ok(record.families.iter().map(|family| family.refused).sum::<u64>() + record.unknown.len() as u64)
     }
 
     /// The phones' sessions that live.
-    pub(crate) fn live_phones(&self) -> Result<usize, Trouble> {
+    pub(crate) fn live_phones(&self) -> Result<usize, ErrorMessage> {
         let sessions = self.operator.sessions(EMAIL).map_err(text)?;
         Ok(sessions.iter().filter(|session| session.kind == "mobile").count())
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use hookswitch_wire::{AccountId, CodeBy, PhoneNumber};
 
-use super::{House, HouseError, Named, Unit};
+use super::{Named, Service, ServiceError, Unit};
 use crate::{
     carrier::CarrierMessage,
     secret,
@@ -43,9 +43,9 @@ fn words(code: &str, by: CodeBy) -> String {
     }
 }
 
-impl House {
+impl Service {
     /// Whether calls may be forwarded to this number.
-    pub(crate) fn may_forward_to(&self, account: &AccountId, number: &PhoneNumber) -> Result<bool, HouseError> {
+    pub(crate) fn may_forward_to(&self, account: &AccountId, number: &PhoneNumber) -> Result<bool, ServiceError> {
         if !self.verify_forwarding.load(Ordering::Relaxed) {
             return Ok(true);
         }
@@ -58,14 +58,14 @@ impl House {
         named: Named<'_>,
         number: &PhoneNumber,
         by: CodeBy,
-    ) -> Result<Result<(), NotVerified>, HouseError> {
+    ) -> Result<Result<(), NotVerified>, ServiceError> {
         let code = secret::digits()?;
         let fresh = self.write(|unit| {
             unit.tx.lock_agent(named.account)?;
             if unit.answered(named)?.is_some() {
-                return Ok::<_, HouseError>(Ok(false));
+                return Ok::<_, ServiceError>(Ok(false));
             }
-            if let Err(wait) = unit.house().count_code(named.account, number, unit.now) {
+            if let Err(wait) = unit.service().count_code(named.account, number, unit.now) {
                 return Ok(Err(NotVerified::TooMany(wait)));
             }
             let (code, expires_at) = (stored(named.account, number, &code), unit.now.saturating_add(CODE_LIFE));
@@ -102,7 +102,7 @@ impl House {
         account: &AccountId,
         number: &PhoneNumber,
         code: &str,
-    ) -> Result<Result<(), NotVerified>, HouseError> {
+    ) -> Result<Result<(), NotVerified>, ServiceError> {
         // A wrong try has to be counted, so it is no error of the unit of work.
         self.write(|unit| unit.verify_number(account, number, code))
     }
@@ -114,7 +114,7 @@ impl Unit<'_> {
         account: &AccountId,
         number: &PhoneNumber,
         code: &str,
-    ) -> Result<Result<(), NotVerified>, HouseError> {
+    ) -> Result<Result<(), NotVerified>, ServiceError> {
         self.tx.lock_agent(account)?;
         if self.tx.is_verified(account, number)? {
             return Ok(Ok(()));
