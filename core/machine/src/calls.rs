@@ -10,6 +10,7 @@
 use hookswitch_wire::{CallId, CallPush, CallState, Effective, PushKind, Snapshot, Surface, UnixMillis, problem::code};
 
 use crate::{
+    backoff::{Backoff, Bounds},
     effect::{ApiCall, Output, Reply},
     error::Failure,
     event::Outcome,
@@ -21,10 +22,10 @@ use crate::{
     },
     running::Purpose,
     state::State,
-    state::calls::{HeardCall, Phase},
+    state::calls::{HeardCall, Phase, Untold},
     state::session::{BeforeLogin, Session},
     step::Step,
-    time::Timestamp,
+    time::{Mono, Timestamp},
     timer::Timer,
 };
 
@@ -33,6 +34,13 @@ const LEASE_RENEWAL: u64 = 15_000;
 
 /// A ring whose end nobody told, in milliseconds.
 const LONGEST_RING: u64 = 90_000;
+
+/// How soon the server is told again what it did not hear, in milliseconds: somebody waits on the line.
+const CALLS: Bounds = Bounds { first: 300, most: 3_000 };
+
+/// So long the server is told that the agent has hung up or declined, in milliseconds: after that the lease of the call has
+/// ended by itself, and its ring too.
+const TELL_FOR: u64 = 60_000;
 
 impl State {
     /// What is known that bears on a push.
@@ -70,7 +78,7 @@ impl State {
             routing: self.routing(),
             call,
             busy: self.calls.heard.iter().any(|(id, call)| *id != push.call_id && call.phase.is_busy()),
-            server_now: self.clock.trusted(now),
+            server_now: self.clock.earliest(now),
         }
     }
 
@@ -141,7 +149,10 @@ impl Step<'_> {
                 Some(Phase::Answering | Phase::InCall | Phase::Over { .. }) => {}
                 None => {
                     let phase = Phase::Over { how: *how, until };
-                    self.state.calls.heard.insert(id.clone(), HeardCall { phase, push: None, since: UnixMillis(0) });
+                    self.state
+                        .calls
+                        .heard
+                        .insert(id.clone(), HeardCall { phase, push: None, since: UnixMillis(0), untold: None });
                 }
             }
         }
@@ -176,6 +187,10 @@ impl Step<'_> {
     }
 
     pub(crate) fn push(&mut self, push: CallPush, must_report: bool) {
+        // It came by a network, whatever the platform said last.
+        self.state.network_up = true;
+        // Timers stand still while a phone sleeps: what rang before it is no other call any more.
+        self.end_rings_that_are_over();
         let facts = self.state.facts(&push, self.now);
         let verdict = decide(&facts, &push);
         let action = CallAction::of(verdict, self.state.setup.platform, must_report);
@@ -187,7 +202,7 @@ impl Step<'_> {
 
         let push = decision.push;
         match verdict {
-            Verdict::Ring { until, verify } => {
+            Verdict::Ring { until, verify: _ } => {
                 let left = decision
                     .facts
                     .server_now
@@ -195,11 +210,10 @@ impl Step<'_> {
                 let ring_until = self.after(left);
                 let call_id = push.call_id.clone();
                 self.set_timer(Timer::RingUntil { call_id: call_id.clone() }, ring_until);
-                let call = HeardCall { phase: Phase::Ringing, push: Some(push), since: at };
+                let call = HeardCall { phase: Phase::Ringing, push: Some(push), since: at, untold: None };
                 self.state.calls.heard.insert(call_id, call);
-                if verify {
-                    self.verify();
-                }
+                // Once, also when the phone believes to know: what it knows may be a moment old, and a customer waits.
+                self.verify();
             }
             Verdict::Silence { .. } => match push.kind {
                 PushKind::Incoming => {}
@@ -231,7 +245,12 @@ impl Step<'_> {
         let until = self.after(TOMBSTONE_LIFE);
         let since = self.state.clock.guess(self.now);
         let phase = Phase::Over { how, until };
-        let call = self.state.calls.heard.entry(call_id.clone()).or_insert(HeardCall { phase, push: None, since });
+        let call = self.state.calls.heard.entry(call_id.clone()).or_insert(HeardCall {
+            phase,
+            push: None,
+            since,
+            untold: None,
+        });
         let before = std::mem::replace(&mut call.phase, Phase::Over { how, until });
         self.state.unremembered = true;
         match before {
@@ -239,6 +258,9 @@ impl Step<'_> {
             Phase::InCall | Phase::Over { .. } => {}
         }
         self.cancel_timer(Timer::RenewCallLease { call_id: call_id.clone() });
+        if before == Phase::Answering {
+            self.is_told(call_id);
+        }
     }
 
     fn stop_ringing(&mut self, call_id: &CallId, why: StopReason) {
@@ -250,9 +272,39 @@ impl Step<'_> {
 
     pub(crate) fn stop_all_calls(&mut self, why: StopReason) {
         for id in self.state.calls.heard.keys().cloned().collect::<Vec<_>>() {
+            self.is_told(&id);
+        }
+        for id in self.state.calls.heard.keys().cloned().collect::<Vec<_>>() {
             if self.state.calls.heard.get(&id).is_some_and(|call| call.phase.is_busy()) {
                 self.end_call(&id, CallKnowledge::Ended, why);
             }
+        }
+    }
+
+    /// Rings whose time has passed end, whether their timer went off or slept; and as soon as the server's time is known, a
+    /// ring ends with its call.
+    pub(crate) fn end_rings_that_are_over(&mut self) {
+        let server_now = self.state.clock.earliest(self.now);
+        let mut over = Vec::new();
+        let mut sooner = Vec::new();
+        for (id, call) in self.state.calls.heard.iter().filter(|(_, call)| call.phase == Phase::Ringing) {
+            let timer = Timer::RingUntil { call_id: id.clone() };
+            let Some(until) = self.state.timers.get(&timer).copied() else { continue };
+            let ends = server_now
+                .zip(call.push.as_ref())
+                .map(|(now, push)| self.after(u64::try_from(push.expires_at.since(now)).unwrap_or(0)));
+            let ends = ends.map_or(until, |ends| ends.min(until));
+            if self.now.mono >= ends {
+                over.push(id.clone());
+            } else if ends < until {
+                sooner.push((timer, ends));
+            }
+        }
+        for call_id in over {
+            self.ring_is_over(&call_id);
+        }
+        for (timer, at) in sooner {
+            self.set_timer(timer, at);
         }
     }
 
@@ -277,7 +329,13 @@ impl Step<'_> {
             let phase = call.phase;
             // What the push was made from is newer than an older state: that says nothing about it, and rules nothing out.
             let newer = call.push.as_ref().is_none_or(|push| snapshot.version >= push.routing);
-            let said = snapshot.calls.iter().find(|call| call.call_id == id).map(|call| &call.state);
+            let said = snapshot.calls.iter().find(|call| call.call_id == id);
+            if let Some((said, push)) =
+                said.zip(self.state.calls.heard.get_mut(&id).and_then(|call| call.push.as_mut()))
+            {
+                push.expires_at = said.expires_at;
+            }
+            let said = said.map(|call| &call.state);
             match (phase, said) {
                 (Phase::Over { .. }, _) => {}
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Answered { by })) if *by == me => {
@@ -317,6 +375,12 @@ impl Step<'_> {
             // Hung up while the answer was on its way: over is over.
             Phase::InCall | Phase::Over { .. } => return,
         }
+        // The server's state was quicker than its answer, which may have been lost.
+        let untold = self.state.calls.heard.get_mut(call_id).and_then(|call| call.untold.take());
+        if let Some(to) = untold.and_then(|untold| untold.waits).and_then(|purpose| purpose.replies_to()) {
+            self.cancel_timer(Timer::TellAgain { call_id: call_id.clone() });
+            self.reply(to, Ok(Reply::Done));
+        }
         let at = self.after(LEASE_RENEWAL);
         self.set_timer(Timer::RenewCallLease { call_id: call_id.clone() }, at);
     }
@@ -329,19 +393,35 @@ impl Step<'_> {
         });
     }
 
+    // ---- what the agent does: the server is told until it has heard it ------------------------------------------------
+
     pub(crate) fn answer(&mut self, to: CommandId, call_id: CallId) {
-        match self.state.calls.heard.get_mut(&call_id) {
-            Some(call) if call.phase == Phase::Ringing => {
-                call.phase = Phase::Answering;
-                self.stop_ringing(&call_id, StopReason::AnsweredHere);
-                let key = self.idempotency_key();
-                self.call_api(ApiCall::Answer { key, call_id: call_id.clone() }, Purpose::Answer { to, call_id });
-            }
-            Some(_) | None => self.fail(to, Failure::forbidden("This call does not ring on this phone any more.")),
+        if self.phase_of(&call_id) != Some(Phase::Ringing) {
+            return self.fail(to, Failure::forbidden("This call does not ring on this phone any more."));
         }
+        let rings_until = self.state.timers.get(&Timer::RingUntil { call_id: call_id.clone() }).copied();
+        if let Some(call) = self.state.calls.heard.get_mut(&call_id) {
+            call.phase = Phase::Answering;
+        }
+        self.stop_ringing(&call_id, StopReason::AnsweredHere);
+        let key = self.idempotency_key();
+        let until = rings_until.unwrap_or_else(|| self.after(LONGEST_RING));
+        let call = ApiCall::Answer { key, call_id: call_id.clone() };
+        self.tell(&call_id, call, until, Purpose::Answer { to, call_id: call_id.clone() });
     }
 
     pub(crate) fn answered(&mut self, to: CommandId, call_id: &CallId, outcome: Outcome) {
+        if outcome.says_nothing() && self.phase_of(call_id) == Some(Phase::Answering) {
+            let purpose = Purpose::Answer { to, call_id: call_id.clone() };
+            if self.tell_later(call_id, purpose) {
+                return;
+            }
+            // The caller may hear this phone, for all that anybody knows: nobody stays in a call that nobody has.
+            self.call_over(call_id, CallKnowledge::Ended, Silence::CallEnded);
+            self.fail(to, outcome.failure());
+            return self.tell_of_hang_up(None, call_id.clone());
+        }
+        self.is_told(call_id);
         match outcome {
             Outcome::State { snapshot } => {
                 self.apply_snapshot(snapshot);
@@ -370,22 +450,21 @@ impl Step<'_> {
     }
 
     pub(crate) fn decline(&mut self, to: CommandId, call_id: CallId) {
-        match self.state.calls.heard.get(&call_id).map(|call| call.phase) {
-            Some(Phase::Ringing) => {
-                self.end_call(&call_id, CallKnowledge::Ended, StopReason::DeclinedHere);
-                let key = self.idempotency_key();
-                self.call_api(ApiCall::Decline { key, call_id }, Purpose::Decline { to });
-            }
-            Some(_) | None => self.fail(to, Failure::forbidden("This call does not ring on this phone any more.")),
+        if self.phase_of(&call_id) != Some(Phase::Ringing) {
+            return self.fail(to, Failure::forbidden("This call does not ring on this phone any more."));
         }
+        self.end_call(&call_id, CallKnowledge::Ended, StopReason::DeclinedHere);
+        let key = self.idempotency_key();
+        let until = self.after(TELL_FOR);
+        let call = ApiCall::Decline { key, call_id: call_id.clone() };
+        self.tell(&call_id, call, until, Purpose::Decline { to: Some(to), call_id: call_id.clone() });
     }
 
     pub(crate) fn hang_up(&mut self, to: CommandId, call_id: CallId) {
-        match self.state.calls.heard.get(&call_id).map(|call| call.phase) {
+        match self.phase_of(&call_id) {
             Some(Phase::InCall | Phase::Answering) => {
                 self.call_over(&call_id, CallKnowledge::Ended, Silence::CallEnded);
-                let key = self.idempotency_key();
-                self.call_api(ApiCall::HangUp { key, call_id: call_id.clone() }, Purpose::HangUp { to, call_id });
+                self.tell_of_hang_up(Some(to), call_id);
             }
             Some(Phase::Ringing | Phase::Over { .. }) | None => {
                 self.fail(to, Failure::forbidden("This phone is not in this call."));
@@ -393,17 +472,98 @@ impl Step<'_> {
         }
     }
 
-    /// A decline or a hang-up came to its end: on this phone the call is over whatever the server says.
-    pub(crate) fn told_the_server(&mut self, to: CommandId, outcome: Outcome) {
-        match outcome {
+    fn tell_of_hang_up(&mut self, to: Option<CommandId>, call_id: CallId) {
+        let key = self.idempotency_key();
+        let until = self.after(TELL_FOR);
+        let call = ApiCall::HangUp { key, call_id: call_id.clone() };
+        self.tell(&call_id, call, until, Purpose::HangUp { to, call_id: call_id.clone() });
+    }
+
+    pub(crate) fn told_of_decline(&mut self, to: Option<CommandId>, call_id: CallId, outcome: Outcome) {
+        let again = Purpose::Decline { to: None, call_id: call_id.clone() };
+        self.told_the_server(to, &call_id, outcome, again);
+    }
+
+    pub(crate) fn told_of_hang_up(&mut self, to: Option<CommandId>, call_id: CallId, outcome: Outcome) {
+        let again = Purpose::HangUp { to: None, call_id: call_id.clone() };
+        self.told_the_server(to, &call_id, outcome, again);
+    }
+
+    /// A decline or a hang-up came to its end: on this phone the call is over whatever the server says. Whoever asked hears
+    /// how it went; the server hears of it all the same.
+    fn told_the_server(&mut self, to: Option<CommandId>, call_id: &CallId, outcome: Outcome, again: Purpose) {
+        if !outcome.says_nothing() || !self.tell_later(call_id, again) {
+            self.is_told(call_id);
+        }
+        let reply = match outcome {
             Outcome::State { snapshot } => {
                 self.apply_snapshot(snapshot);
-                self.reply(to, Ok(Reply::Done));
+                Ok(Reply::Done)
             }
-            other => {
-                let failure = other.failure();
-                self.fail(to, failure);
-            }
+            other => Err(other.failure()),
+        };
+        if let Some(to) = to {
+            self.reply(to, reply);
+        }
+    }
+
+    fn phase_of(&self, call_id: &CallId) -> Option<Phase> {
+        self.state.calls.heard.get(call_id).map(|call| call.phase)
+    }
+
+    /// Tells the server, and keeps what it is told until it has heard it.
+    fn tell(&mut self, call_id: &CallId, call: ApiCall, until: Mono, purpose: Purpose) {
+        // What was to be told before is out of date: a hang-up follows an answer.
+        self.is_told(call_id);
+        if let Some(heard) = self.state.calls.heard.get_mut(call_id) {
+            heard.untold = Some(Untold { call: call.clone(), backoff: Backoff::default(), until, waits: None });
+        }
+        self.call_api(call, purpose);
+    }
+
+    /// Nothing is left to be told; whoever waits for it to be repeated is told so.
+    fn is_told(&mut self, call_id: &CallId) {
+        self.cancel_timer(Timer::TellAgain { call_id: call_id.clone() });
+        let untold = self.state.calls.heard.get_mut(call_id).and_then(|call| call.untold.take());
+        if let Some(to) = untold.and_then(|untold| untold.waits).and_then(|purpose| purpose.replies_to()) {
+            self.fail(to, Failure::cancelled("The call is over."));
+        }
+    }
+
+    /// No answer came: the very same is said again in a moment. `false` when there is no point any more.
+    fn tell_later(&mut self, call_id: &CallId, purpose: Purpose) -> bool {
+        let now = self.now.mono;
+        let Some(untold) = self.state.calls.heard.get_mut(call_id).and_then(|call| call.untold.as_mut()) else {
+            return false;
+        };
+        if now >= untold.until {
+            return false;
+        }
+        let at = untold.backoff.fail(CALLS, now, &mut self.state.random, None).min(untold.until);
+        untold.waits = Some(purpose);
+        self.set_timer(Timer::TellAgain { call_id: call_id.clone() }, at);
+        true
+    }
+
+    /// The time to say it again has come.
+    pub(crate) fn tell_again(&mut self, call_id: &CallId) {
+        let Some(untold) = self.state.calls.heard.get_mut(call_id).and_then(|call| call.untold.as_mut()) else {
+            return;
+        };
+        let call = untold.call.clone();
+        if let Some(purpose) = untold.waits.take() {
+            self.call_api(call, purpose);
+        }
+    }
+
+    /// There may be a network again: what waits is said at once.
+    pub(crate) fn tell_all_again(&mut self) {
+        let waiting = |call: &HeardCall| call.untold.as_ref().is_some_and(|untold| untold.waits.is_some());
+        let calls: Vec<CallId> =
+            self.state.calls.heard.iter().filter(|(_, call)| waiting(call)).map(|(id, _)| id.clone()).collect();
+        for call_id in calls {
+            self.cancel_timer(Timer::TellAgain { call_id: call_id.clone() });
+            self.tell_again(&call_id);
         }
     }
 

@@ -364,6 +364,28 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether nobody knows what the server made of the request, or it never got there: the same may be asked again.
+    pub(crate) const fn says_nothing(&self) -> bool {
+        match self {
+            Self::NotSent { .. }
+            | Self::Unreachable { .. }
+            | Self::Unintelligible { .. }
+            | Self::Unavailable { .. } => true,
+            Self::Done
+            | Self::Unauthenticated
+            | Self::Refused { .. }
+            | Self::State { .. }
+            | Self::Metadata { .. }
+            | Self::Granted { .. }
+            | Self::OAuthError { .. }
+            | Self::Loaded { .. }
+            | Self::NewerTokens { .. }
+            | Self::RefreshLeaseHeld { .. }
+            | Self::Reread { .. }
+            | Self::StorageFailed { .. } => false,
+        }
+    }
+
     /// How long the server asks to be left alone, in milliseconds.
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         if let Self::Unavailable { retry_after, .. } = self { *retry_after } else { None }

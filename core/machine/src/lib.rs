@@ -220,7 +220,8 @@ impl Step<'_> {
             Purpose::Poll => self.polled(outcome),
             Purpose::Tap { tap } => self.tap_answered(tap, outcome),
             Purpose::Answer { to, call_id } => self.answered(to, &call_id, outcome),
-            Purpose::Decline { to } | Purpose::HangUp { to, .. } => self.told_the_server(to, outcome),
+            Purpose::Decline { to, call_id } => self.told_of_decline(to, call_id, outcome),
+            Purpose::HangUp { to, call_id } => self.told_of_hang_up(to, call_id, outcome),
             Purpose::RenewCallLease { call_id } => self.call_lease_renewed(&call_id, outcome),
             // What the vault could not remember is remembered with the next change.
             Purpose::Remember
@@ -247,12 +248,14 @@ impl Step<'_> {
             Timer::TapExpiry { tap } => self.tap_expired(tap),
             Timer::BackgroundGrace => self.background_grace_over(),
             Timer::RingUntil { call_id } => self.ring_is_over(&call_id),
+            Timer::TellAgain { call_id } => self.tell_again(&call_id),
             Timer::RenewCallLease { call_id } => self.renew_call_lease(call_id),
         }
     }
 
     /// Starts what the state lacks. Idempotent: settling a settled state does nothing.
     fn settle(&mut self) {
+        self.end_rings_that_are_over();
         self.send_taps();
         self.refresh_ahead();
         self.open_stream_if_wanted();

@@ -71,6 +71,7 @@ impl Step<'_> {
         self.state.presence.backoff.retry_now();
         self.state.device.backoff.retry_now();
         self.state.revoke_backoff.retry_now();
+        self.tell_all_again();
         if let Session::SignedIn(session) = &mut self.state.session {
             session.backoff.retry_now();
             self.cancel_timer(Timer::Refresh);

@@ -58,11 +58,14 @@ pub(crate) enum Purpose {
         to: CommandId,
         call_id: CallId,
     },
+    /// `to` is nobody once the command was told that the server does not know yet.
     Decline {
-        to: CommandId,
+        to: Option<CommandId>,
+        call_id: CallId,
     },
+    /// As for [`Self::Decline`].
     HangUp {
-        to: CommandId,
+        to: Option<CommandId>,
         call_id: CallId,
     },
     RenewCallLease {
@@ -107,12 +110,8 @@ impl Purpose {
     /// The command that waits for this effect and nothing else.
     pub(crate) const fn replies_to(&self) -> Option<CommandId> {
         match self {
-            Self::SignOut { to } => *to,
-            Self::Answer { to, .. }
-            | Self::Decline { to }
-            | Self::HangUp { to, .. }
-            | Self::Ask { to }
-            | Self::SignOutEverywhere { to } => Some(*to),
+            Self::SignOut { to } | Self::Decline { to, .. } | Self::HangUp { to, .. } => *to,
+            Self::Answer { to, .. } | Self::Ask { to } | Self::SignOutEverywhere { to } => Some(*to),
             Self::Load
             | Self::Discover
             | Self::DiscoverAgain

@@ -261,6 +261,12 @@ pub(crate) fn everywhere(request: &Request) -> bool {
 pub(crate) fn answer_call(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::Answer { .. }, .. })
 }
+pub(crate) fn decline_call(request: &Request) -> bool {
+    matches!(request, Request::Api { call: ApiCall::Decline { .. }, .. })
+}
+pub(crate) fn hang_up_call(request: &Request) -> bool {
+    matches!(request, Request::Api { call: ApiCall::HangUp { .. }, .. })
+}
 pub(crate) fn lease(request: &Request) -> bool {
     matches!(request, Request::Api { call: ApiCall::RenewCallLease { .. }, .. })
 }
@@ -378,7 +384,7 @@ impl TestPhone {
     pub(crate) fn signed_in() -> Self {
         let mut phone = Self::woken();
         phone.event(Event::Foreground);
-        phone.answer(register, is_state(state(1)));
+        phone.answer_with_time(register, is_state(state(1)));
         phone.hears(state(1));
         phone.forget_history();
         assert_eq!(phone.health(), SessionHealth::Fresh);
@@ -577,10 +583,21 @@ impl TestPhone {
     /// Answers the oldest open request of a kind.
     #[track_caller]
     pub(crate) fn answer(&mut self, what: fn(&Request) -> bool, outcome: Outcome) {
+        self.answer_at(what, outcome, None);
+    }
+
+    /// As [`Self::answer`], by a server that says what time it is: the same as the phone's.
+    #[track_caller]
+    pub(crate) fn answer_with_time(&mut self, what: fn(&Request) -> bool, outcome: Outcome) {
+        self.answer_at(what, outcome, Some(self.now.wall));
+    }
+
+    #[track_caller]
+    fn answer_at(&mut self, what: fn(&Request) -> bool, outcome: Outcome, server_time: Option<UnixMillis>) {
         let found = self.open.iter().find(|(_, request)| what(request)).map(|(id, _)| *id);
         let Some(effect) = found else { panic!("no such request is open: {:?}", self.open) };
         self.open.remove(&effect);
-        self.event(Event::Completed { effect, server_time: None, outcome });
+        self.event(Event::Completed { effect, server_time, outcome });
     }
 
     /// The stream says something.

@@ -28,18 +28,35 @@ const RESOLUTION: i64 = 1_000;
 /// What a server says of its time is old when it is heard: by an instant, or by the hour for which the process was
 /// suspended with the answer in its socket. So a time is a lower bound; only the answer to a question bounds it from
 /// above as well, by how long the question was out (F. Cristian, "Probabilistic clock synchronization", 1989).
+///
+/// And it is one node's word: another may be minutes off. What a stream says moves the clock only within the bounds of the
+/// last answer, and vouches for nothing by itself; two answers that cannot both be right leave a doubt as wide as their
+/// difference, and [`Self::earliest`] gives the earlier end of it. So a clock in doubt calls no call expired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerClock {
     /// `server - wall` when last seen; survives restarts, and is wrong once somebody has set the clock.
     offset: Option<i64>,
     /// `server - mono`, seen in this process: immune to anybody who sets the clock.
     anchor: Option<UnixMillis>,
+    /// What the last answer to a question said of `server - mono`; nothing before the first one in this process.
+    #[serde(default)]
+    bounds: Option<Bounds>,
+    /// How much earlier it may be, since the answer before the last one said so, in milliseconds.
+    #[serde(default)]
+    doubt: i64,
+}
+
+/// Ends of what `server - mono` can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Bounds {
+    least: UnixMillis,
+    most: UnixMillis,
 }
 
 impl ServerClock {
     /// As remembered from an earlier process.
     pub const fn remembered(offset: Option<i64>) -> Self {
-        Self { offset, anchor: None }
+        Self { offset, anchor: None, bounds: None, doubt: 0 }
     }
 
     /// The server said what time it was: at some moment of the last `within` milliseconds, or (`None`) at some moment
@@ -47,24 +64,42 @@ impl ServerClock {
     pub fn hear(&mut self, server: UnixMillis, within: Option<u64>, now: Timestamp) {
         let mono = mono_as_millis(now.mono);
         let least = server - mono;
-        let most = within.map(|within| least + mono_as_millis(within) + RESOLUTION);
-        // What is remembered is as good as the device's clock, so only within bounds on both sides.
-        let remembered = self.offset.filter(|_| most.is_some());
-        let believed = self.anchor.or_else(|| Some(now.wall + remembered? - mono));
-        let anchor = believed.map_or(least, |believed| believed.max(least));
-        let anchor = most.map_or(anchor, |most| anchor.min(most));
+        let answer = within.map(|within| Bounds { least, most: least + mono_as_millis(within) + RESOLUTION });
+        let anchor = match (answer, self.bounds) {
+            (Some(Bounds { least, most }), before) => {
+                // What is remembered is as good as the device's clock, so only within bounds on both sides.
+                let believed =
+                    self.anchor.filter(|_| before.is_some()).or_else(|| Some(now.wall + self.offset? - mono));
+                let anchor = believed.map_or(least, |believed| believed.max(least)).min(most);
+                // The one before spoke of an earlier time than this one leaves possible.
+                self.doubt = before.map_or(0, |before| least.since(before.most).max(0));
+                self.bounds = answer;
+                anchor
+            }
+            // A lower bound, but one node's: no further than the last answer allows.
+            (None, Some(Bounds { most, .. })) => self.anchor.map_or(least, |anchor| anchor.max(least.min(most))),
+            (None, None) => self.anchor.map_or(least, |anchor| anchor.max(least)),
+        };
         self.anchor = Some(anchor);
         self.offset = Some((anchor + mono).since(now.wall));
     }
 
-    /// The server's time as far as it can be trusted: only when heard in this process.
+    /// The server's time as far as it can be trusted: only when a question was answered in this process.
     pub fn trusted(&self, now: Timestamp) -> Option<UnixMillis> {
-        self.anchor.map(|anchor| anchor + mono_as_millis(now.mono))
+        self.anchor.filter(|_| self.bounds.is_some()).map(|anchor| anchor + mono_as_millis(now.mono))
+    }
+
+    /// The earliest that the server's time can be, doubts included; what is not sure of it by then silences no call.
+    pub fn earliest(&self, now: Timestamp) -> Option<UnixMillis> {
+        self.trusted(now).map(|trusted| trusted - self.doubt)
     }
 
     /// The server's time at best guess.
     pub fn guess(&self, now: Timestamp) -> UnixMillis {
-        self.trusted(now).unwrap_or_else(|| now.wall + self.offset.unwrap_or(0))
+        match self.anchor {
+            Some(anchor) => anchor + mono_as_millis(now.mono),
+            None => now.wall + self.offset.unwrap_or(0),
+        }
     }
 
     /// What to remember for the next process.
@@ -102,6 +137,33 @@ mod tests {
             clock.hear(UnixMillis(1_000_100), within, at(50_100));
             assert_eq!(clock.trusted(at(50_100)), Some(UnixMillis(1_050_100)), "{within:?}");
         }
+    }
+
+    #[test]
+    fn a_stream_moves_the_clock_no_further_than_the_last_answer_allows() {
+        let mut clock = ServerClock::default();
+        let at = |mono| Timestamp { wall: UnixMillis(0), mono };
+        // Nobody vouches for what only a stream said.
+        clock.hear(UnixMillis(1_031_000), None, at(0));
+        assert_eq!(clock.trusted(at(0)), None);
+        clock.hear(UnixMillis(1_000_000), Some(20), at(0));
+        // A node whose clock is 31 s ahead.
+        clock.hear(UnixMillis(1_046_000), None, at(15_000));
+        assert_eq!(clock.trusted(at(15_000)), Some(UnixMillis(1_015_000 + 1_020)));
+    }
+
+    #[test]
+    fn two_answers_that_cannot_both_be_right_leave_a_doubt() {
+        let mut clock = ServerClock::default();
+        let at = |mono| Timestamp { wall: UnixMillis(0), mono };
+        clock.hear(UnixMillis(1_000_000), Some(20), at(0));
+        clock.hear(UnixMillis(1_120_000), Some(20), at(0));
+        let earliest = clock.earliest(at(0)).unwrap();
+        assert!(earliest <= UnixMillis(1_001_020), "{earliest:?}");
+        assert_eq!(clock.guess(at(0)), UnixMillis(1_120_000));
+        // The next one agrees with the last.
+        clock.hear(UnixMillis(1_120_000), Some(20), at(0));
+        assert_eq!(clock.earliest(at(0)), Some(UnixMillis(1_120_000)));
     }
 
     #[test]

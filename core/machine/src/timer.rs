@@ -35,6 +35,11 @@ pub enum Timer {
         /// The call, by the name that the server gave it.
         call_id: CallId,
     },
+    /// What the server was to be told of a call, and was not, may be told again.
+    TellAgain {
+        /// The call, by the name that the server gave it.
+        call_id: CallId,
+    },
     /// The lease of a running call must be renewed.
     RenewCallLease {
         /// The call, by the name that the server gave it.

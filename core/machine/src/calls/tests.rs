@@ -36,6 +36,20 @@ fn answering() -> (TestPhone, CommandId) {
     (phone, answer)
 }
 
+/// The key of the only answer that was sent.
+fn sent_key(phone: &TestPhone) -> String {
+    let keys: Vec<&String> = phone
+        .requests()
+        .into_iter()
+        .filter_map(|request| match request {
+            Request::Api { call: ApiCall::Answer { key, .. }, .. } => Some(key),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(keys.len(), 1);
+    keys[0].clone()
+}
+
 fn in_call() -> TestPhone {
     let (mut phone, _) = answering();
     phone.answer(answer_call, is_state(with_call(3, "c1", here())));
@@ -235,7 +249,7 @@ fn an_answer_is_told_to_the_server_and_leased_as_long_as_the_call_runs() {
     }
     assert_eq!(phone.sent(lease), 4);
     let over = phone.command(Command::HangUp { call_id: "c1".into() });
-    phone.answer(api, is_state(state(9)));
+    phone.answer(hang_up_call, is_state(state(9)));
     assert_eq!(phone.reply_to(over), &Ok(Reply::Done));
     phone.forget_history();
     phone.advance(LEASE_RENEWAL * 2);
@@ -255,13 +269,95 @@ fn an_answer_that_came_too_late_says_so() {
 }
 
 #[test]
-fn an_answer_without_a_network_fails_and_the_call_is_not_kept() {
-    for outcome in [unreachable(), unavailable(503)] {
+fn a_lost_answer_is_given_again_under_its_key_and_the_call_is_ours() {
+    for outcome in [unreachable(), unavailable(503), not_sent()] {
         let (mut phone, answer) = answering();
+        let key = sent_key(&phone);
         phone.answer(answer_call, outcome);
-        assert!(matches!(phone.failure_of(answer), Failure::Offline { .. }));
-        assert_eq!(phone.view().calls.in_call, None);
+        assert!(!phone.has_reply(answer), "the screen says that it connects");
+        assert_eq!(phone.view().calls.in_call.map(|call| call.call_id), Some("c1".into()));
+        phone.forget_history();
+        phone.advance(3_000);
+        assert_eq!(sent_key(&phone), key);
+        phone.answer(answer_call, is_state(with_call(3, "c1", here())));
+        assert_eq!(phone.reply_to(answer), &Ok(Reply::Done));
     }
+}
+
+#[test]
+fn an_answer_that_nobody_confirmed_by_the_calls_end_is_taken_back_and_the_server_is_told() {
+    let (mut phone, answer) = answering();
+    for _ in 0..200 {
+        if phone.has_reply(answer) {
+            break;
+        }
+        if phone.sent(answer_call) > 0 {
+            phone.answer(answer_call, unreachable());
+        }
+        phone.forget_history();
+        phone.advance(1_000);
+    }
+    assert!(matches!(phone.failure_of(answer), Failure::Offline { .. }));
+    assert_eq!(phone.view().calls.in_call, None);
+    phone.answer(hang_up_call, unreachable());
+    phone.forget_history();
+    phone.advance(3_000);
+    assert_eq!(phone.sent(hang_up_call), 1, "until the server has heard it");
+}
+
+#[test]
+fn an_agent_may_hang_up_while_the_phone_connects() {
+    let (mut phone, answer) = answering();
+    phone.answer(answer_call, unreachable());
+    let hang_up = phone.command(Command::HangUp { call_id: "c1".into() });
+    assert!(matches!(phone.failure_of(answer), Failure::Cancelled { .. }));
+    assert_eq!(phone.view().calls.in_call, None);
+    phone.forget_history();
+    phone.advance(5_000);
+    assert_eq!(phone.sent(answer_call), 0, "the answer is out of date");
+    let _ = hang_up;
+}
+
+#[test]
+fn a_ring_whose_timer_slept_does_not_silence_the_next_call() {
+    let mut phone = ringing();
+    // The phone sleeps: its timers stand still, and the stop is lost.
+    phone.now.mono += 600_000;
+    let next = CallPush { expires_at: EPOCH + 630_000, ..push("c2", 2) };
+    assert!(rings(phone.gets(next)));
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::Expired))]);
+}
+
+#[test]
+fn while_a_phone_rings_it_asks_once_also_when_it_believes_to_know() {
+    let mut phone = TestPhone::signed_in();
+    phone.hears(with_call(2, "c1", CallState::Ringing));
+    phone.forget_history();
+    assert_eq!(phone.gets(push("c1", 2)), Verdict::Ring { until: EPOCH + 30_000, verify: false });
+    assert_eq!(phone.sent(fetch), 1);
+}
+
+#[test]
+fn a_push_is_proof_of_a_network_whatever_the_platform_said_last() {
+    let mut phone = TestPhone::signed_in();
+    phone.event(Event::NetworkDown);
+    phone.forget_history();
+    assert!(rings(phone.gets(push("c1", 2))));
+    assert_eq!(phone.sent(fetch), 1);
+    phone.command(Command::Answer { call_id: "c1".into() });
+    assert_eq!(phone.sent(answer_call), 1);
+}
+
+#[test]
+fn a_ring_ends_with_its_call_as_soon_as_the_servers_time_is_known() {
+    let mut phone = TestPhone::in_background();
+    assert!(rings(phone.gets(push("c1", 2))));
+    // The answer to the question: the call has ten seconds left.
+    let mut state = with_call(2, "c1", CallState::Ringing);
+    state.calls[0].expires_at = EPOCH + 10_000;
+    phone.answer(fetch, is_state(state));
+    phone.advance(15_000);
+    assert_eq!(phone.ringing(), Vec::<String>::new());
 }
 
 #[test]
@@ -301,8 +397,10 @@ fn a_decline_stops_the_ringing_at_once_and_is_told_to_the_server() {
     let mut phone = ringing();
     let declined = phone.command(Command::Decline { call_id: "c1".into() });
     assert_eq!(phone.stops(), [("c1".into(), StopReason::DeclinedHere)]);
-    phone.answer(api, unreachable());
+    phone.answer(decline_call, unreachable());
     assert!(matches!(phone.failure_of(declined), Failure::Offline { .. }));
+    phone.advance(3_000);
+    assert_eq!(phone.sent(decline_call), 2, "until the server has heard it");
     assert_eq!(phone.gets(push("c1", 3)), silent(Silence::CallEnded));
 }
 

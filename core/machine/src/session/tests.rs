@@ -1084,8 +1084,8 @@ fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
 #[test]
 fn a_sign_out_holds_at_once_and_offline() {
     let mut phone = TestPhone::signed_in();
-    phone.event(Event::NetworkDown);
     phone.gets(push("c1", 2));
+    phone.event(Event::NetworkDown);
     let tapped = phone.taps(Availability::Automatic);
     phone.holds_storage = true;
     phone.forget_history();
@@ -1097,6 +1097,7 @@ fn a_sign_out_holds_at_once_and_offline() {
     let token = phone.command(Command::AccessToken);
     assert!(matches!(phone.failure_of(token), Failure::Reauthenticate { .. }));
     assert_eq!(phone.gets(push("c2", 3)), crate::Verdict::Silence { reason: Silence::SignedOut });
+    phone.event(Event::NetworkDown);
     phone.release_storage();
     assert_eq!(phone.reply_to(signed_out), &Ok(Reply::Done));
     assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));

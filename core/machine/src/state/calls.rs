@@ -6,8 +6,11 @@ use hookswitch_wire::{CallId, CallPush, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    backoff::Backoff,
+    effect::ApiCall,
     kept::Knowledge,
     ring::{CallKnowledge, RingLog},
+    running::Purpose,
     time::Mono,
 };
 
@@ -28,6 +31,20 @@ pub(crate) struct HeardCall {
     pub(crate) push: Option<CallPush>,
     /// Since when this phone has it, by the best guess of the server's clock.
     pub(crate) since: UnixMillis,
+    /// What the server has not confirmed of what the agent did here.
+    #[serde(default)]
+    pub(crate) untold: Option<Untold>,
+}
+
+/// What the agent did to a call, until the server has confirmed it: repeated under its key, so that it happens once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Untold {
+    pub(crate) call: ApiCall,
+    pub(crate) backoff: Backoff,
+    /// Until then it is repeated.
+    pub(crate) until: Mono,
+    /// What it is for, while it waits to be repeated; nothing while the request is out.
+    pub(crate) waits: Option<Purpose>,
 }
 
 /// Where a call is in its life on this phone.
