@@ -307,10 +307,13 @@ impl Hookswitch {
         })
     }
 
-    /// Answers on this phone; returns when the server has said that the call is ours.
+    /// Answers on this phone; returns when the server has said that the call is ours. Until then the call is shown as
+    /// connecting; what is lost on the way is said again under its key until the call's end.
     ///
     /// # Errors
-    /// [`Failure::Forbidden`] when somebody else was quicker, [`Failure::Offline`] when the server cannot be reached.
+    /// [`Failure::Forbidden`] when somebody else was quicker, [`Failure::Cancelled`] when the call ended or the agent hung up
+    /// meanwhile, [`Failure::Offline`] when the server could not be reached until the call's end: it is then told, as soon as
+    /// it can be, that nobody is in the call here.
     pub async fn answer(&self, call_id: CallId) -> Result<(), Failure> {
         self.done(Command::Answer { call_id }).await
     }
@@ -318,7 +321,8 @@ impl Hookswitch {
     /// Declines; this phone is silent at once.
     ///
     /// # Errors
-    /// [`Failure::Forbidden`] when the call does not ring here, [`Failure::Offline`] when the server was not told.
+    /// [`Failure::Forbidden`] when the call does not ring here, [`Failure::Offline`] when the server could not be told at once;
+    /// it is told for a minute all the same.
     pub async fn decline(&self, call_id: CallId) -> Result<(), Failure> {
         self.done(Command::Decline { call_id }).await
     }

@@ -168,6 +168,8 @@ pub struct PhoneCall {
     pub since: UnixMillis,
     /// When it stops ringing by itself, by the server's clock; nothing for a call that no push announced.
     pub expires_at: Option<UnixMillis>,
+    /// It was answered here, and the server has not said yet that it is ours: show "connecting", and let the agent hang up.
+    pub connecting: bool,
 }
 
 /// A call that rang on this phone and must stop.
@@ -373,6 +375,7 @@ impl HeardCall {
             from_name: push.and_then(|push| push.from_name.clone()),
             since: self.since,
             expires_at: push.map(|push| push.expires_at),
+            connecting: self.phase == Phase::Answering,
         }
     }
 }

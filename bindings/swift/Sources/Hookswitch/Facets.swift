@@ -172,10 +172,12 @@ extension Hookswitch {
         /// ```
         public var stops: AsyncStream<StoppedCall> { hookswitch.hub.stops.stream() }
 
-        /// Answers on this phone; returns when the server has said that the call is ours.
+        /// Answers on this phone; returns when the server has said that the call is ours. Until then it is
+        /// ``PhoneCall/connecting``, and what is lost on the way is said again until the call's end.
         ///
-        /// - Throws: ``HookswitchError/forbidden(why:)`` when somebody else was quicker, ``HookswitchError/offline(why:)`` when the
-        ///   server cannot be reached.
+        /// - Throws: ``HookswitchError/forbidden(why:)`` when somebody else was quicker, ``HookswitchError/cancelled(why:)`` when
+        ///   the call ended or the agent hung up meanwhile, ``HookswitchError/offline(why:)`` when the server could not be
+        ///   reached until the call's end.
         public func answer(_ callID: CallId) async throws {
             try await hookswitch.ask { try await $0.answer(callID: callID) }
         }

@@ -275,7 +275,7 @@ fn a_lost_answer_is_given_again_under_its_key_and_the_call_is_ours() {
         let key = sent_key(&phone);
         phone.answer(answer_call, outcome);
         assert!(!phone.has_reply(answer), "the screen says that it connects");
-        assert_eq!(phone.view().calls.in_call.map(|call| call.call_id), Some("c1".into()));
+        assert_eq!(phone.view().calls.in_call.map(|call| (call.call_id, call.connecting)), Some(("c1".into(), true)));
         phone.forget_history();
         phone.advance(3_000);
         assert_eq!(sent_key(&phone), key);

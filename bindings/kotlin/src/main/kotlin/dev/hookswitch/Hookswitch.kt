@@ -228,10 +228,12 @@ public class Hookswitch private constructor(private val core: Core, private val 
         public val stops: SharedFlow<StoppedCall> = hub.stops.asSharedFlow()
 
         /**
-         * Answers on this phone; returns when the server has said that the call is ours.
+         * Answers on this phone; returns when the server has said that the call is ours. Until then it is [PhoneCall.connecting], and what
+         * is lost on the way is said again until the call's end.
          *
          * @throws HookswitchException.Forbidden when somebody else was quicker.
-         * @throws HookswitchException.Offline when the server cannot be reached.
+         * @throws HookswitchException.Cancelled when the call ended, or the agent hung up, meanwhile.
+         * @throws HookswitchException.Offline when the server could not be reached until the call's end.
          */
         public suspend fun answer(callId: CallId): Unit = calling { core.answer(callId) }
 
