@@ -18,4 +18,4 @@ dependencyResolutionManagement {
 }
 
 rootProject.name = "hookswitch-android"
-include(":hookswitch")
+include(":hookswitch", ":agent")
