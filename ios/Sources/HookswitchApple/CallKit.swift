@@ -1,4 +1,4 @@
-#if canImport(CallKit) && canImport(PushKit) && os(iOS)
+#if os(iOS) || STAND_INS
 import AVFAudio
 import CallKit
 import Foundation

@@ -1,4 +1,4 @@
-#if canImport(UIKit) && canImport(Network) && os(iOS)
+#if os(iOS) || STAND_INS
 import Hookswitch
 import Network
 import UIKit

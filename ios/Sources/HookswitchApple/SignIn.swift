@@ -21,7 +21,7 @@ enum BrowserCallback: Hashable {
     }
 }
 
-#if canImport(AuthenticationServices) && os(iOS)
+#if os(iOS) || STAND_INS
 import AuthenticationServices
 
 /// Signs in through the system browser.
