@@ -1,35 +1,41 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
+let hookswitch = Target.Dependency.product(name: "Hookswitch", package: "swift")
+var apple: [Target.Dependency] = []
+var settings: [SwiftSetting] = []
+var targets: [Target] = []
+
 // Where Apple's modules are not, stand-ins take their place, for the tests: see StandIns/README.md.
 #if os(Linux)
-let standIns = ["AVFAudio", "AuthenticationServices", "CallKit", "Network", "PushKit", "UIKit", "UserNotifications"]
-#else
-let standIns: [String] = []
+let standIns: [(name: String, needs: [Target.Dependency])] = [
+    ("AVFAudio", []), ("AuthenticationServices", ["UIKit"]), ("CallKit", ["AVFAudio"]), ("Network", []), ("PushKit", ["CallKit"]),
+    ("UIKit", []), ("UserNotifications", []),
+]
+for standIn in standIns {
+    targets.append(.target(name: standIn.name, dependencies: standIn.needs, path: "StandIns/\(standIn.name)"))
+    apple.append(.init(stringLiteral: standIn.name))
+}
+settings.append(.define("STAND_INS"))
+// The tests' browser, customers and keys; a link to those of bindings/swift.
+targets.append(.target(name: "AgentTesting", dependencies: [hookswitch], path: "Tests/HookswitchTesting"))
+targets.append(
+    .testTarget(
+        name: "HookswitchAppleTests", dependencies: ["HookswitchApple", "AgentTesting"] + apple, swiftSettings: settings))
 #endif
-let needs = ["AuthenticationServices": ["UIKit"], "CallKit": ["AVFAudio"], "PushKit": ["CallKit"]]
-let apple = standIns.map { Target.Dependency(stringLiteral: $0) }
-let settings: [SwiftSetting] = standIns.isEmpty ? [] : [.define("STAND_INS")]
+
+targets.append(
+    .target(
+        name: "HookswitchApple",
+        dependencies: [hookswitch] + apple,
+        resources: [.copy("PrivacyInfo.xcprivacy")],
+        swiftSettings: settings))
 
 let package = Package(
     name: "hookswitch-apple",
     platforms: [.iOS(.v16), .macOS(.v13)],
-    products: [
-        .library(name: "HookswitchApple", targets: ["HookswitchApple"]),
-    ],
+    products: [.library(name: "HookswitchApple", targets: ["HookswitchApple"])],
     dependencies: [.package(path: "../bindings/swift")],
-    targets: [
-        .target(
-            name: "HookswitchApple",
-            dependencies: [.product(name: "Hookswitch", package: "swift")] + apple,
-            resources: [.copy("PrivacyInfo.xcprivacy")],
-            swiftSettings: settings
-        ),
-        .testTarget(name: "HookswitchAppleTests", dependencies: ["HookswitchApple"] + apple, swiftSettings: settings),
-    ]
-        + standIns.map { name in
-            .target(
-                name: name, dependencies: (needs[name] ?? []).map { Target.Dependency(stringLiteral: $0) }, path: "StandIns/\(name)")
-        },
+    targets: targets,
     swiftLanguageModes: [.v6]
 )

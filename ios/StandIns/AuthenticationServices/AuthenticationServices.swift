@@ -3,7 +3,10 @@
 public typealias ASPresentationAnchor = UIWindow
 
 public struct ASWebAuthenticationSessionError: Error, CustomNSError {
-    public enum Code: Int, Sendable { case canceledLogin = 1, presentationContextNotProvided, presentationContextInvalid }
+    public enum Code: Int, Sendable {
+        case canceledLogin = 1
+        case presentationContextNotProvided, presentationContextInvalid
+    }
     public let code: Code
     private let info: [String: String]
     public var errorUserInfo: [String: Any] { info }

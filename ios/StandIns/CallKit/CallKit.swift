@@ -11,7 +11,10 @@ open class CXProviderConfiguration: NSObject {
 }
 
 public final class CXHandle: NSObject, @unchecked Sendable {
-    public enum HandleType: Int, Sendable { case generic = 1, phoneNumber, emailAddress }
+    public enum HandleType: Int, Sendable {
+        case generic = 1
+        case phoneNumber, emailAddress
+    }
     public let type: HandleType
     public let value: String
 
@@ -32,7 +35,10 @@ open class CXCallUpdate: NSObject, @unchecked Sendable {
     open var hasVideo = false
 }
 
-public enum CXCallEndedReason: Int, Sendable { case failed = 1, remoteEnded, unanswered, answeredElsewhere, declinedElsewhere }
+public enum CXCallEndedReason: Int, Sendable {
+    case failed = 1
+    case remoteEnded, unanswered, answeredElsewhere, declinedElsewhere
+}
 
 public struct CXErrorCodeIncomingCallError: Error, Hashable, Sendable {
     public enum Code: Int, Sendable {
@@ -101,7 +107,10 @@ open class CXSetHeldCallAction: CXCallAction, @unchecked Sendable {
 }
 
 open class CXPlayDTMFCallAction: CXCallAction, @unchecked Sendable {
-    public enum ActionType: Int, Sendable { case singleTone = 1, softPause, hardPause }
+    public enum ActionType: Int, Sendable {
+        case singleTone = 1
+        case softPause, hardPause
+    }
     public var digits: String
     public var type: ActionType
     public init(call: UUID, digits: String, type: ActionType) {

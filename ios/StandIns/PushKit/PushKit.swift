@@ -65,7 +65,7 @@ open class PKPushRegistry: NSObject, @unchecked Sendable {
     public enum System: Sendable, CaseIterable { case before26_4, since26_4 }
 
     /// A push comes. It must be reported exactly once before the delegate returns, unless the system says that it need not.
-    public func deliver(_ payload: [AnyHashable: Any], mustReport: Bool = true, on system: System = .since26_4) {
+    public func deliver(_ payload: [AnyHashable: Any], mustReport: Bool = true, on system: System = .before26_4) {
         guard let delegate, desiredPushTypes?.contains(.voIP) == true else {
             return violations.append("a push came, and nobody listens")
         }
