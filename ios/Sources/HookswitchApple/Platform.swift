@@ -1,4 +1,64 @@
-#if canImport(UIKit) && canImport(Network) && os(iOS)
+import Foundation
+
+/// How a phone is called on the agent's other devices. Since iOS 16 the system says just "iPhone" to most apps, so the name that is
+/// told apart is the model's.
+///
+/// `name`: `UIDevice.current.name`; `identifier`: the model as the system names it, "iPhone15,2".
+public func deviceName(name: String, model: String, identifier: String) -> String {
+    name != model && !name.isEmpty ? name : identifier.isEmpty || identifier == model ? model : "\(model) (\(identifier))"
+}
+
+/// What the file system is asked about the vault's folder. The system's own is ``SystemFolders``.
+public protocol Folders {
+    /// Makes the folder, if it is not there, so that its files can be read from the first unlock on, also while the phone is locked:
+    /// a push comes then.
+    func makeReadableAfterFirstUnlock(_ folder: URL) throws
+    /// Keeps the folder out of backups: a vault that comes back from one has the sign-in of another time.
+    func excludeFromBackup(_ folder: URL) throws
+}
+
+/// The folder that the core's vault lives in, ready for it: not in backups, readable after the first unlock. Call it at each start, before
+/// the core is opened: files take over the protection of their folder when they are made.
+///
+/// ```swift ios
+/// let folder = try vaultFolder(in: .applicationSupportDirectory)
+/// ```
+///
+/// - Parameter container: The app's own folder, or its group's if a notification extension opens the core too.
+public func vaultFolder(in container: URL, folders: any Folders = SystemFolders()) throws -> URL {
+    let folder = container.appendingPathComponent("Hookswitch", isDirectory: true)
+    try folders.makeReadableAfterFirstUnlock(folder)
+    try folders.excludeFromBackup(folder)
+    return folder
+}
+
+/// The system's file system.
+public struct SystemFolders: Folders {
+    /// There is one.
+    public init() {}
+
+    public func makeReadableAfterFirstUnlock(_ folder: URL) throws {
+        #if os(iOS)
+        let attributes: [FileAttributeKey: Any]? = [.protectionKey: FileProtectionType.completeUntilFirstUserAuthentication]
+        #else
+        let attributes: [FileAttributeKey: Any]? = nil
+        #endif
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true, attributes: attributes)
+        // Also of a folder that an earlier version made.
+        if let attributes { try FileManager.default.setAttributes(attributes, ofItemAtPath: folder.path) }
+    }
+
+    public func excludeFromBackup(_ folder: URL) throws {
+        #if !os(Linux)
+        var folder = folder
+        var values = URLResourceValues()
+        values.isExcludedFromBackup = true
+        try folder.setResourceValues(values)
+        #endif
+    }
+}
+
+#if os(iOS) || STAND_INS
 import Hookswitch
 import Network
 import UIKit
@@ -10,7 +70,6 @@ public final class PlatformEvents {
     private let hookswitch: Hookswitch
     private let network = NWPathMonitor()
     private nonisolated(unsafe) var observers: [any NSObjectProtocol] = []
-    private var saving = UIBackgroundTaskIdentifier.invalid
 
     /// Tells `hookswitch` from now on, for as long as this object lives.
     public init(_ hookswitch: Hookswitch) {
@@ -28,31 +87,40 @@ public final class PlatformEvents {
         for observer in observers { NotificationCenter.default.removeObserver(observer) }
     }
 
+    /// UIKit posts on the main thread; with a queue in between, the system may suspend the app before it is heard.
     private func observe(_ name: Notification.Name, _ event: @escaping @MainActor () -> Void) {
         observers.append(
-            NotificationCenter.default.addObserver(forName: name, object: nil, queue: .main) { _ in
+            NotificationCenter.default.addObserver(forName: name, object: nil, queue: nil) { _ in
                 MainActor.assumeIsolated(event)
             }
         )
     }
 
-    /// Holds the app until all that is known is stored.
+    /// Holds the app until all that is known is stored, or its time is over.
     private func background() {
-        endSaving()
-        saving = UIApplication.shared.beginBackgroundTask(withName: "dev.hookswitch.save") { [weak self] in
-            MainActor.assumeIsolated { self?.endSaving() }
-        }
+        let hold = BackgroundTask()
         hookswitch.background()
-        Task {
+        Task { [hookswitch] in
             await hookswitch.saved()
-            endSaving()
+            hold.end()
+        }
+    }
+}
+
+/// One stretch of time in the background, which ends once.
+@MainActor private final class BackgroundTask {
+    private var id = UIBackgroundTaskIdentifier.invalid
+
+    init() {
+        id = UIApplication.shared.beginBackgroundTask(withName: "dev.hookswitch.save") { [self] in
+            MainActor.assumeIsolated { end() }
         }
     }
 
-    private func endSaving() {
-        guard saving != .invalid else { return }
-        UIApplication.shared.endBackgroundTask(saving)
-        saving = .invalid
+    func end() {
+        guard id != .invalid else { return }
+        UIApplication.shared.endBackgroundTask(id)
+        id = .invalid
     }
 }
 #endif
