@@ -202,9 +202,7 @@ impl Tx<'_> {
 
 #[cfg(test)]
 mod tests {
-    use hookswitch_wire::UnixMillis;
-
-    use hookswitch_wire::{CallPush, Platform, Version};
+    use hookswitch_wire::{CallPush, Platform, UnixMillis, Version};
 
     use super::*;
     use crate::{config::Database, store::Store};
