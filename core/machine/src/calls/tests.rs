@@ -44,6 +44,19 @@ fn in_call() -> TestPhone {
 }
 
 #[test]
+fn a_state_as_old_as_the_push_that_lacks_its_call_stops_no_ring() {
+    // A server that stamps its pushes before it adds the call.
+    let mut phone = TestPhone::signed_in();
+    assert!(rings(phone.gets(push("c1", 2))));
+    phone.hears(state(2));
+    assert_eq!(phone.ringing(), ["c1"], "it may be older than the call");
+    phone.hears(with_call(3, "c1", CallState::Ringing));
+    assert_eq!(phone.ringing(), ["c1"]);
+    phone.hears(state(4));
+    assert_eq!(phone.stops(), [("c1".to_owned(), because(Silence::CallEnded))], "a newer one says that it is over");
+}
+
+#[test]
 fn a_stop_that_comes_before_its_start_keeps_the_phone_silent() {
     for (kind, reason) in
         [(PushKind::AnsweredElsewhere, Silence::AnsweredElsewhere), (PushKind::Ended, Silence::CallEnded)]
