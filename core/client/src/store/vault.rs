@@ -177,6 +177,8 @@ impl Vault {
         let loaded = match self.key.sealer(&self.db) {
             Ok(_) => Loaded::Contents(self.contents(knowledge)?),
             Err(Fault::Key(KeyFault::Unavailable)) => Loaded::KeyUnavailable { knowledge },
+            // What needs no key is known whatever the key store says.
+            Err(Fault::Key(KeyFault::Failed(cause))) => Loaded::KeyFailed { knowledge, cause },
             Err(fault) => return Err(fault),
         };
         Ok(Outcome::Loaded { loaded: Box::new(loaded) })

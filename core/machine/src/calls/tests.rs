@@ -406,6 +406,18 @@ fn before_first_unlock(knowledge: Option<Knowledge>) -> TestPhone {
 }
 
 #[test]
+fn a_key_store_that_fails_silences_and_rings_by_what_is_readable_without_it() {
+    for forwarding_on in [true, false] {
+        let knowledge = Some(knowledge(forwarding_on, &[]));
+        let mut phone = TestPhone::loading(Loaded::KeyFailed { knowledge, cause: "busy".into() });
+        phone.release_storage();
+        let verdict = phone.gets(push("c1", 4));
+        assert_eq!(verdict == silent(Silence::ForwardingActive), forwarding_on);
+        assert_eq!(rings(verdict), !forwarding_on);
+    }
+}
+
+#[test]
 fn a_locked_phone_decides_by_what_is_readable_without_the_key() {
     let mut phone = before_first_unlock(Some(knowledge(true, &[])));
     assert_eq!(phone.gets(push("c1", 5)), silent(Silence::ForwardingActive));
