@@ -264,6 +264,28 @@ fn the_newest_routing_counts_whichever_process_heard_it() {
     assert_eq!(app.contents().knowledge, Some(knowledge("bob", 1, true)), "another agent begins anew");
 }
 
+#[test]
+fn after_a_sign_out_no_other_process_brings_the_knowledge_back() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    app.signs_in("alice", 1);
+    let remember = |process: &mut Process, knowledge| {
+        process.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset: None })
+    };
+    remember(&mut extension, knowledge("alice", 5, true));
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    let nobody = Knowledge { account: None, ..knowledge("alice", 5, true) };
+    remember(&mut app, nobody.clone());
+    assert_eq!(remember(&mut extension, knowledge("alice", 6, false)), Outcome::Done);
+    assert_eq!(app.contents().knowledge, Some(nobody.clone()));
+
+    app.signs_in("bob", 2);
+    remember(&mut app, knowledge("bob", 1, false));
+    remember(&mut extension, knowledge("alice", 7, true));
+    remember(&mut extension, nobody);
+    assert_eq!(app.contents().knowledge, Some(knowledge("bob", 1, false)), "nor does it take another agent's away");
+}
+
 // ---- refresh -------------------------------------------------------------------------------------------------------
 
 #[test]
