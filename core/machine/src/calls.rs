@@ -329,6 +329,8 @@ impl Step<'_> {
             let phase = call.phase;
             // What the push was made from is newer than an older state: that says nothing about it, and rules nothing out.
             let newer = call.push.as_ref().is_none_or(|push| snapshot.version >= push.routing);
+            // A server may stamp the push before it adds the call: only a newer state that lacks it has seen it go.
+            let knew_it = call.push.as_ref().is_none_or(|push| snapshot.version > push.routing);
             let said = snapshot.calls.iter().find(|call| call.call_id == id);
             if let Some((said, push)) =
                 said.zip(self.state.calls.heard.get_mut(&id).and_then(|call| call.push.as_mut()))
@@ -351,7 +353,7 @@ impl Step<'_> {
                 (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Ended)) => {
                     self.call_over(&id, CallKnowledge::Ended, Silence::CallEnded);
                 }
-                (Phase::Ringing | Phase::Answering | Phase::InCall, None) if newer => {
+                (Phase::Ringing | Phase::Answering | Phase::InCall, None) if knew_it => {
                     self.call_over(&id, CallKnowledge::Ended, Silence::CallEnded);
                 }
                 (Phase::Ringing, Some(CallState::Ringing))

@@ -5,6 +5,8 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
+use hookswitch_wire::{CannotRing, Device};
+
 use crate::{
     backoff::NETWORK,
     effect::{ApiCall, Transaction},
@@ -83,10 +85,14 @@ impl Step<'_> {
         match outcome {
             Outcome::State { snapshot } => {
                 let listed = snapshot.devices.iter().any(|device| device.id == self.state.setup.device);
+                let given_again = self.state.device.given_again;
                 self.apply_snapshot(snapshot);
                 self.state.device.registered = Some(registered);
                 if listed {
-                    self.state.device.backoff.reset();
+                    // Two phones with one push token take it from each other: each waits longer every time.
+                    if !given_again {
+                        self.state.device.backoff.reset();
+                    }
                 } else {
                     // Granted and not done: ask again, but not in a circle.
                     self.state.device.registered = None;
@@ -113,7 +119,8 @@ impl Step<'_> {
     /// A newer state is known: does it list this phone?
     pub(crate) fn device_seen(&mut self) {
         let Some(snapshot) = &self.state.presence.confirmed else { return };
-        let listed = snapshot.devices.iter().any(|device| device.id == self.state.setup.device);
+        let mine = snapshot.devices.iter().find(|device| device.id == self.state.setup.device);
+        let (listed, dropped) = (mine.is_some(), mine.is_some_and(has_lost_the_push_token));
         let device = &mut self.state.device;
         device.seen = match (listed, device.seen) {
             (true, _) => Registration::Registered,
@@ -125,7 +132,19 @@ impl Step<'_> {
             // The session is alive, so somebody pruned the list: register anew.
             device.registered = None;
         }
+        if !dropped {
+            device.given_again = false;
+        } else if !device.given_again && device.push_token.is_some() && device.is_registered() {
+            // It was given, and the server has it no more: given once again. A server that will not have it says so next.
+            device.given_again = true;
+            device.registered = None;
+            self.register_later(None);
+        }
     }
+}
+
+fn has_lost_the_push_token(device: &Device) -> bool {
+    device.cannot_ring == Some(CannotRing::NoPushToken)
 }
 
 #[cfg(test)]

@@ -404,7 +404,7 @@ impl Outcome {
                     let pending = pending.iter().flat_map(PendingLogin::secrets);
                     tokens.chain(pending).chain(*push_token).collect()
                 }
-                Loaded::KeyUnavailable { .. } | Loaded::KeyInvalidated => vec![],
+                Loaded::KeyUnavailable { .. } | Loaded::KeyFailed { .. } | Loaded::KeyInvalidated => vec![],
             },
             Self::NewerTokens { tokens } | Self::Reread { tokens: Some(tokens) } => tokens.secrets().to_vec(),
             Self::Done

@@ -145,6 +145,13 @@ pub enum Loaded {
         /// Readable without the key.
         knowledge: Option<Knowledge>,
     },
+    /// The key store fails in a way that nobody knows; it may work next time. Nothing is lost.
+    KeyFailed {
+        /// Readable without the key.
+        knowledge: Option<Knowledge>,
+        /// What the key store said, for logs.
+        cause: String,
+    },
     /// The key is gone for good (screen lock removed, restored to another device): what it sealed is lost.
     KeyInvalidated,
     /// The vault could be read.

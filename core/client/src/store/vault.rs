@@ -39,6 +39,9 @@ use crate::{
 /// The fact that says why the server ended the last session; none while somebody is signed in.
 const SIGNED_OUT: &str = "signed_out";
 
+/// The fact that says whose session was left here last; none while somebody is signed in.
+const LEFT: &str = "left";
+
 /// A lease ends by itself after this time, in milliseconds: longer than any token request.
 const LEASE: u64 = 45_000;
 
@@ -177,6 +180,8 @@ impl Vault {
         let loaded = match self.key.sealer(&self.db) {
             Ok(_) => Loaded::Contents(self.contents(knowledge)?),
             Err(Fault::Key(KeyFault::Unavailable)) => Loaded::KeyUnavailable { knowledge },
+            // What needs no key is known whatever the key store says.
+            Err(Fault::Key(KeyFault::Failed(cause))) => Loaded::KeyFailed { knowledge, cause },
             Err(fault) => return Err(fault),
         };
         Ok(Outcome::Loaded { loaded: Box::new(loaded) })
@@ -393,7 +398,7 @@ impl Vault {
 
     fn sign_in(&mut self, agent: &AgentProfile, tokens: &TokenSet) -> Result<Outcome, Fault> {
         self.forget_session()?;
-        self.db.execute("DELETE FROM fact WHERE name = ?1", [SIGNED_OUT])?;
+        self.db.execute("DELETE FROM fact WHERE name IN (?1, ?2)", [SIGNED_OUT, LEFT])?;
         self.save_session(agent, tokens)?;
         Ok(Outcome::Done)
     }
@@ -469,6 +474,11 @@ impl Vault {
             }
         };
         if leave {
+            let account: Option<Option<String>> =
+                self.db.query_row("SELECT account FROM session WHERE id = 1", [], |row| text(row, 0)).optional()?;
+            if let Some(Some(account)) = account {
+                self.save_fact(LEFT, &account)?;
+            }
             self.forget_session()?;
         }
         let (revocations, signed_out) = (self.revocations()?, self.signed_out()?);
@@ -481,6 +491,17 @@ impl Vault {
         Ok(Outcome::Done)
     }
 
+    /// Whether another process has signed out or in since this was known: it must not come back.
+    fn is_of_the_past(&self, knowledge: &Knowledge) -> Result<bool, Fault> {
+        let signed_in: Option<Option<String>> =
+            self.db.query_row("SELECT account FROM session WHERE id = 1", [], |row| text(row, 0)).optional()?;
+        if let Some(Some(account)) = signed_in {
+            return Ok(knowledge.account.as_ref().is_none_or(|known| known.as_str() != account));
+        }
+        let left = self.fact(LEFT)?.and_then(|value| serde_json::from_slice::<String>(&value).ok());
+        Ok(left.is_some_and(|left| knowledge.account.as_ref().is_some_and(|known| known.as_str() == left)))
+    }
+
     /// The newest routing counts, whichever process heard it.
     fn remember(
         &mut self,
@@ -488,6 +509,9 @@ impl Vault {
         snapshot: Option<&Snapshot>,
         server_offset: Option<i64>,
     ) -> Result<Outcome, Fault> {
+        if self.is_of_the_past(knowledge)? {
+            return Ok(Outcome::Done);
+        }
         let stored = self.knowledge()?.filter(|stored| stored.account == knowledge.account);
         let knowledge = match stored {
             Some(stored) if stored.version() > knowledge.version() => {

@@ -58,6 +58,19 @@ fn in_call() -> TestPhone {
 }
 
 #[test]
+fn a_state_as_old_as_the_push_that_lacks_its_call_stops_no_ring() {
+    // A server that stamps its pushes before it adds the call.
+    let mut phone = TestPhone::signed_in();
+    assert!(rings(phone.gets(push("c1", 2))));
+    phone.hears(state(2));
+    assert_eq!(phone.ringing(), ["c1"], "it may be older than the call");
+    phone.hears(with_call(3, "c1", CallState::Ringing));
+    assert_eq!(phone.ringing(), ["c1"]);
+    phone.hears(state(4));
+    assert_eq!(phone.stops(), [("c1".to_owned(), because(Silence::CallEnded))], "a newer one says that it is over");
+}
+
+#[test]
 fn a_stop_that_comes_before_its_start_keeps_the_phone_silent() {
     for (kind, reason) in
         [(PushKind::AnsweredElsewhere, Silence::AnsweredElsewhere), (PushKind::Ended, Silence::CallEnded)]
@@ -488,6 +501,18 @@ fn before_first_unlock(knowledge: Option<Knowledge>) -> TestPhone {
     let mut phone = TestPhone::loading(Loaded::KeyUnavailable { knowledge });
     phone.release_storage();
     phone
+}
+
+#[test]
+fn a_key_store_that_fails_silences_and_rings_by_what_is_readable_without_it() {
+    for forwarding_on in [true, false] {
+        let knowledge = Some(knowledge(forwarding_on, &[]));
+        let mut phone = TestPhone::loading(Loaded::KeyFailed { knowledge, cause: "busy".into() });
+        phone.release_storage();
+        let verdict = phone.gets(push("c1", 4));
+        assert_eq!(verdict == silent(Silence::ForwardingActive), forwarding_on);
+        assert_eq!(rings(verdict), !forwarding_on);
+    }
 }
 
 #[test]

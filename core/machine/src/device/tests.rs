@@ -112,3 +112,64 @@ fn the_push_token_of_an_earlier_process_is_registered_and_not_stored_anew() {
         assert_eq!(phone.stored(|transaction| matches!(transaction, Transaction::SavePushToken { .. })), 0);
     }
 }
+
+fn pruned(rev: u64) -> Box<hookswitch_wire::Snapshot> {
+    state_with(rev, |state| {
+        for device in &mut state.devices {
+            device.cannot_ring = Some(hookswitch_wire::CannotRing::NoPushToken);
+        }
+    })
+}
+
+/// A phone whose push token the server has.
+fn with_a_push_token() -> TestPhone {
+    let mut phone = TestPhone::signed_in();
+    phone.command(Command::SetPushToken { token: Some(SecretRef(5)) });
+    phone.answer(register, is_state(state(2)));
+    phone.forget_history();
+    phone
+}
+
+#[test]
+fn a_push_token_that_the_server_has_dropped_is_given_again() {
+    let mut phone = with_a_push_token();
+    phone.hears(pruned(3));
+    phone.advance(500);
+    assert_eq!(phone.sent(register), 1);
+    phone.answer(register, is_state(state(4)));
+    phone.hears(pruned(5));
+    phone.advance(1_000);
+    assert_eq!(phone.sent(register), 2, "and again when it is dropped again");
+}
+
+#[test]
+fn a_server_that_will_not_have_a_push_token_is_given_it_once() {
+    let mut phone = with_a_push_token();
+    phone.hears(pruned(3));
+    phone.advance(500);
+    phone.answer(register, is_state(pruned(4)));
+    for rev in 5..50 {
+        phone.hears(pruned(rev));
+        phone.advance(1_000);
+    }
+    assert_eq!(phone.sent(register), 1);
+    phone.command(Command::SetPushToken { token: Some(SecretRef(6)) });
+    phone.advance(30_500);
+    assert_eq!(phone.sent(register), 2, "another one is another matter");
+}
+
+#[test]
+fn two_phones_that_hold_one_push_token_do_not_take_it_from_each_other_without_pause() {
+    let mut phone = with_a_push_token();
+    let mut rev = 3;
+    for _ in 0..60 {
+        phone.hears(pruned(rev));
+        phone.advance(1_000);
+        if phone.open.values().any(register) {
+            rev += 1;
+            phone.answer(register, is_state(state(rev)));
+        }
+        rev += 1;
+    }
+    assert!(phone.sent(register) < 15, "{} in a minute", phone.sent(register));
+}

@@ -5,7 +5,7 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
-use hookswitch_wire::{Chosen, Version, problem::code};
+use hookswitch_wire::{Chosen, Surface, Version, problem::code};
 
 use crate::{
     choice::{Choice, ChoiceKind, SupersededChoice},
@@ -21,6 +21,10 @@ use crate::{
 
 /// A tap older than this is not applied any more, in milliseconds.
 pub const TAP_LIFE: u64 = 10_000;
+
+/// A server's time is known to the second (`Date`), in milliseconds: of two choices that are closer, nobody knows which was
+/// the later.
+const CLOCK_DOUBT: i64 = 1_000;
 
 /// So often a tap is sent again on top of another state before it is given up.
 pub(super) const REBASES: u32 = 8;
@@ -62,6 +66,11 @@ impl Step<'_> {
             if self.is_too_late(&Purpose::Tap { tap: kind }) {
                 // The phone slept through the timer: no tap is applied hours later.
                 self.tap_expired(kind);
+            }
+            let due = |tap: &Tap| tap.request == TapRequest::Due && tap.attempt.is_none();
+            if self.state.presence.taps.slot(kind).as_ref().is_some_and(due) && self.is_outdone(kind) {
+                // The newer state came before the tap could leave: on top of it the server would take it.
+                self.give_way(kind);
             }
             // Nobody waits for a tap that is withdrawn: it can wait for the foreground.
             let active = self.is_active();
@@ -122,12 +131,8 @@ impl Step<'_> {
                     self.apply_snapshot(snapshot);
                 }
                 // A server that is at another state each time, or is always behind, is not asked for ever.
-                if !young || rebased > REBASES {
-                    let why = match self.chosen_since(kind) {
-                        Some(chosen) => format!("Superseded by {}.", chosen.by.title()),
-                        None => "Something newer was chosen on another device.".to_owned(),
-                    };
-                    self.supersede(kind, &why, Failure::cancelled(format!("Not applied: {why}")));
+                if !young || rebased > REBASES || self.is_outdone(kind) {
+                    self.give_way(kind);
                 }
             }
             // No answer: the very same request is repeated while the tap is young. What was out and is not known never to have
@@ -208,6 +213,26 @@ impl Step<'_> {
             let why = "The connection broke off. It is settled when the connection is back whether this was applied.";
             self.fail(to, Failure::offline(why));
         }
+    }
+
+    /// Something newer was chosen elsewhere: it holds, and whoever tapped is told.
+    fn give_way(&mut self, kind: ChoiceKind) {
+        let why = match self.chosen_since(kind) {
+            Some(chosen) => format!("Superseded by {}.", chosen.by.title()),
+            None => "Something newer was chosen on another device.".to_owned(),
+        };
+        self.supersede(kind, &why, Failure::cancelled(format!("Not applied: {why}")));
+    }
+
+    /// Whether another device certainly chose after the tap was made, however late the tap arrives. In doubt the tap is
+    /// the agent's last word: it is the one that waits on a screen.
+    fn is_outdone(&mut self, kind: ChoiceKind) -> bool {
+        let me = Surface::Mobile { device: self.state.setup.device.clone() };
+        let Some(now) = self.state.clock.trusted(self.now) else { return false };
+        let Some(tap) = self.state.presence.taps.slot(kind).as_ref() else { return false };
+        let age = i64::try_from(self.now.mono.saturating_sub(tap.at)).unwrap_or(i64::MAX);
+        // A choice of this phone is an older tap that arrived late.
+        self.chosen_since(kind).is_some_and(|chosen| chosen.by != me && chosen.at >= now - age + CLOCK_DOUBT)
     }
 
     fn supersede_offline(&mut self, kind: ChoiceKind) {

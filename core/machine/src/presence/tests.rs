@@ -184,6 +184,50 @@ fn an_old_tap_says_which_device_was_newer_and_when() {
     assert_eq!(phone.view().presence.unwrap().superseded.unwrap().by, None);
 }
 
+/// A tap made without a network, three seconds ago, and what `by` chose so long after it, in milliseconds.
+fn tapped_offline(by: Surface, later: i64) -> (TestPhone, CommandId, Box<hookswitch_wire::Snapshot>) {
+    let mut phone = TestPhone::signed_in();
+    phone.event(Event::NetworkDown);
+    let chosen = Chosen { by, at: phone.now.wall + later };
+    let id = phone.taps(BREAK);
+    phone.advance(3_000);
+    (phone, id, state_with(4, |state| state.presence.chosen = Some(chosen)))
+}
+
+#[test]
+fn a_young_tap_gives_way_to_what_was_chosen_elsewhere_after_it() {
+    let (mut phone, id, newer) = tapped_offline(Surface::Desktop, 2_000);
+    phone.event(Event::NetworkUp);
+    phone.answer(tap, stale(newer));
+    assert_eq!(attempts(&phone).len(), 1, "not sent again");
+    assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
+    let superseded = phone.view().presence.unwrap().superseded.unwrap();
+    assert_eq!((superseded.by, superseded.why.as_str()), (Some("Desktop".to_owned()), "Superseded by Desktop."));
+}
+
+#[test]
+fn a_young_tap_is_the_last_word_over_what_was_chosen_before_it_or_in_doubt() {
+    let me = || Surface::Mobile { device: "phone-1".into() };
+    for (by, later) in [(Surface::Desktop, -500), (Surface::Desktop, 500), (me(), 2_000)] {
+        let (mut phone, id, newer) = tapped_offline(by, later);
+        phone.event(Event::NetworkUp);
+        phone.answer(tap, stale(newer));
+        assert_eq!(attempts(&phone).last().map(|attempt| attempt.1), Some(4), "on top of it");
+        phone.answer(tap, is_state(state(5)));
+        assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+    }
+}
+
+#[test]
+fn a_tap_that_waits_for_its_turn_gives_way_to_newer_news_that_come_first() {
+    let (mut phone, id, newer) = tapped_offline(Surface::Desktop, 2_000);
+    phone.forget_history();
+    phone.state.presence.confirmed = Some(newer);
+    phone.event(Event::NetworkUp);
+    assert_eq!(attempts(&phone).len(), 0, "it is not sent at all");
+    assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
+}
+
 #[test]
 fn a_server_that_is_always_at_another_state_is_not_asked_for_ever() {
     for newer in [true, false] {

@@ -11,7 +11,7 @@ use crate::{
     event::Outcome,
     kept::{Loaded, SignedOutWhy},
     names::CommandId,
-    ring::{Silence, StopReason},
+    ring::{RingLog, Silence, StopReason},
     running::Purpose,
     sentences::{NOT_LOADED, SIGN_IN_FIRST},
     state::presence::PresenceSync,
@@ -177,6 +177,11 @@ impl Step<'_> {
         self.forget(Purpose::belongs_to_session);
         self.state.presence = PresenceSync::default();
         self.state.calls.remembered = None;
+        // Whoever signs in next has no business with the customers of this agent.
+        self.state.calls.log = RingLog::default();
+        for call in self.state.calls.heard.values_mut() {
+            call.push = None;
+        }
         self.state.device.forget_registration();
         for timer in self.state.timers.keys().cloned().collect::<Vec<_>>() {
             if !matches!(timer, Timer::Revoke | Timer::BackgroundGrace) {

@@ -30,7 +30,7 @@ impl Step<'_> {
         }
         match outcome {
             Outcome::Loaded { loaded } => match *loaded {
-                Loaded::KeyUnavailable { knowledge } => {
+                Loaded::KeyUnavailable { knowledge } | Loaded::KeyFailed { knowledge, cause: _ } => {
                     self.state.session = Session::Locked;
                     self.recall(knowledge);
                 }

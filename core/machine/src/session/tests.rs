@@ -1439,3 +1439,12 @@ fn no_secret_that_the_state_refers_to_is_dropped() {
     phone.command(Command::SignOut);
     assert!(!phone.state.secrets().contains(&SecretRef(1_001)));
 }
+
+#[test]
+fn the_ring_log_and_the_names_in_it_go_with_the_session() {
+    let mut phone = TestPhone::signed_in();
+    phone.gets(push("c1", 1));
+    phone.command(Command::SignOut);
+    assert_eq!(phone.state.calls.log, ring::RingLog::default());
+    assert!(!format!("{:?}", phone.state).contains("A Customer"));
+}

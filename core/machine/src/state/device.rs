@@ -18,6 +18,9 @@ pub(crate) struct DeviceState {
     /// What the newest state says.
     pub(crate) seen: Registration,
     pub(crate) backoff: Backoff,
+    /// The server has dropped the push token and was given it again; it has not said since that it has it.
+    #[serde(default)]
+    pub(crate) given_again: bool,
 }
 
 impl Default for DeviceState {
@@ -29,6 +32,7 @@ impl Default for DeviceState {
             registered: None,
             seen: Registration::Unknown,
             backoff: Backoff::default(),
+            given_again: false,
         }
     }
 }
@@ -37,6 +41,7 @@ impl DeviceState {
     pub(crate) fn forget_registration(&mut self) {
         self.registered = None;
         self.seen = Registration::Unknown;
+        self.given_again = false;
         self.backoff.reset();
     }
 

@@ -35,7 +35,9 @@ async fn a_call_rings_on_every_phone_and_stops_on_all_when_one_answers() {
     let first = live.recv().await.unwrap();
     assert_eq!((first.seq, first.push_token.as_str()), (1, "push-iphone"));
     assert!(!first.payload.forwarding_on);
-    assert_eq!(first.payload.routing, iphone.state().await.version, "the state in which the call rings");
+    let state = iphone.state().await;
+    assert_eq!(first.payload.routing, state.version, "the state in which the call rings");
+    assert_eq!(state.calls.iter().map(|call| &call.call_id).collect::<Vec<_>>(), [&first.payload.call_id]);
     assert_eq!(first.payload.expires_at, report.call.started_at + 30_000);
 
     let answered: Snapshot = read(on_call(&iphone, &report, "answer", "1").await).await;

@@ -264,6 +264,28 @@ fn the_newest_routing_counts_whichever_process_heard_it() {
     assert_eq!(app.contents().knowledge, Some(knowledge("bob", 1, true)), "another agent begins anew");
 }
 
+#[test]
+fn after_a_sign_out_no_other_process_brings_the_knowledge_back() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    app.signs_in("alice", 1);
+    let remember = |process: &mut Process, knowledge| {
+        process.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset: None })
+    };
+    remember(&mut extension, knowledge("alice", 5, true));
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    let nobody = Knowledge { account: None, ..knowledge("alice", 5, true) };
+    remember(&mut app, nobody.clone());
+    assert_eq!(remember(&mut extension, knowledge("alice", 6, false)), Outcome::Done);
+    assert_eq!(app.contents().knowledge, Some(nobody.clone()));
+
+    app.signs_in("bob", 2);
+    remember(&mut app, knowledge("bob", 1, false));
+    remember(&mut extension, knowledge("alice", 7, true));
+    remember(&mut extension, nobody);
+    assert_eq!(app.contents().knowledge, Some(knowledge("bob", 1, false)), "nor does it take another agent's away");
+}
+
 // ---- refresh -------------------------------------------------------------------------------------------------------
 
 #[test]
@@ -417,10 +439,17 @@ fn before_the_first_unlock_the_ring_rule_has_its_knowledge_and_nothing_is_lost()
 #[test]
 fn a_key_store_that_fails_for_now_loses_nothing() {
     let device = Device::new();
-    device.process("app").signs_in("alice", 1);
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    app.vault.run(&Transaction::Remember {
+        knowledge: knowledge("alice", 3, true),
+        snapshot: None,
+        server_offset: None,
+    });
+    drop(app);
     let mut app = device.process("app");
     device.keys.say(Some(KeyFault::Failed("busy".into())));
-    assert!(matches!(app.vault.run(&Transaction::Load), Outcome::StorageFailed { cause } if cause.contains("busy")));
+    assert_eq!(app.loads(), Loaded::KeyFailed { knowledge: Some(knowledge("alice", 3, true)), cause: "busy".into() });
     device.keys.say(None);
     assert_eq!(app.stored(), stored("alice", 1, "1-1"));
 }
