@@ -61,7 +61,7 @@ impl State {
             None => match in_state {
                 Some(CallState::Answered { .. }) => CallKnowledge::AnsweredElsewhere,
                 Some(CallState::Ended) => CallKnowledge::Ended,
-                Some(CallState::Ringing) | None => CallKnowledge::Open,
+                Some(CallState::Ringing | CallState::Unknown) | None => CallKnowledge::Open,
             },
         };
         Facts {
@@ -175,7 +175,10 @@ impl Step<'_> {
         }
     }
 
-    pub(crate) fn push(&mut self, push: CallPush, must_report: bool) {
+    pub(crate) fn push(&mut self, mut push: CallPush, must_report: bool) {
+        if push.expires_at == UnixMillis::UNTOLD {
+            push.expires_at = self.state.clock.guess(self.now) + i64::try_from(LONGEST_RING).unwrap_or(i64::MAX);
+        }
         let facts = self.state.facts(&push, self.now);
         let verdict = decide(&facts, &push);
         let action = CallAction::of(verdict, self.state.setup.platform, must_report);
@@ -185,6 +188,7 @@ impl Step<'_> {
         self.effects.output.push(Output::Decided { decision: decision.clone() });
         self.bury_old_calls();
 
+        let is_here = decision.facts.call == CallKnowledge::Here;
         let push = decision.push;
         match verdict {
             Verdict::Ring { until, verify } => {
@@ -203,6 +207,9 @@ impl Step<'_> {
             }
             Verdict::Silence { .. } => match push.kind {
                 PushKind::Incoming => {}
+                // Something has become of a call that this phone has: the server knows what.
+                PushKind::Unknown if is_here => self.verify(),
+                PushKind::Unknown => {}
                 // Answered here: if somebody else was faster, the answer to our own request says so.
                 PushKind::AnsweredElsewhere if self.has_answered(&push.call_id) => {}
                 // A stop, perhaps before its start: the tombstone is what keeps the late start silent.
@@ -301,7 +308,11 @@ impl Step<'_> {
                 {
                     self.call_over(&id, CallKnowledge::Ended, Silence::InAnotherCall);
                 }
-                (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Ringing) | None) => {}
+                // (A state of the call that this version does not know is not its end.)
+                (
+                    Phase::Ringing | Phase::Answering | Phase::InCall,
+                    Some(CallState::Ringing | CallState::Unknown) | None,
+                ) => {}
             }
         }
     }

@@ -4,21 +4,26 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, DeviceId, Surface, UnixMillis};
+use crate::{CallId, DeviceId, Surface, UnixMillis, lenient};
 
 /// An agent's availability: one fact, owned by the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
     /// What the agent asked for.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub availability: Availability,
-    /// Whether calls go to an external number instead of the agent's apps.
+    /// Whether calls go to an external number instead of the agent's apps. A place that this version cannot call is none: the
+    /// apps ring, because a missed call is worse than a doubled one.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub forwarding: Forwarding,
     /// Calls that keep the agent busy right now, each with an end of its own, so that nobody stays "in call" for ever.
+    #[serde(default, deserialize_with = "lenient::entries")]
     pub call_leases: Vec<CallLease>,
     /// Who asked for this availability; `None` when nobody has yet, or it is not known where.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub chosen: Option<Chosen>,
     /// What colleagues and routing see: computed by the server from all of the above.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub effective: Effective,
 }
 
@@ -27,7 +32,8 @@ impl Presence {
     /// would: an agent who is not available gets none, wherever calls are forwarded to.
     pub fn forwards_to(&self) -> Option<&PhoneNumber> {
         match self.effective {
-            Effective::Available => self.forwarding.number.as_ref(),
+            // In doubt a call goes there, as in doubt a phone rings.
+            Effective::Available | Effective::Unknown => self.forwarding.number.as_ref(),
             Effective::Offline | Effective::DoNotDisturb | Effective::InCall | Effective::AfterCallWork => None,
         }
     }
@@ -37,13 +43,14 @@ impl Presence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     /// Where.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub by: Surface,
     /// When the server carried it out.
     pub at: UnixMillis,
 }
 
 /// What the agent asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Availability {
     /// Calls are welcome.
@@ -51,14 +58,30 @@ pub enum Availability {
     /// No calls, and why.
     Unavailable {
         /// Shown to colleagues and counted in reports.
+        #[serde(default, deserialize_with = "lenient::or_default")]
         reason: UnavailableReason,
     },
     /// Available in the agent's working hours, in the agent's time zone.
     Automatic,
+    /// Something that a newer app asked for, and that this version has no word for: shown as that, and never sent.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl Availability {
+    /// Whether it can be asked for: a word that is not understood is shown and not repeated.
+    pub const fn can_be_set(self) -> bool {
+        match self {
+            Self::Available | Self::Automatic => true,
+            Self::Unavailable { reason } => !matches!(reason, UnavailableReason::Unknown),
+            Self::Unknown => false,
+        }
+    }
 }
 
 /// Why an agent takes no calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnavailableReason {
     /// None of the others.
@@ -71,15 +94,19 @@ pub enum UnavailableReason {
     OnABreak,
     /// Out for lunch.
     OutForLunch,
+    /// A reason that this version has no word for: shown as unavailable, and never sent.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 impl UnavailableReason {
-    /// Every reason, in the order in which an app lists them.
+    /// Every reason that can be chosen, in the order in which an app lists them.
     pub const ALL: [Self; 5] = [Self::Other, Self::BackOffice, Self::InTraining, Self::OnABreak, Self::OutForLunch];
 }
 
 /// What colleagues and routing see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effective {
     /// Signed in nowhere, and no forwarding.
@@ -92,6 +119,10 @@ pub enum Effective {
     InCall,
     /// Finishing the work that a call left.
     AfterCallWork,
+    /// A state that this version has no word for. It silences no call: the server knows whom it pushes.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// A claim on the agent's attention that ends by itself unless it is renewed.
@@ -100,19 +131,24 @@ pub struct CallLease {
     /// The call that makes the claim.
     pub call_id: CallId,
     /// In the call, or in the work after it.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub kind: LeaseKind,
     /// When the claim ends.
     pub expires_at: UnixMillis,
 }
 
 /// What a [`CallLease`] claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseKind {
     /// Talking.
     InCall,
     /// Writing notes.
     AfterCallWork,
+    /// A claim that this version has no word for; the agent's [`Effective`] state says what it means.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// Forward-to-device: all calls of the agent go to one external phone number.
@@ -143,13 +179,13 @@ impl Forwarding {
 #[derive(Serialize, Deserialize)]
 struct ForwardingOnTheWire {
     on: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     number: Option<PhoneNumber>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     rev: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     until: Option<UnixMillis>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     own_device: Option<DeviceId>,
 }
 

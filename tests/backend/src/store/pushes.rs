@@ -28,6 +28,7 @@ const fn kind_name(kind: PushKind) -> &'static str {
         PushKind::Incoming => "incoming",
         PushKind::AnsweredElsewhere => "answered_elsewhere",
         PushKind::Ended => "ended",
+        PushKind::Unknown => "unknown",
     }
 }
 
