@@ -246,15 +246,29 @@ impl fmt::Debug for PhoneNumber {
     }
 }
 
-/// The text is not an E.164 number.
+/// Why a text is not an E.164 number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidNumber;
+pub enum InvalidNumber {
+    /// It has no `+` in front.
+    NoCountryCode,
+    /// It has something in it that is neither a digit nor a mark that people write between digits.
+    NotDigits,
+    /// No country has that many digits, or that few.
+    Length,
+    /// It has a `(0)` that may or may not be dialled.
+    Zero,
+}
 
 impl fmt::Display for InvalidNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a phone number starts with + and its country code, and has at most 15 digits, for example +33612345678",
-        )
+        f.write_str(match self {
+            Self::NoCountryCode => {
+                "a phone number starts with + and its country code, in place of 0 or 00, for example +33612345678"
+            }
+            Self::NotDigits => "a phone number has only the digits 0 to 9 after its +, for example +33612345678",
+            Self::Length => "a phone number has 7 to 15 digits after its +, for example +33612345678",
+            Self::Zero => "write the number as it is dialled from abroad, with or without its 0 but not with (0)",
+        })
     }
 }
 
@@ -263,15 +277,35 @@ impl std::error::Error for InvalidNumber {}
 impl FromStr for PhoneNumber {
     type Err = InvalidNumber;
 
-    /// Takes the number as people write it: spaces, dots, dashes and brackets are dropped.
+    /// Takes the number as people write it: spaces, dots, dashes and brackets are dropped, and so is the `(0)` after a country
+    /// code, which nobody dials from abroad.
     fn from_str(text: &str) -> Result<Self, InvalidNumber> {
         let compact: String =
-            text.chars().filter(|c| !matches!(c, ' ' | '\u{a0}' | '.' | '-' | '(' | ')' | '/')).collect();
-        let digits = compact.strip_prefix('+').ok_or(InvalidNumber)?;
-        let well_formed =
-            (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-        if well_formed { Ok(Self(compact)) } else { Err(InvalidNumber) }
+            text.chars().filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '.' | '-' | '/')).collect();
+        let number = match compact.split_once("(0)") {
+            None => compact,
+            Some((code, rest)) if has_trunk_zero(code) && !rest.contains("(0)") => format!("{code}{rest}"),
+            Some(_) => return Err(InvalidNumber::Zero),
+        };
+        let number: String = number.chars().filter(|c| !matches!(c, '(' | ')')).collect();
+        let digits = number.strip_prefix('+').ok_or(InvalidNumber::NoCountryCode)?;
+        if !digits.bytes().all(|b| b.is_ascii_digit()) {
+            Err(InvalidNumber::NotDigits)
+        } else if digits.starts_with('0') {
+            Err(InvalidNumber::NoCountryCode)
+        } else if !(7..=15).contains(&digits.len()) {
+            Err(InvalidNumber::Length)
+        } else {
+            Ok(Self(number))
+        }
     }
+}
+
+/// Whether a `(0)` after this means "not from abroad". In some countries the zero is a digit of the number.
+fn has_trunk_zero(code: &str) -> bool {
+    const ZERO_IS_DIALLED: [&str; 5] = ["39", "225", "241", "242", "378"];
+    let code = code.strip_prefix('+').unwrap_or_default();
+    (1..=3).contains(&code.len()) && !ZERO_IS_DIALLED.contains(&code)
 }
 
 impl TryFrom<String> for PhoneNumber {
@@ -344,7 +378,36 @@ mod tests {
         for bad in
             ["", "+", "0612345678", "+0612345678", "+33612a45678", "+1234567890123456", "33612345678", "+٣٣٦١٢٣٤٥٦٧٨"]
         {
-            assert_eq!(bad.parse::<PhoneNumber>(), Err(InvalidNumber), "{bad}");
+            assert!(bad.parse::<PhoneNumber>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_zero_that_nobody_dials_from_abroad_is_no_part_of_the_number() {
+        for text in ["+33 (0)6 12 34 56 78", "+33(0)612345678", "+33 (0) 6 12 34 56 78", "+33-(0)6/12.34.56.78"] {
+            assert_eq!(text.parse::<PhoneNumber>().map(String::from), Ok("+33612345678".to_owned()), "{text}");
+        }
+        assert_eq!("+1 (415) 555-0123".parse::<PhoneNumber>().map(String::from), Ok("+14155550123".to_owned()));
+        // In Italy it is dialled; in the middle of a number nobody knows what it is.
+        for text in ["+39 (0)6 1234 5678", "+33 6 12 (0) 34 56 78", "+33 (0)6 12 (0) 34 56", "(0)6 12 34 56 78"] {
+            assert_eq!(text.parse::<PhoneNumber>(), Err(InvalidNumber::Zero), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_a_reason_that_helps() {
+        for (text, why) in [
+            ("0033 6 12 34 56 78", InvalidNumber::NoCountryCode),
+            ("06 12 34 56 78", InvalidNumber::NoCountryCode),
+            ("+0612345678", InvalidNumber::NoCountryCode),
+            ("", InvalidNumber::NoCountryCode),
+            ("+１４１５５５５０１２３", InvalidNumber::NotDigits),
+            ("+1 800 FLOWERS", InvalidNumber::NotDigits),
+            ("+33 6 12 34 56 78 ext. 9", InvalidNumber::NotDigits),
+            ("+33 6", InvalidNumber::Length),
+            ("+1234567890123456", InvalidNumber::Length),
+        ] {
+            assert_eq!(text.parse::<PhoneNumber>(), Err(why), "{text}");
         }
     }
 
