@@ -33,3 +33,45 @@ pub(crate) fn present<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
 pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Option<T> {
     T::deserialize(value).ok()
 }
+
+/// The most characters of a name that anybody shows.
+const LONGEST_NAME: usize = 120;
+
+/// A name as an app may show it: without control characters, which break lines, and without those that turn the direction of what
+/// stands beside it; not longer than [`LONGEST_NAME`].
+fn clean(text: &str) -> String {
+    let shown = |c: &char| {
+        !c.is_control()
+            && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().filter(shown).take(LONGEST_NAME).collect::<String>().trim().to_owned()
+}
+
+/// A name for display; empty when there is none.
+pub(crate) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    or_default::<D, String>(from).map(|text| clean(&text))
+}
+
+/// A name for display, where there may be none. What nothing is left of is none.
+pub(crate) fn name_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(or_default::<D, Option<String>>(from)?.map(|text| clean(&text)).filter(|name| !name.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CallPush;
+
+    #[test]
+    fn a_name_is_clean_before_any_app_sees_it() {
+        let name = |name: &str| {
+            let push = serde_json::json!({"call_id": "c", "from_name": name}).to_string();
+            CallPush::read(&push).unwrap().from_name
+        };
+        assert_eq!(name("Zoë O'Neill \u{1f44b}").as_deref(), Some("Zoë O'Neill \u{1f44b}"));
+        assert_eq!(name("\u{202e}knaB ruoY\u{202c}\r\n\u{0}").as_deref(), Some("knaB ruoY"));
+        assert_eq!(name("שלום\u{2067}").as_deref(), Some("שלום"));
+        assert_eq!(name(" \n\u{200f}"), None);
+        assert_eq!(name(&"x".repeat(10_000)).map(|name| name.len()), Some(LONGEST_NAME));
+    }
+}

@@ -37,7 +37,7 @@ pub struct CallPush {
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub from: Option<PhoneNumber>,
     /// Who calls, for display.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::name_if_any")]
     pub from_name: Option<String>,
 }
 

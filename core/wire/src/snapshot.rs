@@ -45,7 +45,7 @@ pub struct Agent {
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub email: String,
     /// For display.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::name")]
     pub name: String,
     /// What the agent may open.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -89,7 +89,7 @@ pub struct Call {
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub from: Option<PhoneNumber>,
     /// Who calls, for display.
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::name_if_any")]
     pub from_name: Option<String>,
     /// Where the call is in its life.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -157,7 +157,7 @@ pub struct Device {
     /// Made by the app at its first start.
     pub id: DeviceId,
     /// For display: "Alice's iPhone".
-    #[serde(default, deserialize_with = "lenient::or_default")]
+    #[serde(default, deserialize_with = "lenient::name")]
     pub name: String,
     /// Which push service it hears from; nothing: one that this version has no word for.
     #[serde(default, deserialize_with = "lenient::or_default")]
