@@ -243,14 +243,15 @@ impl Core {
 
     // ---- calls --------------------------------------------------------------------------------------------------
 
-    /// Decides on a call push (its JSON payload): no network, no wait.
+    /// Decides on a call push (its JSON payload): no network, no wait. One that names a call is decided on, whatever else of it
+    /// cannot be read: what is not known rings.
     ///
     /// # Errors
-    /// [`Failure::Internal`] when the payload is not a call push, [`Failure::Cancelled`] after [`Self::shutdown`]. iOS must
+    /// [`Failure::Internal`] when the payload names no call, [`Failure::Cancelled`] after [`Self::shutdown`]. iOS must
     /// report a call all the same.
     pub fn decide(&self, payload: &str, must_report: bool) -> Result<RingDecision, Failure> {
-        let push: CallPush = serde_json::from_str(payload)
-            .map_err(|error| Failure::internal(format!("The push cannot be read: {error}")))?;
+        let push =
+            CallPush::read(payload).map_err(|error| Failure::internal(format!("The push cannot be read: {error}.")))?;
         let decision = RingDecision::from(&self.core()?.decide(push, must_report));
         tracing::info!(target: "hookswitch::ring", call = %decision.call_id, "{}", decision.explanation);
         Ok(decision)

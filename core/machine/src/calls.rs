@@ -69,7 +69,7 @@ impl State {
             None => match in_state {
                 Some(CallState::Answered { .. }) => CallKnowledge::AnsweredElsewhere,
                 Some(CallState::Ended) => CallKnowledge::Ended,
-                Some(CallState::Ringing) | None => CallKnowledge::Open,
+                Some(CallState::Ringing | CallState::Unknown) | None => CallKnowledge::Open,
             },
         };
         Facts {
@@ -186,11 +186,14 @@ impl Step<'_> {
         }
     }
 
-    pub(crate) fn push(&mut self, push: CallPush, must_report: bool) {
+    pub(crate) fn push(&mut self, mut push: CallPush, must_report: bool) {
         // It came by a network, whatever the platform said last.
         self.state.network_up = true;
         // Timers stand still while a phone sleeps: what rang before it is no other call any more.
         self.end_rings_that_are_over();
+        if push.expires_at == UnixMillis::UNTOLD {
+            push.expires_at = self.state.clock.guess(self.now) + i64::try_from(LONGEST_RING).unwrap_or(i64::MAX);
+        }
         let facts = self.state.facts(&push, self.now);
         let verdict = decide(&facts, &push);
         let action = CallAction::of(verdict, self.state.setup.platform, must_report);
@@ -200,6 +203,7 @@ impl Step<'_> {
         self.effects.output.push(Output::Decided { decision: decision.clone() });
         self.bury_old_calls();
 
+        let is_here = decision.facts.call == CallKnowledge::Here;
         let push = decision.push;
         match verdict {
             Verdict::Ring { until, verify: _ } => {
@@ -217,6 +221,9 @@ impl Step<'_> {
             }
             Verdict::Silence { .. } => match push.kind {
                 PushKind::Incoming => {}
+                // Something has become of a call that this phone has: the server knows what.
+                PushKind::Unknown if is_here => self.verify(),
+                PushKind::Unknown => {}
                 // Answered here: if somebody else was faster, the answer to our own request says so.
                 PushKind::AnsweredElsewhere if self.has_answered(&push.call_id) => {}
                 // A stop, perhaps before its start: the tombstone is what keeps the late start silent.
@@ -330,10 +337,13 @@ impl Step<'_> {
             // What the push was made from is newer than an older state: that says nothing about it, and rules nothing out.
             let newer = call.push.as_ref().is_none_or(|push| snapshot.version >= push.routing);
             // A server may stamp the push before it adds the call: only a newer state that lacks it has seen it go.
-            let knew_it = call.push.as_ref().is_none_or(|push| snapshot.version > push.routing);
+            // (One that does not tell its version is not known to be older than any.)
+            let knew_it =
+                call.push.as_ref().is_none_or(|push| snapshot.version > push.routing && push.routing != Version::NEVER);
             let said = snapshot.calls.iter().find(|call| call.call_id == id);
             if let Some((said, push)) =
                 said.zip(self.state.calls.heard.get_mut(&id).and_then(|call| call.push.as_mut()))
+                && said.expires_at != UnixMillis::UNTOLD
             {
                 push.expires_at = said.expires_at;
             }
@@ -361,7 +371,11 @@ impl Step<'_> {
                 {
                     self.call_over(&id, CallKnowledge::Ended, Silence::InAnotherCall);
                 }
-                (Phase::Ringing | Phase::Answering | Phase::InCall, Some(CallState::Ringing) | None) => {}
+                // (A state of the call that this version does not know is not its end.)
+                (
+                    Phase::Ringing | Phase::Answering | Phase::InCall,
+                    Some(CallState::Ringing | CallState::Unknown) | None,
+                ) => {}
             }
         }
     }

@@ -107,6 +107,8 @@ pub enum SignedOutWhy {
     Revoked,
     /// The account is closed.
     AccountClosed,
+    /// The server ended the session, for a reason that this version has no word for.
+    Ended,
     /// The device's key is gone, and with it what it sealed.
     KeyLost,
     /// What was stored could not be read.
@@ -119,6 +121,7 @@ impl From<SignedOutReason> for SignedOutWhy {
             SignedOutReason::SignedOutElsewhere => Self::SignedOutElsewhere,
             SignedOutReason::Revoked => Self::Revoked,
             SignedOutReason::AccountClosed => Self::AccountClosed,
+            SignedOutReason::Unknown => Self::Ended,
         }
     }
 }

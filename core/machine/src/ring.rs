@@ -157,7 +157,8 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
 
     // A push may be a stop.
     match push.kind {
-        PushKind::Incoming => {}
+        // In doubt it is a start.
+        PushKind::Incoming | PushKind::Unknown => {}
         PushKind::AnsweredElsewhere => return silence(Silence::AnsweredElsewhere),
         PushKind::Ended => return silence(Silence::CallEnded),
     }
@@ -165,7 +166,10 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
     // Is it for whoever holds this phone?
     match &facts.identity {
         Identity::SignedOut => return silence(Silence::SignedOut),
-        Identity::SignedIn { account } if *account != push.account => return silence(Silence::OtherAccount),
+        // (An empty account: the push does not say.)
+        Identity::SignedIn { account } if *account != push.account && !push.account.as_str().is_empty() => {
+            return silence(Silence::OtherAccount);
+        }
         Identity::SignedIn { .. } | Identity::Unknown => {}
     }
 
@@ -174,7 +178,8 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
     }
 
     // Whoever knows the newer state is believed: the phone when it has seen the state that the push was made from.
-    let known = facts.routing.filter(|routing| routing.version >= push.routing);
+    // A push that does not say what it was made from may be newer than anything.
+    let known = facts.routing.filter(|routing| push.routing != Version::NEVER && routing.version >= push.routing);
 
     // The rule that this product is for. It comes before what has become of the call, since a forwarded call is soon
     // answered: the agent should read why this phone was silent, not what happened later.
@@ -204,11 +209,18 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
             Effective::InCall => return silence(Silence::InAnotherCall),
             Effective::DoNotDisturb | Effective::AfterCallWork => return silence(Silence::NotAvailable),
             // "Offline" cannot be the state of an agent whose phone this is: the server will say so, not we.
-            Effective::Available | Effective::Offline => {}
+            // Nor does a word that this version does not know silence anything.
+            Effective::Available | Effective::Offline | Effective::Unknown => {}
         }
     }
 
-    Verdict::Ring { until: push.expires_at, verify: known.is_none() }
+    let understood = match push.kind {
+        PushKind::Incoming | PushKind::AnsweredElsewhere | PushKind::Ended => {
+            known.is_none_or(|routing| routing.effective != Effective::Unknown)
+        }
+        PushKind::Unknown => false,
+    };
+    Verdict::Ring { until: push.expires_at, verify: known.is_none() || !understood }
 }
 
 /// What the app must do about a verdict on its platform. The shells carry it out without thinking.

@@ -18,6 +18,7 @@ impl SignedOutWhy {
             Self::Never | Self::Asked => None,
             Self::SignedOutElsewhere => Some("You signed this phone out from another device."),
             Self::Revoked => Some("An administrator ended your session. Sign in again."),
+            Self::Ended => Some("Your session was ended. Sign in again."),
             Self::AccountClosed => Some("This account was closed. Ask your administrator."),
             Self::KeyLost => Some("This phone's secure key was reset. Sign in again."),
             Self::StorageCorrupt => Some("The stored sign-in could not be read. Sign in again."),

@@ -124,7 +124,7 @@ pub(crate) fn state(rev: u64) -> Box<Snapshot> {
         devices: vec![Device {
             id: "phone-1".into(),
             name: "Alice's iPhone".into(),
-            platform: Platform::Ios,
+            platform: Some(Platform::Ios),
             app_version: "1".into(),
             capabilities: Capabilities::default(),
             cannot_ring: None,

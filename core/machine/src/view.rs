@@ -2,7 +2,7 @@
 //! what is written here is what a Kotlin or Swift developer reads, and the lab's phones speak their serde form.
 
 use hookswitch_wire::{
-    Availability, CallId, Device, Effective, ForwardTo, PhoneNumber, Presence, SignIn, Snapshot, UnixMillis,
+    Availability, CallId, Device, Effective, ForwardTo, PhoneNumber, Presence, SignIn, Snapshot, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 
@@ -422,6 +422,7 @@ fn inputs(Decision { push, facts, .. }: &Decision) -> Vec<RingInput> {
         format!("forwarding {} at {}", on(routing.forwarding_on), routing.version)
     });
     let newer = match facts.routing {
+        Some(_) if push.routing == Version::NEVER => "nobody: the push does not say what it was made from",
         Some(routing) if routing.version >= push.routing => "the phone knows the newer state",
         Some(_) | None => "the push knows the newer state",
     };

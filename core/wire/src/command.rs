@@ -1,6 +1,6 @@
 //! The bodies of the requests that change something.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use crate::{Availability, DeviceId, PhoneNumber, Platform, UnixMillis};
 
@@ -12,8 +12,14 @@ pub const HEADER_CSRF: &str = "x-csrf-token";
 /// `PUT /v1/me/availability`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAvailability {
-    /// What the agent asks for.
+    /// What the agent asks for. A word that the server does not know is refused, and not guessed at.
+    #[serde(deserialize_with = "can_be_set")]
     pub availability: Availability,
+}
+
+fn can_be_set<'de, D: Deserializer<'de>>(from: D) -> Result<Availability, D::Error> {
+    let availability = Availability::deserialize(from)?;
+    if availability.can_be_set() { Ok(availability) } else { Err(D::Error::custom("not an availability")) }
 }
 
 /// `PUT /v1/me/forwarding`: a number turns forwarding on, `null` turns it off.
@@ -113,4 +119,24 @@ pub struct AnswerCall {
     /// The device that answers; browser surfaces leave it out and are known by their session.
     #[serde(default)]
     pub device: Option<DeviceId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_asks_for_is_exact() {
+        let parse = serde_json::from_str::<SetAvailability>;
+        assert!(parse(r#"{"availability":{"kind":"unavailable","reason":"on_a_break"}}"#).is_ok());
+        for unknown in [
+            r#"{"availability":{"kind":"tomorrow"}}"#,
+            r#"{"availability":{"kind":"unknown"}}"#,
+            r#"{"availability":{"kind":"unavailable","reason":"tomorrow"}}"#,
+            r#"{"availability":{"kind":"unavailable"}}"#,
+            r#"{"availability":null}"#,
+        ] {
+            assert!(parse(unknown).is_err(), "{unknown}");
+        }
+    }
 }

@@ -16,11 +16,12 @@
 //!
 //! The rules of the protocol (headers, status codes, what is retried) are in `CONTRACT.md` beside this crate.
 //!
-//! Unknown fields are ignored, so that a server may grow; unknown *values* are refused, because a client that guesses
-//! at a state shows a wrong one.
+//! What a server says may grow: unknown fields are ignored, and each word that this version does not know has a meaning, the one
+//! called `Unknown` or nothing, which silences no call. What an app asks for is exact: a server refuses an unknown word.
 
 pub mod command;
 pub mod id;
+mod lenient;
 pub mod oauth;
 pub mod presence;
 pub mod problem;

@@ -4,21 +4,26 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, DeviceId, Surface, UnixMillis};
+use crate::{CallId, DeviceId, Surface, UnixMillis, lenient};
 
 /// An agent's availability: one fact, owned by the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
     /// What the agent asked for.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub availability: Availability,
-    /// Whether calls go to an external number instead of the agent's apps.
+    /// Whether calls go to an external number instead of the agent's apps. A place that this version cannot call is none: the
+    /// apps ring, because a missed call is worse than a doubled one.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub forwarding: Forwarding,
     /// Calls that keep the agent busy right now, each with an end of its own, so that nobody stays "in call" for ever.
+    #[serde(default, deserialize_with = "lenient::entries")]
     pub call_leases: Vec<CallLease>,
     /// Who asked for this availability; `None` when nobody has yet, or it is not known where.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub chosen: Option<Chosen>,
     /// What colleagues and routing see: computed by the server from all of the above.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub effective: Effective,
 }
 
@@ -27,7 +32,8 @@ impl Presence {
     /// would: an agent who is not available gets none, wherever calls are forwarded to.
     pub fn forwards_to(&self) -> Option<&PhoneNumber> {
         match self.effective {
-            Effective::Available => self.forwarding.number.as_ref(),
+            // In doubt a call goes there, as in doubt a phone rings.
+            Effective::Available | Effective::Unknown => self.forwarding.number.as_ref(),
             Effective::Offline | Effective::DoNotDisturb | Effective::InCall | Effective::AfterCallWork => None,
         }
     }
@@ -37,13 +43,14 @@ impl Presence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     /// Where.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub by: Surface,
     /// When the server carried it out.
     pub at: UnixMillis,
 }
 
 /// What the agent asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Availability {
     /// Calls are welcome.
@@ -51,14 +58,30 @@ pub enum Availability {
     /// No calls, and why.
     Unavailable {
         /// Shown to colleagues and counted in reports.
+        #[serde(default, deserialize_with = "lenient::or_default")]
         reason: UnavailableReason,
     },
     /// Available in the agent's working hours, in the agent's time zone.
     Automatic,
+    /// Something that a newer app asked for, and that this version has no word for: shown as that, and never sent.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl Availability {
+    /// Whether it can be asked for: a word that is not understood is shown and not repeated.
+    pub const fn can_be_set(self) -> bool {
+        match self {
+            Self::Available | Self::Automatic => true,
+            Self::Unavailable { reason } => !matches!(reason, UnavailableReason::Unknown),
+            Self::Unknown => false,
+        }
+    }
 }
 
 /// Why an agent takes no calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnavailableReason {
     /// None of the others.
@@ -71,15 +94,19 @@ pub enum UnavailableReason {
     OnABreak,
     /// Out for lunch.
     OutForLunch,
+    /// A reason that this version has no word for: shown as unavailable, and never sent.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 impl UnavailableReason {
-    /// Every reason, in the order in which an app lists them.
+    /// Every reason that can be chosen, in the order in which an app lists them.
     pub const ALL: [Self; 5] = [Self::Other, Self::BackOffice, Self::InTraining, Self::OnABreak, Self::OutForLunch];
 }
 
 /// What colleagues and routing see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effective {
     /// Signed in nowhere, and no forwarding.
@@ -92,6 +119,10 @@ pub enum Effective {
     InCall,
     /// Finishing the work that a call left.
     AfterCallWork,
+    /// A state that this version has no word for. It silences no call: the server knows whom it pushes.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// A claim on the agent's attention that ends by itself unless it is renewed.
@@ -100,19 +131,24 @@ pub struct CallLease {
     /// The call that makes the claim.
     pub call_id: CallId,
     /// In the call, or in the work after it.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub kind: LeaseKind,
     /// When the claim ends.
     pub expires_at: UnixMillis,
 }
 
 /// What a [`CallLease`] claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseKind {
     /// Talking.
     InCall,
     /// Writing notes.
     AfterCallWork,
+    /// A claim that this version has no word for; the agent's [`Effective`] state says what it means.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// Forward-to-device: all calls of the agent go to one external phone number.
@@ -143,13 +179,13 @@ impl Forwarding {
 #[derive(Serialize, Deserialize)]
 struct ForwardingOnTheWire {
     on: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     number: Option<PhoneNumber>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     rev: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     until: Option<UnixMillis>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     own_device: Option<DeviceId>,
 }
 
@@ -210,15 +246,29 @@ impl fmt::Debug for PhoneNumber {
     }
 }
 
-/// The text is not an E.164 number.
+/// Why a text is not an E.164 number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidNumber;
+pub enum InvalidNumber {
+    /// It has no `+` in front.
+    NoCountryCode,
+    /// It has something in it that is neither a digit nor a mark that people write between digits.
+    NotDigits,
+    /// No country has that many digits, or that few.
+    Length,
+    /// It has a `(0)` that may or may not be dialled.
+    Zero,
+}
 
 impl fmt::Display for InvalidNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a phone number starts with + and its country code, and has at most 15 digits, for example +33612345678",
-        )
+        f.write_str(match self {
+            Self::NoCountryCode => {
+                "a phone number starts with + and its country code, in place of 0 or 00, for example +33612345678"
+            }
+            Self::NotDigits => "a phone number has only the digits 0 to 9 after its +, for example +33612345678",
+            Self::Length => "a phone number has 7 to 15 digits after its +, for example +33612345678",
+            Self::Zero => "write the number as it is dialled from abroad, with or without its 0 but not with (0)",
+        })
     }
 }
 
@@ -227,15 +277,35 @@ impl std::error::Error for InvalidNumber {}
 impl FromStr for PhoneNumber {
     type Err = InvalidNumber;
 
-    /// Takes the number as people write it: spaces, dots, dashes and brackets are dropped.
+    /// Takes the number as people write it: spaces, dots, dashes and brackets are dropped, and so is the `(0)` after a country
+    /// code, which nobody dials from abroad.
     fn from_str(text: &str) -> Result<Self, InvalidNumber> {
         let compact: String =
-            text.chars().filter(|c| !matches!(c, ' ' | '\u{a0}' | '.' | '-' | '(' | ')' | '/')).collect();
-        let digits = compact.strip_prefix('+').ok_or(InvalidNumber)?;
-        let well_formed =
-            (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
-        if well_formed { Ok(Self(compact)) } else { Err(InvalidNumber) }
+            text.chars().filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '.' | '-' | '/')).collect();
+        let number = match compact.split_once("(0)") {
+            None => compact,
+            Some((code, rest)) if has_trunk_zero(code) && !rest.contains("(0)") => format!("{code}{rest}"),
+            Some(_) => return Err(InvalidNumber::Zero),
+        };
+        let number: String = number.chars().filter(|c| !matches!(c, '(' | ')')).collect();
+        let digits = number.strip_prefix('+').ok_or(InvalidNumber::NoCountryCode)?;
+        if !digits.bytes().all(|b| b.is_ascii_digit()) {
+            Err(InvalidNumber::NotDigits)
+        } else if digits.starts_with('0') {
+            Err(InvalidNumber::NoCountryCode)
+        } else if !(7..=15).contains(&digits.len()) {
+            Err(InvalidNumber::Length)
+        } else {
+            Ok(Self(number))
+        }
     }
+}
+
+/// Whether a `(0)` after this means "not from abroad". In some countries the zero is a digit of the number.
+fn has_trunk_zero(code: &str) -> bool {
+    const ZERO_IS_DIALLED: [&str; 5] = ["39", "225", "241", "242", "378"];
+    let code = code.strip_prefix('+').unwrap_or_default();
+    (1..=3).contains(&code.len()) && !ZERO_IS_DIALLED.contains(&code)
 }
 
 impl TryFrom<String> for PhoneNumber {
@@ -308,7 +378,36 @@ mod tests {
         for bad in
             ["", "+", "0612345678", "+0612345678", "+33612a45678", "+1234567890123456", "33612345678", "+٣٣٦١٢٣٤٥٦٧٨"]
         {
-            assert_eq!(bad.parse::<PhoneNumber>(), Err(InvalidNumber), "{bad}");
+            assert!(bad.parse::<PhoneNumber>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_zero_that_nobody_dials_from_abroad_is_no_part_of_the_number() {
+        for text in ["+33 (0)6 12 34 56 78", "+33(0)612345678", "+33 (0) 6 12 34 56 78", "+33-(0)6/12.34.56.78"] {
+            assert_eq!(text.parse::<PhoneNumber>().map(String::from), Ok("+33612345678".to_owned()), "{text}");
+        }
+        assert_eq!("+1 (415) 555-0123".parse::<PhoneNumber>().map(String::from), Ok("+14155550123".to_owned()));
+        // In Italy it is dialled; in the middle of a number nobody knows what it is.
+        for text in ["+39 (0)6 1234 5678", "+33 6 12 (0) 34 56 78", "+33 (0)6 12 (0) 34 56", "(0)6 12 34 56 78"] {
+            assert_eq!(text.parse::<PhoneNumber>(), Err(InvalidNumber::Zero), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_a_reason_that_helps() {
+        for (text, why) in [
+            ("0033 6 12 34 56 78", InvalidNumber::NoCountryCode),
+            ("06 12 34 56 78", InvalidNumber::NoCountryCode),
+            ("+0612345678", InvalidNumber::NoCountryCode),
+            ("", InvalidNumber::NoCountryCode),
+            ("+１４１５５５５０１２３", InvalidNumber::NotDigits),
+            ("+1 800 FLOWERS", InvalidNumber::NotDigits),
+            ("+33 6 12 34 56 78 ext. 9", InvalidNumber::NotDigits),
+            ("+33 6", InvalidNumber::Length),
+            ("+1234567890123456", InvalidNumber::Length),
+        ] {
+            assert_eq!(text.parse::<PhoneNumber>(), Err(why), "{text}");
         }
     }
 

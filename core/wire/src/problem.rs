@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Snapshot;
+use crate::{Snapshot, lenient};
 
 /// The media type of a [`Problem`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -11,22 +11,23 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// `about:blank`, or the address of a page about this kind of problem.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "lenient::or_default")]
     pub kind: String,
     /// What happened, in a few words.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub title: String,
     /// The HTTP status.
     pub status: u16,
     /// Stable, for programs: see [`code`].
     pub code: String,
     /// What happened and what to do, for a person.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub detail: Option<String>,
     /// Which field of the request is wrong.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub field: Option<String>,
     /// With `412`: the state that the command did not know.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     pub current: Option<Box<Snapshot>>,
 }
 

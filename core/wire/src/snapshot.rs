@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccountId, CallId, Capabilities, DeviceId, PhoneNumber, Presence, SessionId, TraceId, UnixMillis, Version,
-    trace::lenient,
+    AccountId, CallId, Capabilities, DeviceId, PhoneNumber, Presence, SessionId, TraceId, UnixMillis, Version, lenient,
+    trace,
 };
 
 /// The whole state of an agent, as the server knows it. Always whole, never a delta: whoever misses one and gets the
@@ -18,19 +18,21 @@ pub struct Snapshot {
     /// Availability, forwarding and what follows from them.
     pub presence: Presence,
     /// Calls that ring or run, and those that ended within the last minute (so that a late push finds its end here).
+    #[serde(deserialize_with = "lenient::needed_entries")]
     pub calls: Vec<Call>,
     /// Mobile devices on which the agent is signed in.
+    #[serde(deserialize_with = "lenient::needed_entries")]
     pub devices: Vec<Device>,
     /// Where the agent is signed in, oldest first: phones, browsers, desktops. An older server does not say.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::entries")]
     pub sessions: Vec<SignIn>,
-    /// What the agent should be told.
-    #[serde(default)]
+    /// What the agent should be told. One that this version does not know is left out: it has no words for it.
+    #[serde(default, deserialize_with = "lenient::entries")]
     pub notices: Vec<Notice>,
     /// When the server made this snapshot.
     pub at: UnixMillis,
     /// The request that made the state so; `None` when time did, or the server does not say. For logs only.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace::lenient")]
     pub trace: Option<TraceId>,
 }
 
@@ -40,15 +42,18 @@ pub struct Agent {
     /// The `sub` of the issuer.
     pub account: AccountId,
     /// For display.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub email: String,
     /// For display.
+    #[serde(default, deserialize_with = "lenient::name")]
     pub name: String,
     /// What the agent may open.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub role: Role,
 }
 
 /// What an agent may open: the Dashboard is for all but [`Role::Agent`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Owns the account.
@@ -59,6 +64,10 @@ pub enum Role {
     Supervisor,
     /// Takes calls.
     Agent,
+    /// A role that this version has no word for: nothing is opened for it here.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 impl Role {
@@ -66,7 +75,7 @@ impl Role {
     pub const fn may_open_dashboard(self) -> bool {
         match self {
             Self::Owner | Self::Admin | Self::Supervisor => true,
-            Self::Agent => false,
+            Self::Agent | Self::Unknown => false,
         }
     }
 }
@@ -77,19 +86,24 @@ pub struct Call {
     /// The same on every device.
     pub call_id: CallId,
     /// Who calls; `None` when withheld.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub from: Option<PhoneNumber>,
     /// Who calls, for display.
+    #[serde(default, deserialize_with = "lenient::name_if_any")]
     pub from_name: Option<String>,
     /// Where the call is in its life.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub state: CallState,
     /// When it began to ring.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub started_at: UnixMillis,
-    /// When it stops ringing if nobody answers.
+    /// When it stops ringing if nobody answers; [`UnixMillis::UNTOLD`] when the server does not say.
+    #[serde(default = "UnixMillis::untold", deserialize_with = "UnixMillis::or_untold")]
     pub expires_at: UnixMillis,
 }
 
 /// Where a call is in its life.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CallState {
     /// Waiting for somebody to answer.
@@ -97,14 +111,19 @@ pub enum CallState {
     /// Somebody answered.
     Answered {
         /// Where.
+        #[serde(default, deserialize_with = "lenient::or_default")]
         by: Surface,
     },
     /// Over: hung up, declined or not answered in time.
     Ended,
+    /// Something that this version has no word for. It is not over: whoever rings for it rings on.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// A place where an agent meets the product.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Surface {
     /// The workspace in a browser.
@@ -116,6 +135,7 @@ pub enum Surface {
     /// A widget in a CRM: `zendesk`, `salesforce` or `hubspot`.
     Cti {
         /// Which CRM.
+        #[serde(default, deserialize_with = "lenient::or_default")]
         host: String,
     },
     /// A phone with the app.
@@ -125,6 +145,10 @@ pub enum Surface {
     },
     /// The external number that calls are forwarded to.
     Forwarded,
+    /// A place that this version has no word for.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// A mobile device of the agent.
@@ -133,17 +157,22 @@ pub struct Device {
     /// Made by the app at its first start.
     pub id: DeviceId,
     /// For display: "Alice's iPhone".
+    #[serde(default, deserialize_with = "lenient::name")]
     pub name: String,
-    /// Which push service it hears from.
-    pub platform: Platform,
+    /// Which push service it hears from; nothing: one that this version has no word for.
+    #[serde(default, deserialize_with = "lenient::or_default")]
+    pub platform: Option<Platform>,
     /// The app's version.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub app_version: String,
     /// What the phone lets the app do when a call comes, as far as the app has said.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub capabilities: Capabilities,
     /// `None`: calls are pushed to it. `Some`: they are not, and why.
+    #[serde(default, deserialize_with = "lenient::present")]
     pub cannot_ring: Option<CannotRing>,
     /// When it spoke to the server last.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub last_seen: UnixMillis,
 }
 
@@ -162,6 +191,7 @@ impl Surface {
             },
             Self::Mobile { .. } => "another phone",
             Self::Forwarded => "the external number",
+            Self::Unknown => "another place",
         }
     }
 }
@@ -179,16 +209,17 @@ pub struct SignIn {
     /// Its name; no secret. On a phone, it is the `sid` of the ID token.
     pub id: SessionId,
     /// Where.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub kind: SignInKind,
     /// The device that it registered; `None` for browsers and desktops, and for a phone that has not registered yet.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub device: Option<DeviceId>,
     /// When it began.
     pub signed_in_at: UnixMillis,
 }
 
 /// What a session is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignInKind {
     /// One phone.
@@ -197,6 +228,10 @@ pub enum SignInKind {
     Browser,
     /// The desktop app.
     Desktop,
+    /// A place that this version has no word for; it can be signed out all the same.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// Which push service a device hears from.
@@ -210,7 +245,7 @@ pub enum Platform {
 }
 
 /// Why the server pushes no call to a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CannotRing {
     /// Calls go to an external number: the ring rule.
@@ -221,6 +256,10 @@ pub enum CannotRing {
     InAnotherCall,
     /// The app has not given a push token.
     NoPushToken,
+    /// A reason that this version has no word for.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the agent should be told.

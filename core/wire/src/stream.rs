@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Snapshot, UnixMillis};
+use crate::{Snapshot, UnixMillis, lenient};
 
 /// One event of the stream. (Its serde form is that of transcripts; on the wire it is [`StreamEvent::name`] and
 /// [`StreamEvent::data`].)
@@ -30,11 +30,12 @@ pub struct Heartbeat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedOut {
     /// Why, to be shown to the agent.
+    #[serde(default, deserialize_with = "lenient::or_default")]
     pub reason: SignedOutReason,
 }
 
 /// Who or what ended a session from afar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignedOutReason {
     /// The agent signed this device out from another one.
@@ -43,6 +44,10 @@ pub enum SignedOutReason {
     Revoked,
     /// The account is closed.
     AccountClosed,
+    /// A reason that this version has no word for: the session is over all the same.
+    #[default]
+    #[serde(other)]
+    Unknown,
 }
 
 /// What arrived is not an event of this stream.

@@ -2,7 +2,9 @@
 
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::lenient;
 
 /// A moment of the server's clock: milliseconds since 1970-01-01T00:00:00Z.
 ///
@@ -13,6 +15,18 @@ use serde::{Deserialize, Serialize};
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
+    /// The end of something whose end nobody told: later than any.
+    pub const UNTOLD: Self = Self(i64::MAX);
+
+    pub(crate) const fn untold() -> Self {
+        Self::UNTOLD
+    }
+
+    /// The moment; what is none is [`Self::UNTOLD`].
+    pub(crate) fn or_untold<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(lenient::read(serde_json::Value::deserialize(from)?).unwrap_or(Self::UNTOLD))
+    }
+
     /// How long after `earlier` it is, in milliseconds; negative when it is before.
     pub const fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)

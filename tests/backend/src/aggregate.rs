@@ -238,7 +238,7 @@ impl Aggregate {
         }
         match self.availability {
             Availability::Available => Effective::Available,
-            Availability::Unavailable { .. } => Effective::DoNotDisturb,
+            Availability::Unavailable { .. } | Availability::Unknown => Effective::DoNotDisturb,
             Availability::Automatic if self.hours.contain(now) => Effective::Available,
             Availability::Automatic => Effective::DoNotDisturb,
         }
@@ -266,7 +266,7 @@ impl Aggregate {
                 CallState::Answered { by: Surface::Forwarded } => tracked.call.expires_at <= now,
                 // An app that stopped renewing its lease has lost the call.
                 CallState::Answered { .. } => lost.contains(&tracked.call.call_id),
-                CallState::Ended => false,
+                CallState::Ended | CallState::Unknown => false,
             })
             .map(|tracked| tracked.call.call_id.clone())
             .collect();
@@ -282,12 +282,12 @@ impl Aggregate {
         let calls =
             self.calls.iter().filter(|tracked| tracked.offered).filter_map(|tracked| match tracked.call.state {
                 CallState::Ringing | CallState::Answered { by: Surface::Forwarded } => Some(tracked.call.expires_at),
-                CallState::Answered { .. } => None,
+                CallState::Answered { .. } | CallState::Unknown => None,
                 CallState::Ended => tracked.ended_at.map(|at| at + KEEP_ENDED),
             });
         let edge = match self.availability {
             Availability::Automatic => self.hours.next_edge(now),
-            Availability::Available | Availability::Unavailable { .. } => None,
+            Availability::Available | Availability::Unavailable { .. } | Availability::Unknown => None,
         };
         leases.chain(calls).chain(edge).chain(self.forwarding.until).filter(|at| *at > now).min()
     }
@@ -374,7 +374,7 @@ impl Aggregate {
             Command::Decline { call_id, by } => match self.tracked(&call_id)?.call.state {
                 CallState::Ringing => Ok(self.end(&call_id, by.as_ref(), now)),
                 CallState::Answered { .. } => Err(Refusal::CallTaken),
-                CallState::Ended => Ok(Vec::new()),
+                CallState::Ended | CallState::Unknown => Ok(Vec::new()),
             },
             Command::HangUp { call_id, by } => self.hang_up(&call_id, by.as_ref(), now),
             Command::Renew(call_id) => {
@@ -458,11 +458,16 @@ impl Aggregate {
         match &self.tracked(call_id)?.call.state {
             CallState::Ringing => {}
             CallState::Answered { by: taken_by } if *taken_by == by => return Ok(Vec::new()),
-            CallState::Answered { .. } | CallState::Ended => return Err(Refusal::CallTaken),
+            CallState::Answered { .. } | CallState::Ended | CallState::Unknown => return Err(Refusal::CallTaken),
         }
         let answering = match &by {
             Surface::Mobile { device } => Some(device.clone()),
-            Surface::Web | Surface::Desktop | Surface::Dashboard | Surface::Cti { .. } | Surface::Forwarded => None,
+            Surface::Web
+            | Surface::Desktop
+            | Surface::Dashboard
+            | Surface::Cti { .. }
+            | Surface::Forwarded
+            | Surface::Unknown => None,
         };
         let pushes = self.stop(call_id, PushKind::AnsweredElsewhere, answering.as_ref());
         if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id) {
@@ -479,7 +484,7 @@ impl Aggregate {
         let talked = self.leases.iter().any(|lease| lease.call_id == *call_id && lease.kind == LeaseKind::InCall);
         match self.tracked(call_id)?.call.state {
             CallState::Ringing | CallState::Answered { .. } => {}
-            CallState::Ended => return Ok(Vec::new()),
+            CallState::Ended | CallState::Unknown => return Ok(Vec::new()),
         }
         let pushes = self.end(call_id, by, now);
         if talked {
@@ -549,7 +554,7 @@ impl Aggregate {
                 .map(|device| Device {
                     id: device.id.clone(),
                     name: device.name.clone(),
-                    platform: device.platform,
+                    platform: Some(device.platform),
                     app_version: device.app_version.clone(),
                     capabilities: device.capabilities,
                     cannot_ring: cannot_ring(self.forwarding.is_on(), effective, device.push_token.is_some()),

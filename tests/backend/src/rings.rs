@@ -12,7 +12,9 @@ pub(crate) fn cannot_ring(forwarding_on: bool, effective: Effective, has_push_to
     }
     match effective {
         Effective::InCall => Some(CannotRing::InAnotherCall),
-        Effective::Offline | Effective::DoNotDisturb | Effective::AfterCallWork => Some(CannotRing::NotAvailable),
+        Effective::Offline | Effective::DoNotDisturb | Effective::AfterCallWork | Effective::Unknown => {
+            Some(CannotRing::NotAvailable)
+        }
         Effective::Available if !has_push_token => Some(CannotRing::NoPushToken),
         Effective::Available => None,
     }

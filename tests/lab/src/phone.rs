@@ -474,7 +474,7 @@ impl LabPhone {
         let (kind, what) = (push.kind, describe(&push));
         let decided: RingDecision = self.ask(Ask::Decide { push, must_report: true }).await?;
         match kind {
-            PushKind::Incoming => {
+            PushKind::Incoming | PushKind::Unknown => {
                 self.note(Kind::Decision, format!("{} {}", decided.explanation, decided.action.explain()));
             }
             PushKind::AnsweredElsewhere | PushKind::Ended => self.note(Kind::Push, what),
@@ -516,6 +516,7 @@ fn describe(push: &CallPush) -> String {
         PushKind::Incoming => "a call push",
         PushKind::AnsweredElsewhere => "a push says that the call was answered elsewhere",
         PushKind::Ended => "a push says that the call is over",
+        PushKind::Unknown => "a push says something new of a call",
     };
     format!("{what} (state {}, forwarding {})", push.routing, if push.forwarding_on { "on" } else { "off" })
 }

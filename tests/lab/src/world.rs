@@ -175,6 +175,7 @@ async fn deliver_pushes(
             hookswitch::wire::PushKind::Incoming => "pushes a call to",
             hookswitch::wire::PushKind::AnsweredElsewhere => "tells of an answer elsewhere",
             hookswitch::wire::PushKind::Ended => "tells of the end of a call",
+            hookswitch::wire::PushKind::Unknown => "pushes a word of tomorrow to",
         };
         world.timeline.add("server", Kind::Push, format!("{what} {}", phone.name));
         if let Err(failure) = phone.deliver(entry.payload).await {

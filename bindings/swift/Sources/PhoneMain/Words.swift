@@ -56,7 +56,7 @@ extension Availability {
         case "available": self = .available
         case "automatic": self = .automatic
         default:
-            guard let reason = UnavailableReason.allCases.first(where: { json($0) as? String == word }) else {
+            guard let reason = UnavailableReason.allCases.first(where: { $0 != .unknown && json($0) as? String == word }) else {
                 throw BadLine(field: "to")
             }
             self = .unavailable(reason: reason)

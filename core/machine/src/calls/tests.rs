@@ -1,7 +1,7 @@
 use hookswitch_wire::{CallPush, CallState, Effective, PushKind, UnixMillis, Version};
 
 use crate::{
-    calls::LEASE_RENEWAL,
+    calls::{LEASE_RENEWAL, LONGEST_RING},
     ring::{Registration, Routing, TOMBSTONE_LIFE},
     test_phone::*,
     *,
@@ -689,4 +689,77 @@ fn a_newer_state_that_says_it_rings_lets_it_ring() {
     in_call.presence.effective = Effective::InCall;
     phone.hears(in_call);
     assert_eq!(phone.stops(), [("c1".to_owned(), StopReason::Silenced { reason: Silence::InAnotherCall })]);
+}
+
+// ---- words that this version does not know -----------------------------------------------------------------------
+
+#[test]
+fn a_push_that_says_nothing_but_the_call_rings_and_the_server_is_asked() {
+    let bare = CallPush::read(r#"{"call_id":"c1"}"#).unwrap();
+    let mut phone = TestPhone::signed_in();
+    phone.hears(state(2));
+    phone.forget_history();
+    assert!(matches!(phone.gets(bare.clone()), Verdict::Ring { verify: true, .. }));
+    assert_eq!(phone.sent(fetch), 1);
+    phone.answer(fetch, is_state(state(3)));
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::CallEnded))], "the server knows no such call");
+    assert_eq!(phone.gets(bare), silent(Silence::CallEnded));
+}
+
+#[test]
+fn a_push_without_an_end_rings_as_long_as_any() {
+    let mut phone = TestPhone::signed_in();
+    let mut push = push("c1", 2);
+    push.expires_at = UnixMillis::UNTOLD;
+    let Verdict::Ring { until, .. } = phone.gets(push) else { panic!("silent") };
+    assert!(until < UnixMillis::UNTOLD, "an app can calculate with it");
+    phone.advance(LONGEST_RING);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::Expired))]);
+}
+
+#[test]
+fn a_push_that_does_not_say_whose_call_it_is_rings_for_whoever_is_signed_in_and_for_nobody_else() {
+    let nameless = CallPush { account: "".into(), ..push("c1", 2) };
+    assert!(rings(TestPhone::signed_in().gets(nameless.clone())));
+    assert_eq!(TestPhone::signed_out().gets(nameless), silent(Silence::SignedOut));
+}
+
+#[test]
+fn a_kind_of_push_of_tomorrow_rings_for_a_new_call_and_asks_about_one_that_is_here() {
+    let kind = PushKind::Unknown;
+    let mut phone = TestPhone::signed_in();
+    phone.hears(state(2));
+    assert!(matches!(phone.gets(CallPush { kind, ..push("c1", 2) }), Verdict::Ring { verify: true, .. }));
+    let mut phone = ringing();
+    assert_eq!(phone.gets(CallPush { kind, ..push("c1", 2) }), silent(Silence::Duplicate));
+    assert_eq!(phone.sent(fetch), 1);
+    assert_eq!(phone.ringing(), ["c1"]);
+}
+
+#[test]
+fn a_state_of_tomorrow_silences_nothing() {
+    let mut phone = TestPhone::signed_in();
+    phone.hears(state_with(3, |state| state.presence.effective = Effective::Unknown));
+    assert!(matches!(phone.gets(push("c1", 2)), Verdict::Ring { verify: true, .. }));
+    let mut phone = ringing();
+    phone.hears(with_call(3, "c1", CallState::Unknown));
+    assert_eq!(phone.ringing(), ["c1"], "what a call has become is not its end, as far as this phone knows");
+}
+
+#[test]
+fn an_end_of_a_session_for_a_reason_of_tomorrow_is_an_end() {
+    let mut phone = TestPhone::signed_in();
+    phone.is_signed_out_remotely(hookswitch_wire::SignedOutReason::Unknown);
+    assert!(!phone.is_signed_in());
+}
+
+#[test]
+fn a_word_that_this_app_does_not_know_is_shown_and_never_sent() {
+    let mut phone = TestPhone::signed_in();
+    let availability = hookswitch_wire::Availability::Unknown;
+    phone.hears(state_with(3, |state| state.presence.availability = availability));
+    assert_eq!(phone.view().presence.unwrap().availability, availability);
+    let tap = phone.taps(availability);
+    assert!(matches!(phone.failure_of(tap), Failure::Forbidden { .. }));
+    assert_eq!(phone.sent(whatever), 0);
 }

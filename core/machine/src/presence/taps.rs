@@ -34,6 +34,9 @@ impl Step<'_> {
         if let Some(failure) = self.state.session.not_signed_in() {
             return self.fail(to, failure);
         }
+        if matches!(&choice, Choice::Availability { availability } if !availability.can_be_set()) {
+            return self.fail(to, Failure::forbidden("This app has no word for that, so it cannot ask for it."));
+        }
         let kind = choice.kind();
         let tap = Tap {
             choice,

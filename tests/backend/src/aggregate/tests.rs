@@ -151,6 +151,7 @@ proptest! {
                         prop_assert!(!told.contains(&name), "pushed twice");
                         told.push(name);
                     }
+                    PushKind::Unknown => prop_assert!(false, "pushed a word that there is not"),
                     PushKind::AnsweredElsewhere | PushKind::Ended => {
                         prop_assert!(told.contains(&name), "told the end of what it never heard of");
                         told.retain(|known| *known != name);

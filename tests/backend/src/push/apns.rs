@@ -183,6 +183,7 @@ fn apns_id(push: &PushMessage) -> String {
         PushKind::Incoming => "incoming",
         PushKind::AnsweredElsewhere => "answered_elsewhere",
         PushKind::Ended => "ended",
+        PushKind::Unknown => "unknown",
     };
     let name = format!("{} {} {kind} {}", push.payload.call_id, push.device, push.seq);
     let hex: String = Sha256::digest(name).iter().take(16).map(|byte| format!("{byte:02x}")).collect();

@@ -131,8 +131,8 @@ impl Delivery {
         let deliver_by = match kind {
             PushKind::Incoming => expires_at,
             // Within the ringing: then the phone stops by itself.
-            PushKind::AnsweredElsewhere | PushKind::Ended if expires_at > at => expires_at,
-            PushKind::AnsweredElsewhere | PushKind::Ended => at.saturating_add(STOP_LIFE),
+            PushKind::AnsweredElsewhere | PushKind::Ended | PushKind::Unknown if expires_at > at => expires_at,
+            PushKind::AnsweredElsewhere | PushKind::Ended | PushKind::Unknown => at.saturating_add(STOP_LIFE),
         };
         Self { seq, kind, deliver_by, stage: Stage::Waiting { due_at: at }, may_have_left: false, tries: 0 }
     }
@@ -158,7 +158,7 @@ impl Delivery {
                     DeviceNow::NoToken | DeviceNow::Unregistered => Err(DeliveryEnd::TokenGone),
                 }
             }
-            PushKind::AnsweredElsewhere | PushKind::Ended => match (facts.start, facts.device) {
+            PushKind::AnsweredElsewhere | PushKind::Ended | PushKind::Unknown => match (facts.start, facts.device) {
                 (StartNow::NeverLeft, _) => Err(DeliveryEnd::NeverStarted),
                 (StartNow::MayHaveLeft, DeviceNow::NoToken) => Err(DeliveryEnd::TokenGone),
                 (StartNow::MayHaveLeft, DeviceNow::Reachable | DeviceNow::Unregistered) => Ok(()),

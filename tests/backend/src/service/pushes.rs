@@ -156,7 +156,7 @@ fn call_now(aggregate: &Aggregate, call: &CallId) -> CallNow {
     match aggregate.tracked(call).map(|tracked| &tracked.call.state) {
         Ok(CallState::Ringing) => CallNow::Rings,
         Ok(CallState::Answered { by: Surface::Forwarded }) => CallNow::Forwarded,
-        Ok(CallState::Answered { .. } | CallState::Ended) | Err(_) => CallNow::Over,
+        Ok(CallState::Answered { .. } | CallState::Ended | CallState::Unknown) | Err(_) => CallNow::Over,
     }
 }
 

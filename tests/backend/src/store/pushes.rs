@@ -28,6 +28,7 @@ const fn kind_name(kind: PushKind) -> &'static str {
         PushKind::Incoming => "incoming",
         PushKind::AnsweredElsewhere => "answered_elsewhere",
         PushKind::Ended => "ended",
+        PushKind::Unknown => "unknown",
     }
 }
 
@@ -202,8 +203,7 @@ impl Tx<'_> {
 
 #[cfg(test)]
 mod tests {
-    use hookswitch_wire::UnixMillis;
-    use hookswitch_wire::{CallPush, Platform, Version};
+    use hookswitch_wire::{CallPush, Platform, UnixMillis, Version};
 
     use super::*;
     use crate::{config::Database, store::Store};

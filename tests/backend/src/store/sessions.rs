@@ -94,6 +94,7 @@ fn reason_name(reason: SignedOutReason) -> &'static str {
         SignedOutReason::SignedOutElsewhere => "signed_out_elsewhere",
         SignedOutReason::Revoked => "revoked",
         SignedOutReason::AccountClosed => "account_closed",
+        SignedOutReason::Unknown => "unknown",
     }
 }
 

@@ -277,6 +277,7 @@ pub(crate) mod availability {
         match availability {
             Availability::Available => serializer.serialize_str("available"),
             Availability::Automatic => serializer.serialize_str("automatic"),
+            Availability::Unknown => serializer.serialize_str("unknown"),
             Availability::Unavailable { reason } => reason.serialize(serializer),
         }
     }
@@ -288,7 +289,9 @@ pub(crate) mod availability {
             "automatic" => Availability::Automatic,
             reason => {
                 let reason = UnavailableReason::deserialize(de::value::StrDeserializer::<D::Error>::new(reason))
-                    .map_err(|_| {
+                    .ok()
+                    .filter(|reason| *reason != UnavailableReason::Unknown)
+                    .ok_or_else(|| {
                         de::Error::custom(format!(
                             "{reason:?} is no availability: available, automatic, other, back_office, in_training, \
                              on_a_break or out_for_lunch"

@@ -281,12 +281,14 @@ fn describe_choice(choice: &Choice) -> String {
         Choice::Availability { availability } => match availability {
             Availability::Available => "Available".into(),
             Availability::Automatic => "Automatic".into(),
+            Availability::Unknown => "Unknown".into(),
             Availability::Unavailable { reason } => match reason {
                 UnavailableReason::Other => "Unavailable",
                 UnavailableReason::BackOffice => "Back office",
                 UnavailableReason::InTraining => "In training",
                 UnavailableReason::OnABreak => "On a break",
                 UnavailableReason::OutForLunch => "Out for lunch",
+                UnavailableReason::Unknown => "Unavailable",
             }
             .into(),
         },
@@ -344,6 +346,7 @@ fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessio
         Surface::Dashboard => "dashboard".to_owned(),
         Surface::Cti { host } => host.clone(),
         Surface::Forwarded => "forwarded".to_owned(),
+        Surface::Unknown => "unknown".to_owned(),
         Surface::Mobile { device } => phones
             .iter()
             .find(|(phone, _)| phone.device().as_ref() == Some(device))
@@ -364,6 +367,7 @@ fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessio
                     CannotRing::NotAvailable => "not_available".to_owned(),
                     CannotRing::InAnotherCall => "in_another_call".to_owned(),
                     CannotRing::NoPushToken => "no_push_token".to_owned(),
+                    CannotRing::Unknown => "unknown".to_owned(),
                 }),
             ),
             (RingOutcome::Pushed, None) => ("silent", Some("offline".to_owned())),
@@ -388,6 +392,7 @@ fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessio
         CallState::Ringing => ("ringing", None),
         CallState::Answered { by } => ("answered", Some(place(by))),
         CallState::Ended => ("ended", None),
+        CallState::Unknown => ("unknown", None),
     };
     CallRow { call_id: call_id.to_string(), from, from_name, state, answered_by, at: started_at.0, devices }
 }

@@ -78,8 +78,9 @@ fn describe_availability(availability: Availability) -> String {
     match availability {
         Availability::Available => "available",
         Availability::Automatic => "automatic",
+        Availability::Unknown => "unknown",
         Availability::Unavailable { reason } => match reason {
-            UnavailableReason::Other => "unavailable",
+            UnavailableReason::Other | UnavailableReason::Unknown => "unavailable",
             UnavailableReason::BackOffice => "doing back office",
             UnavailableReason::InTraining => "in training",
             UnavailableReason::OnABreak => "on a break",

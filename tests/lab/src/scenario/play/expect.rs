@@ -220,7 +220,7 @@ impl Player {
                 CannotRing::ForwardingActive => Silence::ForwardingActive,
                 CannotRing::NotAvailable => Silence::NotAvailable,
                 CannotRing::InAnotherCall => Silence::InAnotherCall,
-                CannotRing::NoPushToken => Silence::DeviceNotRegistered,
+                CannotRing::NoPushToken | CannotRing::Unknown => Silence::DeviceNotRegistered,
             }),
         }
     }

@@ -195,6 +195,7 @@ impl Player {
         match session.kind {
             SignInKind::Browser => "browser".into(),
             SignInKind::Desktop => "desktop".into(),
+            SignInKind::Unknown => "unknown".into(),
             SignInKind::Mobile => {
                 let phone = self.world.phones.iter().find(|phone| phone.device() == session.device);
                 phone.map_or_else(|| "a phone".into(), |phone| phone.key.to_owned())
