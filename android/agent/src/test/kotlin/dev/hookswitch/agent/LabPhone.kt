@@ -175,7 +175,12 @@ class LabPhone {
             "end_session" -> tap(Act.End(text("session")), Screen.DEVICES) { session.end(text("session")) }
             "repair" -> repair()
             "set_availability" -> availability(text("to")).let { to -> tap(Act.Choose(to)) { presence.setAvailability(to) } }
-            "set_forwarding" -> forward(textOrNull("to"), line["until"]?.takeUnless { it.isJsonNull }?.let { Instant.ofEpochMilli(it.asLong) })
+            "set_forwarding" -> forward(
+                textOrNull("to"),
+                line["until"]?.takeUnless {
+                    it.isJsonNull
+                }?.let { Instant.ofEpochMilli(it.asLong) },
+            )
             "send_code" -> CodeBy.valueOf(text("by").uppercase()).let { by ->
                 tap(Act.SendCode(by), Screen.FORWARDING, Fields.NUMBER to text("to")) { presence.sendCode(text("to"), by) }
             }
@@ -219,7 +224,12 @@ class LabPhone {
     }
 
     /** A click, where that is on the screen; and what it stands for, where it is not. */
-    private fun tap(act: Act, on: Screen = Screen.HOME, vararg typed: Pair<String, String>, otherwise: suspend Hookswitch.() -> Any?): suspend () -> Any? {
+    private fun tap(
+        act: Act,
+        on: Screen = Screen.HOME,
+        vararg typed: Pair<String, String>,
+        otherwise: suspend Hookswitch.() -> Any?,
+    ): suspend () -> Any? {
         val view = find(act, on, *typed) ?: return past(otherwise)
         view.performClick()
         val outcome = app.agent.last
@@ -240,7 +250,11 @@ class LabPhone {
 
     private fun views(): Sequence<View> {
         fun below(view: View): Sequence<View> = sequenceOf(view) +
-            ((view as? ViewGroup)?.let { group -> (0 until group.childCount).asSequence().flatMap { below(group.getChildAt(it)) } }.orEmpty())
+            (
+                (view as? ViewGroup)?.let { group ->
+                    (0 until group.childCount).asSequence().flatMap { below(group.getChildAt(it)) }
+                }.orEmpty()
+                )
         return screen?.get()?.window?.decorView?.let { below(it) }.orEmpty()
     }
 

@@ -12,10 +12,11 @@ class ManifestTest {
     private val manifest = parsed("../target/android/resources/AndroidManifest.xml")
     private val application = all(manifest, "application").single()
 
-    private fun parsed(path: String): Element =
-        DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(File(path)).documentElement
+    private fun parsed(path: String): Element = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(File(path)).documentElement
 
-    private fun all(below: Element, name: String): List<Element> = below.getElementsByTagName(name).run { (0 until length).map { item(it) as Element } }
+    private fun all(below: Element, name: String): List<Element> = below.getElementsByTagName(name).run {
+        (0 until length).map { item(it) as Element }
+    }
 
     private fun Element.says(name: String) = getAttribute("android:$name")
 
@@ -37,7 +38,11 @@ class ManifestTest {
         val kinds = components.single { it.says("name").endsWith("CallService") }.says("foregroundServiceType").split('|').toSet()
         assertEquals(setOf("phoneCall", "microphone"), kinds)
         val permissions = all(manifest, "uses-permission").map { it.says("name").substringAfterLast('.') }
-        assertTrue(permissions.containsAll(listOf("FOREGROUND_SERVICE", "FOREGROUND_SERVICE_PHONE_CALL", "FOREGROUND_SERVICE_MICROPHONE", "MANAGE_OWN_CALLS")))
+        assertTrue(
+            permissions.containsAll(
+                listOf("FOREGROUND_SERVICE", "FOREGROUND_SERVICE_PHONE_CALL", "FOREGROUND_SERVICE_MICROPHONE", "MANAGE_OWN_CALLS"),
+            ),
+        )
     }
 
     @Test

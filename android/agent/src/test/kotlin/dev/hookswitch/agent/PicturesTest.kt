@@ -44,7 +44,6 @@ import org.robolectric.RuntimeEnvironment
 import org.robolectric.annotation.Config
 import java.io.File
 import java.time.Instant
-
 import kotlin.math.abs
 import kotlin.test.assertEquals
 import kotlin.test.assertTrue
@@ -67,7 +66,12 @@ object States {
     )
 
     private fun signedIn(presence: PresenceState? = this.presence, health: SessionHealth = SessionHealth.FRESH, link: Link = Link.LIVE) =
-        Shown(Core.OPEN, AppState(SessionState.SignedIn(agent, health, at), presence, link, none), device = "d1", about = "1.0 · https://calls.example")
+        Shown(
+            Core.OPEN,
+            AppState(SessionState.SignedIn(agent, health, at), presence, link, none),
+            device = "d1",
+            about = "1.0 · https://calls.example",
+        )
 
     private fun session(session: SessionState) = Shown(Core.OPEN, AppState(session, null, Link.OFF, none))
 
@@ -76,9 +80,20 @@ object States {
     private fun call(state: CallState, name: String? = "Maria Lopez") =
         signedIn().copy(call = CallShown("c1", "+14155550134".takeIf { name != null }, name, state))
 
-    private val endpoints = listOf(AudioEndpoint(AudioEndpoint.Kind.EARPIECE), AudioEndpoint(AudioEndpoint.Kind.SPEAKER), AudioEndpoint(AudioEndpoint.Kind.BLUETOOTH, "Car"))
+    private val endpoints =
+        listOf(
+            AudioEndpoint(AudioEndpoint.Kind.EARPIECE),
+            AudioEndpoint(AudioEndpoint.Kind.SPEAKER),
+            AudioEndpoint(AudioEndpoint.Kind.BLUETOOTH, "Car"),
+        )
     private val decision = RingDecision(
-        "call-1", CallAction.NOTHING, Silence.FORWARDING_ACTIVE, "+14155550134", "Maria Lopez", at, at,
+        "call-1",
+        CallAction.NOTHING,
+        Silence.FORWARDING_ACTIVE,
+        "+14155550134",
+        "Maria Lopez",
+        at,
+        at,
         "Silent: calls are forwarded to an external number, so the mobile app does not ring.",
     )
 
@@ -87,13 +102,16 @@ object States {
         "locked" to Shown(Core.LOCKED),
         "failed" to Shown(Core.FAILED),
         "signed-out" to session(SessionState.SignedOut(SignedOutWhy.NEVER, null)),
-        "signed-out-with-reason" to session(SessionState.SignedOut(SignedOutWhy.REVOKED, "An administrator ended your session. Sign in again.")),
+        "signed-out-with-reason" to
+            session(SessionState.SignedOut(SignedOutWhy.REVOKED, "An administrator ended your session. Sign in again.")),
         "browser-open" to session(SessionState.SigningIn(false)),
         "completing" to session(SessionState.SigningIn(true)),
-        "sign-in-again" to session(SessionState.ReauthRequired(agent, ReauthReason.EXPIRED, "Your session has expired. Sign in again to go on.")),
+        "sign-in-again" to
+            session(SessionState.ReauthRequired(agent, ReauthReason.EXPIRED, "Your session has expired. Sign in again to go on.")),
         "home" to signedIn(),
         "home-forwarding" to signedIn(forwarded),
-        "home-pending" to signedIn(presence.copy(pending = listOf(Choice.Availability(Availability.Unavailable(UnavailableReason.ON_A_BREAK))))),
+        "home-pending" to
+            signedIn(presence.copy(pending = listOf(Choice.Availability(Availability.Unavailable(UnavailableReason.ON_A_BREAK))))),
         "home-superseded" to signedIn(
             presence.copy(
                 superseded = SupersededChoice(Choice.Availability(Availability.Automatic), at, "Superseded by Desktop.", "Desktop", at),
@@ -113,12 +131,16 @@ object States {
         "in-call" to call(CallState(CallPhase.Active, endpoints = endpoints, endpoint = endpoints[0])),
         "on-hold" to call(CallState(CallPhase.Held, muted = true)),
         "calls" to on(Screen.CALLS).copy(
-            log = listOf(RingLogEntry.Decided(decision, listOf()), RingLogEntry.Stopped("call-2", StopReason.Silenced(Silence.ANSWERED_ELSEWHERE), at)),
+            log = listOf(
+                RingLogEntry.Decided(decision, listOf()),
+                RingLogEntry.Stopped("call-2", StopReason.Silenced(Silence.ANSWERED_ELSEWHERE), at),
+            ),
         ),
         "calls-empty" to on(Screen.CALLS),
         "devices" to on(Screen.DEVICES),
         "permissions" to on(Screen.PERMISSIONS).copy(missing = listOf(Missing.NOTIFICATIONS, Missing.BATTERY)),
-        "repair" to signedIn().copy(ui = Ui(Screen.REPAIR, repaired = listOf("The access token was renewed.", "The state was fetched again."))),
+        "repair" to
+            signedIn().copy(ui = Ui(Screen.REPAIR, repaired = listOf("The access token was renewed.", "The state was fetched again."))),
         "repair-busy" to signedIn().copy(ui = Ui(Screen.REPAIR, busy = true)),
         "report" to on(Screen.REPORT),
         "about" to on(Screen.ABOUT),
@@ -149,9 +171,15 @@ class PicturesTest {
     /** As wide as a phone, as high as it is long: nothing is cut off. */
     private fun draw(view: View): Bitmap {
         val width = view.resources.displayMetrics.widthPixels
-        view.measure(View.MeasureSpec.makeMeasureSpec(width, View.MeasureSpec.EXACTLY), View.MeasureSpec.makeMeasureSpec(0, View.MeasureSpec.UNSPECIFIED))
+        view.measure(
+            View.MeasureSpec.makeMeasureSpec(width, View.MeasureSpec.EXACTLY),
+            View.MeasureSpec.makeMeasureSpec(0, View.MeasureSpec.UNSPECIFIED),
+        )
         val height = maxOf(view.measuredHeight, width)
-        view.measure(View.MeasureSpec.makeMeasureSpec(width, View.MeasureSpec.EXACTLY), View.MeasureSpec.makeMeasureSpec(height, View.MeasureSpec.EXACTLY))
+        view.measure(
+            View.MeasureSpec.makeMeasureSpec(width, View.MeasureSpec.EXACTLY),
+            View.MeasureSpec.makeMeasureSpec(height, View.MeasureSpec.EXACTLY),
+        )
         view.layout(0, 0, width, height)
         view.jumpDrawablesToCurrentState()
         return Bitmap.createBitmap(width, height, Bitmap.Config.ARGB_8888).also { view.draw(Canvas(it)) }
@@ -185,23 +213,26 @@ class PicturesTest {
     private fun differs(one: Int, other: Int) = (0..16 step 8).any { abs((one shr it and 255) - (other shr it and 255)) > 48 }
 
     @Test
-    fun `light`() = pictures("light", "en-w360dp-h640dp-notnight-hdpi")
+    fun `light`() = pictures("light", "en-w360dp-h640dp-notnight-mdpi")
 
     @Test
-    fun `dark`() = pictures("dark", "en-w360dp-h640dp-night-hdpi")
+    fun `dark`() = pictures("dark", "en-w360dp-h640dp-night-mdpi")
 
     @Test
-    fun `large fonts`() = pictures("large", "en-w360dp-h640dp-notnight-hdpi", scale = 1.8f)
+    fun `large fonts`() = pictures("large", "en-w360dp-h640dp-notnight-mdpi", scale = 1.8f)
 
     @Test
-    fun `from right to left`() = pictures("right-to-left", "ar-ldrtl-w360dp-h640dp-notnight-hdpi")
+    fun `from right to left`() = pictures("right-to-left", "ar-ldrtl-w360dp-h640dp-notnight-mdpi")
 
     @Test
     fun `every language has every text, with the same things filled in`() {
         val filled = Regex("%\\d\\$[sd]")
         fun texts(language: String) = File("agent/src/main/res/values$language/strings.xml").readText().let { xml ->
             Regex("<string name=\"(\\w+)\"( translatable=\"false\")?>(.*)</string>").findAll(xml)
-                .filter { it.groupValues[2].isEmpty() }.associate { it.groupValues[1] to filled.findAll(it.groupValues[3]).map { word -> word.value }.toSet() }
+                .filter { it.groupValues[2].isEmpty() }.associate {
+                    it.groupValues[1] to
+                        filled.findAll(it.groupValues[3]).map { word -> word.value }.toSet()
+                }
         }
         for (language in listOf("-fr", "-ar")) assertEquals(texts(""), texts(language), language)
     }
@@ -214,10 +245,16 @@ class PicturesTest {
             view.draw(page(shown), home = false)
             draw(view.root)
             val least = (48 * activity.resources.displayMetrics.density).toInt()
-            fun below(at: View): List<View> = listOf(at) + ((at as? android.view.ViewGroup)?.let { group -> (0 until group.childCount).flatMap { below(group.getChildAt(it)) } }.orEmpty())
+            fun below(at: View): List<View> = listOf(at) +
+                (
+                    (at as? android.view.ViewGroup)?.let { group ->
+                        (0 until group.childCount).flatMap { below(group.getChildAt(it)) }
+                    }.orEmpty()
+                    )
             for (tapped in below(view.root).filter { it.isClickable }) {
                 assertTrue(tapped.height >= least, "$name: ${(tapped as? android.widget.TextView)?.text} is ${tapped.height} high")
-                val says = tapped.contentDescription ?: (tapped as? android.widget.EditText)?.hint ?: (tapped as? android.widget.TextView)?.text
+                val says =
+                    tapped.contentDescription ?: (tapped as? android.widget.EditText)?.hint ?: (tapped as? android.widget.TextView)?.text
                 assertTrue(!says.isNullOrBlank(), "$name: something says nothing")
             }
         }

@@ -50,7 +50,9 @@ class RandomWalkTest {
         // And to the end: all of it can be ended, and then it is.
         forward(false)
         rig.phone.calls.value.forEach { it.disconnect() }
-        until("all is over") { rig.core.currentState().calls.run { ringing.isEmpty() && inCall == null } && rig.phone.calls.value.isEmpty() }
+        until("all is over") {
+            rig.core.currentState().calls.run { ringing.isEmpty() && inCall == null } && rig.phone.calls.value.isEmpty()
+        }
         agrees()
         connections.values.forEach { assertEquals(Connection.STATE_DISCONNECTED, it.state) }
         connections.clear()
