@@ -179,6 +179,8 @@ class PageView(private val context: Context, private val fields: MutableMap<Stri
         text = words
         textSize = size
         setTextColor(color(ink))
+        // A name in another script begins where the page's lines do.
+        textAlignment = View.TEXT_ALIGNMENT_VIEW_START
         layoutParams = below(top)
     }
 
@@ -186,7 +188,10 @@ class PageView(private val context: Context, private val fields: MutableMap<Stri
         if (android.os.Build.VERSION.SDK_INT >= 28) view.isAccessibilityHeading = true
     }
 
-    private fun words(text: Text): String = text.said ?: context.getString(text.id, *text.words.map { isolated(it) }.toTypedArray())
+    private fun words(text: Text): String {
+        val said = text.said ?: return context.getString(text.id, *text.words.map { isolated(it) }.toTypedArray())
+        return if (said.startsWith("+")) isolated(said) else said
+    }
 
     /** What is filled in keeps its own direction: a telephone number runs from left to right, and a name as it is written. */
     private fun isolated(word: String) = if (word.startsWith("+")) "\u2066$word\u2069" else "\u2068$word\u2069"
