@@ -8,13 +8,15 @@ import dev.hookswitch.android.Call
 import dev.hookswitch.android.CoreState
 import dev.hookswitch.android.openLogin
 import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Deferred
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
 import kotlinx.coroutines.flow.update
-import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import java.time.Instant
 
@@ -27,6 +29,10 @@ class Agent(private val app: AgentApplication, private val scope: CoroutineScope
 
     /** What is typed, by the names of [Fields]. */
     val fields: MutableMap<String, String> = mutableMapOf()
+
+    /** What was begun last; gives what went wrong, if anything. For tests, which tap and then wait. */
+    internal var last: Deferred<HookswitchException?> = CompletableDeferred(null)
+        private set
 
     /** One action. [activity] is what asks for permissions and opens other apps. */
     fun act(act: Act, activity: AgentActivity) {
@@ -89,17 +95,19 @@ class Agent(private val app: AgentApplication, private val scope: CoroutineScope
     /** [waits]: the screen is busy until the server has answered. What else is chosen is shown as pending by the core. */
     private fun core(waits: Boolean = true, what: suspend Hookswitch.() -> Unit) {
         mutable.update { it.copy(message = null, busy = waits) }
-        scope.launch {
+        last = scope.async {
             try {
                 app.phone.hookswitch().what()
+                null
             } catch (cancelled: CancellationException) {
                 throw cancelled
-            } catch (_: HookswitchException.Cancelled) {
-                // A newer choice, or the agent's own doing.
             } catch (failure: HookswitchException) {
-                mutable.update { it.copy(message = Text.said(failure.message)) }
+                // What a newer choice or the agent's own doing ended needs no words.
+                if (failure !is HookswitchException.Cancelled) mutable.update { it.copy(message = Text.said(failure.message)) }
+                failure
             } catch (_: ActivityNotFoundException) {
                 mutable.update { it.copy(message = Text(R.string.no_browser)) }
+                null
             } finally {
                 mutable.update { it.copy(busy = false) }
             }

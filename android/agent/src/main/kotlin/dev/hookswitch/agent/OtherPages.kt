@@ -13,13 +13,16 @@ fun callsPage(shown: Shown): Page {
     val rows = shown.log.asReversed().map { entry ->
         when (entry) {
             is RingLogEntry.Decided -> entry.decision.run {
-                Block.Row(Text.said("${fromName ?: from ?: callId.take(8)} · ${shown.time(at)}"), Text.said(explanation))
+                Block.Row(Text(R.string.call_at, fromName ?: from ?: callId.take(ID_SHOWN), shown.time(at)), Text.said(explanation))
             }
-            is RingLogEntry.Stopped -> Block.Row(Text.said("${entry.callId.take(8)} · ${shown.time(entry.at)}"), entry.why.text)
+            is RingLogEntry.Stopped -> Block.Row(Text(R.string.call_at, entry.callId.take(ID_SHOWN), shown.time(entry.at)), entry.why.text)
         }
     }
     return Page(Text(R.string.calls), rows.ifEmpty { listOf(Block.Line(Text(R.string.no_calls))) })
 }
+
+/** Enough of a name that nobody reads. */
+private const val ID_SHOWN = 8
 
 private val StopReason.text: Text
     get() = Text(

@@ -102,7 +102,7 @@ class PageView(private val context: Context, private val fields: MutableMap<Stri
         block.button?.let { addView(button(it, top = 8)) }
     }
 
-    private fun button(block: Block.Button, top: Int): View = Button(context).apply {
+    private fun button(block: Block.Button, top: Int, plain: Int = R.color.card): View = Button(context).apply {
         text = words(block.text)
         isAllCaps = false
         textSize = 16f
@@ -111,7 +111,7 @@ class PageView(private val context: Context, private val fields: MutableMap<Stri
         minHeight = dp(if (block.kind == Block.Button.Kind.PLAIN) 48 else 56)
         stateListAnimator = null
         val (ground, ink) = when (block.kind) {
-            Block.Button.Kind.PLAIN -> R.color.card to R.color.text
+            Block.Button.Kind.PLAIN -> plain to R.color.text
             Block.Button.Kind.MAIN -> R.color.brand to R.color.on_brand
             Block.Button.Kind.DANGER -> R.color.danger to R.color.on_danger
             Block.Button.Kind.GO -> R.color.go to R.color.on_go
@@ -149,9 +149,6 @@ class PageView(private val context: Context, private val fields: MutableMap<Stri
         minHeight = dp(48)
         setTextColor(color(R.color.text))
         setHintTextColor(color(R.color.quiet))
-        // Digits are read from left to right in every language.
-        textDirection = View.TEXT_DIRECTION_LTR
-        textAlignment = View.TEXT_ALIGNMENT_VIEW_START
         layoutParams = below(12)
         tag = block.name
         setText(fields[block.name].orEmpty())
@@ -175,14 +172,15 @@ class PageView(private val context: Context, private val fields: MutableMap<Stri
         background = card(R.color.card)
         addView(text(words(block.title), 16f, R.color.text))
         addView(text(words(block.detail), 14f, R.color.quiet, top = 4))
-        block.button?.let { addView(button(it, top = 8)) }
+        block.button?.let { addView(button(it, top = 8, plain = R.color.ground)) }
     }
 
     private fun text(words: CharSequence, size: Float, ink: Int, top: Int = 0) = TextView(context).apply {
         text = words
         textSize = size
         setTextColor(color(ink))
-        textDirection = View.TEXT_DIRECTION_LOCALE
+        // A name in another script begins where the page's lines do.
+        textAlignment = View.TEXT_ALIGNMENT_VIEW_START
         layoutParams = below(top)
     }
 
@@ -190,10 +188,13 @@ class PageView(private val context: Context, private val fields: MutableMap<Stri
         if (android.os.Build.VERSION.SDK_INT >= 28) view.isAccessibilityHeading = true
     }
 
-    private fun words(text: Text): String = text.said ?: context.getString(text.id, *text.words.map { ltr(it) }.toTypedArray())
+    private fun words(text: Text): String {
+        val said = text.said ?: return context.getString(text.id, *text.words.map { isolated(it) }.toTypedArray())
+        return if (said.startsWith("+")) isolated(said) else said
+    }
 
-    /** Numbers and addresses within a sentence that runs from right to left. */
-    private fun ltr(word: String) = if (word.startsWith("+")) "\u2066$word\u2069" else word
+    /** What is filled in keeps its own direction: a telephone number runs from left to right, and a name as it is written. */
+    private fun isolated(word: String) = if (word.startsWith("+")) "\u2066$word\u2069" else "\u2068$word\u2069"
 
     private fun below(top: Int) = LinearLayout.LayoutParams(MATCH_PARENT, WRAP_CONTENT).apply { topMargin = dp(top) }
 

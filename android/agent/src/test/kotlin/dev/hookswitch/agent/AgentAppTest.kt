@@ -80,7 +80,11 @@ class AgentAppTest {
 
     private fun views(): Sequence<View> {
         fun below(view: View): Sequence<View> = sequenceOf(view) +
-            ((view as? ViewGroup)?.let { group -> (0 until group.childCount).asSequence().flatMap { below(group.getChildAt(it)) } }.orEmpty())
+            (
+                (view as? ViewGroup)?.let { group ->
+                    (0 until group.childCount).asSequence().flatMap { below(group.getChildAt(it)) }
+                }.orEmpty()
+                )
         return below(activity.window.decorView)
     }
 

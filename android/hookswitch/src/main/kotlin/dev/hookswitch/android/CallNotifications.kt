@@ -90,7 +90,7 @@ class CallNotifications internal constructor(private val context: Context, priva
         .setContentIntent(activity(call, null))
         .setVisibility(Notification.VISIBILITY_PUBLIC)
         .setOngoing(true)
-        .addPerson(person(call))
+        .apply { if (Build.VERSION.SDK_INT >= 28) addPerson(person(call)) }
 
     private fun title(call: Call): CharSequence = call.name ?: call.from ?: context.getText(R.string.hookswitch_withheld)
 
