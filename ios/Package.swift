@@ -23,8 +23,13 @@ targets.append(
     .testTarget(
         name: "HookswitchAppleTests", dependencies: ["HookswitchApple", "AgentTesting"] + apple, swiftSettings: settings))
 targets.append(
+    .target(
+        name: "NotificationService", dependencies: ["HookswitchApple", hookswitch] + apple, path: "agent/NotificationService",
+        swiftSettings: settings))
+targets.append(
     .testTarget(
-        name: "AgentTests", dependencies: ["Agent", "HookswitchApple", "AgentTesting"] + apple, swiftSettings: settings))
+        name: "AgentTests", dependencies: ["Agent", "HookswitchApple", "AgentTesting", "NotificationService"] + apple,
+        swiftSettings: settings))
 #endif
 
 // The app for agents: its models and its views. Its project is agent/project.yml.

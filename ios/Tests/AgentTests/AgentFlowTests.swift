@@ -14,9 +14,9 @@ import UIKit
 @MainActor @Suite("An agent with the app", .serialized) struct AgentFlowTests {
     private func launch(_ backend: Backend, _ folder: Folder) -> AgentModel {
         let configuration = configuration(folder, server: backend.address)
-        return AgentModel(redirectURI: "dev.hookswitch.agent:/callback", media: Silent(), time: { "\($0)" }) {
-            try await Hookswitch.connect(configuration, keys: FileKeys(in: folder.url))
-        }
+        return AgentModel(
+            redirectURI: "dev.hookswitch.agent:/callback", media: Silent(), time: { "\($0)" },
+            open: { try await Hookswitch.connect(configuration, keys: FileKeys(in: folder.url)) })
     }
 
     private func signIn(_ app: AgentModel) async throws {
@@ -130,10 +130,12 @@ import UIKit
         let (backend, folder) = (try Backend(), Folder())
         let configuration = configuration(folder, server: backend.address)
         let disk = Disk()
-        let app = AgentModel(redirectURI: "dev.hookswitch.agent:/callback", media: Silent(), time: { "\($0)" }) {
-            guard await disk.hasRoom else { throw HookswitchError.storage(why: "The disk is full.") }
-            return try await Hookswitch.connect(configuration, keys: FileKeys(in: folder.url))
-        }
+        let app = AgentModel(
+            redirectURI: "dev.hookswitch.agent:/callback", media: Silent(), time: { "\($0)" },
+            open: {
+                guard await disk.hasRoom else { throw HookswitchError.storage(why: "The disk is full.") }
+                return try await Hookswitch.connect(configuration, keys: FileKeys(in: folder.url))
+            })
         try await until { if case .signIn(let screen) = app.front { screen.about == "The disk is full." } else { false } }
         await disk.clear()
         await app.press(.tryAgain, window: UIWindow())
