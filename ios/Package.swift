@@ -30,6 +30,11 @@ targets.append(
     .testTarget(
         name: "AgentTests", dependencies: ["Agent", "HookswitchApple", "AgentTesting", "NotificationService"] + apple,
         swiftSettings: settings))
+// A phone for tests/scenarios, by way of the shell.
+targets.append(
+    .executableTarget(
+        name: "ScenarioPhone", dependencies: ["HookswitchApple", "AgentTesting", hookswitch] + apple,
+        path: "Tests/ScenarioPhone", swiftSettings: settings))
 #endif
 
 // The app for agents: its models and its views. Its project is agent/project.yml.
