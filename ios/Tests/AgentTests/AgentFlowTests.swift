@@ -112,6 +112,25 @@ import UIKit
         #expect(app.calls.provider.broken == [] && app.calls.registry.violations == [])
     }
 
+    @Test func beforeTheFirstUnlockTheRuleHoldsAndThePhoneSaysUnlock() async throws {
+        let (backend, folder) = (try Backend(), Folder())
+        let first = launch(backend, folder)
+        try await signIn(first)
+        await first.forward(to: "+33612345678")
+        await first.hookswitch?.saved()
+        let push = try await push(backend, asOldServer: true)
+        first.hookswitch?.close()
+        let configuration = configuration(folder, server: backend.address)
+        let app = AgentModel(
+            redirectURI: "dev.hookswitch.agent:/callback", media: Silent(), time: { "\($0)" },
+            open: { try await Hookswitch.connect(configuration, keys: LockedKeys()) })
+        app.calls.registry.deliver(push)
+        let call = try #require(app.calls.provider.live.first)
+        try await until { app.calls.provider.calls[call] == .ended(.answeredElsewhere) }
+        try await until { if case .signIn(let screen) = app.front { screen.line == "Unlock this phone." } else { false } }
+        #expect(app.calls.provider.broken == [] && app.calls.registry.violations == [])
+    }
+
     @Test func withoutAConnectionNothingIsLostAndTheAgentIsTold() async throws {
         let (backend, folder) = (try Backend(), Folder())
         let app = launch(backend, folder)
@@ -141,6 +160,12 @@ import UIKit
         await app.press(.tryAgain, window: UIWindow())
         try await until { app.hookswitch != nil }
     }
+}
+
+/// A phone that was not unlocked since it started.
+private final class LockedKeys: KeyProvider {
+    func wrap(_ key: Data) throws -> Data { throw KeyError.unavailable }
+    func unwrap(_ wrapped: Data) throws -> Data { throw KeyError.unavailable }
 }
 
 private actor Disk {
