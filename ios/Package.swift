@@ -22,8 +22,26 @@ targets.append(.target(name: "AgentTesting", dependencies: [hookswitch], path: "
 targets.append(
     .testTarget(
         name: "HookswitchAppleTests", dependencies: ["HookswitchApple", "AgentTesting"] + apple, swiftSettings: settings))
+targets.append(
+    .target(
+        name: "NotificationService", dependencies: ["HookswitchApple", hookswitch] + apple, path: "agent/NotificationService",
+        swiftSettings: settings))
+targets.append(
+    .testTarget(
+        name: "AgentTests", dependencies: ["Agent", "HookswitchApple", "AgentTesting", "NotificationService"] + apple,
+        swiftSettings: settings))
+// A phone for tests/scenarios, by way of the shell.
+targets.append(
+    .executableTarget(
+        name: "ScenarioPhone", dependencies: ["HookswitchApple", "AgentTesting", hookswitch] + apple,
+        path: "Tests/ScenarioPhone", swiftSettings: settings))
 #endif
 
+// The app for agents: its models and its views. Its project is agent/project.yml.
+targets.append(
+    .target(
+        name: "Agent", dependencies: ["HookswitchApple", hookswitch] + apple, path: "agent/Sources/Agent",
+        resources: [.copy("texts.json")], swiftSettings: settings))
 targets.append(
     .target(
         name: "HookswitchApple",
@@ -34,7 +52,9 @@ targets.append(
 let package = Package(
     name: "hookswitch-apple",
     platforms: [.iOS(.v16), .macOS(.v13)],
-    products: [.library(name: "HookswitchApple", targets: ["HookswitchApple"])],
+    products: [
+        .library(name: "HookswitchApple", targets: ["HookswitchApple"]), .library(name: "Agent", targets: ["Agent"]),
+    ],
     dependencies: [.package(path: "../bindings/swift")],
     targets: targets,
     swiftLanguageModes: [.v6]

@@ -160,7 +160,7 @@ import PushKit
         }
         switch decision.action {
         case .reportIncomingCall where index(of: decision.callID) == nil:
-            ring(decision.callID, decision.from, decision.fromName, judged: true, data, done)
+            report(decision.callID, decision.from, decision.fromName, judged: true, data, done)
         case .reportIncomingCall, .reportThenEnd, .addCall, .nothing:
             // It rings already, or must not: this push wants a report of its own.
             mustReport ? reportThenEnd(.answeredElsewhere, done) : done()
@@ -175,7 +175,7 @@ import PushKit
         let at = index(of: callID)
         switch push.kind {
         case .incoming where at == nil && leftEarly[callID] == nil:
-            ring(callID, push.from, push.fromName, judged: false, data, done)
+            report(callID, push.from, push.fromName, judged: false, data, done)
         case .incoming:
             mustReport ? reportThenEnd(.answeredElsewhere, done) : done()
         case .stop(let reason):
@@ -189,7 +189,7 @@ import PushKit
         wantsCore()
     }
 
-    private func ring(
+    private func report(
         _ callID: CallId, _ from: String?, _ name: String?, judged: Bool, _ push: Data, _ done: @escaping @Sendable () -> Void
     ) {
         let uuid = UUID()

@@ -37,6 +37,7 @@ public struct SystemFolders: Folders {
     /// There is one.
     public init() {}
 
+    /// By the protection class "complete until first user authentication".
     public func makeReadableAfterFirstUnlock(_ folder: URL) throws {
         #if os(iOS)
         let attributes: [FileAttributeKey: Any]? = [.protectionKey: FileProtectionType.completeUntilFirstUserAuthentication]
@@ -48,6 +49,7 @@ public struct SystemFolders: Folders {
         if let attributes { try FileManager.default.setAttributes(attributes, ofItemAtPath: folder.path) }
     }
 
+    /// By the resource value that backups go by.
     public func excludeFromBackup(_ folder: URL) throws {
         #if !os(Linux)
         var folder = folder

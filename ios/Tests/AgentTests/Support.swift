@@ -1,0 +1,1 @@
+../HookswitchAppleTests/Support.swift

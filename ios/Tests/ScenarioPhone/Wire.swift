@@ -1,0 +1,1 @@
+../../../bindings/swift/Sources/PhoneMain/Wire.swift

@@ -1,0 +1,1 @@
+../../../bindings/swift/Sources/PhoneMain/Words.swift
