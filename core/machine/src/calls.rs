@@ -337,9 +337,7 @@ impl Step<'_> {
             // What the push was made from is newer than an older state: that says nothing about it, and rules nothing out.
             let newer = call.push.as_ref().is_none_or(|push| snapshot.version >= push.routing);
             // A server may stamp the push before it adds the call: only a newer state that lacks it has seen it go.
-            // (One that does not tell its version is not known to be older than any.)
-            let knew_it =
-                call.push.as_ref().is_none_or(|push| snapshot.version > push.routing && push.routing != Version::NEVER);
+            let knew_it = call.push.as_ref().is_none_or(|push| snapshot.version > push.routing);
             let said = snapshot.calls.iter().find(|call| call.call_id == id);
             if let Some((said, push)) =
                 said.zip(self.state.calls.heard.get_mut(&id).and_then(|call| call.push.as_mut()))
