@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
@@ -37,7 +37,32 @@ impl KeyFile {
         }
     }
 
-    /// Makes a key. A file appears whole or not at all; of two processes that make one at once, the first one's counts.
+    /// The folder of the file.
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    /// The key of the file, which is made when there is none. One at a time, over all processes: between a look and what
+    /// follows from it, nobody else makes a key.
+    fn read_or_make(&self) -> Result<Sealer, KeyFault> {
+        if let Some(sealer) = self.read()? {
+            return Ok(sealer);
+        }
+        let failed = |error: io::Error| KeyFault::Failed(error.to_string());
+        // The lock ends with this value.
+        let folder = fs::File::open(self.folder()).map_err(failed)?;
+        folder.lock().map_err(failed)?;
+        if let Some(sealer) = self.read()? {
+            return Ok(sealer);
+        }
+        self.make().map_err(failed)?;
+        // The name must reach the disk as well, before anything is sealed with the key.
+        folder.sync_all().map_err(failed)?;
+        self.read()?.ok_or_else(|| KeyFault::Failed("the key file cannot be read again".into()))
+    }
+
+    /// Makes a key. Its file appears whole or not at all, in the place of one that is no key: nothing can have been sealed with
+    /// that.
     fn make(&self) -> io::Result<()> {
         let mut key = Zeroizing::new(vec![0_u8; KEY_LEN]);
         getrandom::fill(&mut key).map_err(io::Error::other)?;
@@ -51,34 +76,13 @@ impl KeyFile {
         let mut file = options.open(&new)?;
         file.write_all(&key)?;
         file.sync_all()?;
-        let made = match fs::hard_link(&new, &self.path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made,
-        };
-        fs::remove_file(&new)?;
-        made?;
-        // The name must reach the disk as well, before anything is sealed with the key.
-        match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            Some(folder) => fs::File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        fs::rename(&new, &self.path)
     }
 }
 
 impl KeyProvider for KeyFile {
     fn wrap(&self, key: &[u8]) -> Result<Vec<u8>, KeyFault> {
-        let sealer = match self.read()? {
-            Some(sealer) => sealer,
-            None => {
-                let failed = |error: io::Error| KeyFault::Failed(error.to_string());
-                if self.path.exists() {
-                    // No key: nothing can have been sealed with it.
-                    fs::remove_file(&self.path).map_err(failed)?;
-                }
-                self.make().map_err(failed)?;
-                self.read()?.ok_or_else(|| KeyFault::Failed("the key file cannot be read again".into()))?
-            }
-        };
+        let sealer = self.read_or_make()?;
         sealer.seal(PLACE, key).map_err(|_| KeyFault::Failed("the key cannot be wrapped".into()))
     }
 
@@ -116,17 +120,23 @@ mod tests {
         assert_eq!(file.unwrap(&wrapped).unwrap_err(), KeyFault::Invalidated);
     }
 
+    /// They met the key of another between two looks, took it for the damaged file of the first look, and removed it.
     #[test]
     fn of_many_that_make_a_key_at_once_all_get_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("key");
-        let wrapped: Vec<Vec<u8>> = std::thread::scope(|scope| {
-            let makers: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| KeyFile::new(&path).wrap(b"data key").unwrap())).collect();
-            makers.into_iter().map(|maker| maker.join().unwrap()).collect()
-        });
-        for wrapped in wrapped {
-            assert_eq!(KeyFile::new(&path).unwrap(&wrapped).unwrap().as_slice(), b"data key");
+        for round in 0..100 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("key");
+            if round % 2 == 1 {
+                fs::write(&path, b"damaged").unwrap();
+            }
+            let wrapped: Vec<Vec<u8>> = std::thread::scope(|scope| {
+                let makers: Vec<_> =
+                    (0..8).map(|_| scope.spawn(|| KeyFile::new(&path).wrap(b"data key").unwrap())).collect();
+                makers.into_iter().map(|maker| maker.join().unwrap()).collect()
+            });
+            for wrapped in wrapped {
+                assert_eq!(KeyFile::new(&path).unwrap(&wrapped).unwrap().as_slice(), b"data key");
+            }
         }
     }
 }
