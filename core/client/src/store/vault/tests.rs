@@ -872,14 +872,24 @@ struct Mind {
     holds: bool,
 }
 
+/// Who may refresh.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    holder: usize,
+    /// Which start of that process took it. A later one may take it over, but gives up only what is its own.
+    start: usize,
+    until: u64,
+}
+
 /// The vault as it should be.
 #[derive(Debug, Default)]
 struct Model {
     /// Sign-in and generation.
     session: Option<(u64, Generation)>,
-    /// Whose lease, and until when.
-    lease: Option<(usize, u64)>,
+    lease: Option<Lease>,
     intent: Option<Generation>,
+    /// How often each process was started again.
+    starts: [usize; 3],
     revocations: usize,
     sign_ins: u64,
     now: u64,
@@ -892,9 +902,9 @@ impl Model {
             None => "gone",
             Some((stored, newest)) if stored != sign_in || newest > generation => "superseded",
             Some(_) => match self.lease {
-                Some((holder, until)) if holder != me && until > self.now => "held",
+                Some(lease) if lease.holder != me && lease.until > self.now => "held",
                 Some(_) | None => {
-                    self.lease = Some((me, self.now + LEASE));
+                    self.lease = Some(Lease { holder: me, start: self.starts[me], until: self.now + LEASE });
                     self.intent = Some(generation);
                     "done"
                 }
@@ -983,7 +993,7 @@ proptest! {
                 }
                 Act::Abandon => {
                     process.vault.run(&Transaction::AbandonRefresh);
-                    model.lease = model.lease.filter(|(holder, _)| *holder != me);
+                    model.lease = model.lease.filter(|lease| (lease.holder, lease.start) != (me, model.starts[me]));
                     minds[me].holds = false;
                 }
                 Act::SignOut => {
@@ -1009,6 +1019,7 @@ proptest! {
                 }
                 Act::Restart => {
                     processes[me] = device.process(names[me]);
+                    model.starts[me] += 1;
                     // Its lease is its successor's; for the others, it may be asleep.
                     let contents = processes[me].contents();
                     let session = contents.session.as_ref();
