@@ -27,7 +27,7 @@ fn can_be_set<'de, D: Deserializer<'de>>(from: D) -> Result<Availability, D::Err
 /// The number is text here: the server answers a bad one with a problem that names the field, not with a parse error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetForwarding {
-    /// Where calls should go.
+    /// The number that calls go to from now on, in E.164 form; `None` turns forwarding off.
     pub number: Option<String>,
     /// When forwarding ends by itself, by the server's clock; `None`: when somebody turns it off. Only with a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub struct SetForwarding {
 /// Where calls should go, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForwardTo {
-    /// Which number.
+    /// The external number that calls go to.
     pub number: PhoneNumber,
     /// When that ends by itself, by the server's clock; `None`: when somebody turns it off.
     #[serde(default)]
@@ -54,7 +54,7 @@ impl From<Option<&ForwardTo>> for SetForwarding {
 /// `POST /v1/me/forwarding/code`: the server sends a code to the number, to see whether the agent can read it there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SendCode {
-    /// Where calls should go.
+    /// The number that is to be verified, in E.164 form.
     pub number: String,
     /// How the code gets there.
     pub by: CodeBy,
@@ -64,18 +64,18 @@ pub struct SendCode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodeBy {
-    /// A text message.
+    /// As a text message.
     Sms,
-    /// A voice reads it out: for a number without text messages.
+    /// In a call, read out by a voice: for a number without text messages.
     Call,
 }
 
 /// `POST /v1/me/forwarding/verification`: the agent has read the code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyNumber {
-    /// The number that it was sent to.
+    /// The number that the code was sent to, in E.164 form.
     pub number: String,
-    /// Six digits; spaces are dropped.
+    /// The code that the agent read: six digits; spaces are dropped. Good for 10 minutes.
     pub code: String,
 }
 
@@ -86,7 +86,7 @@ pub struct RegisterDevice {
     pub name: String,
     /// Which push service it hears from.
     pub platform: Platform,
-    /// The app's version.
+    /// The version of the app, for display and support.
     pub app_version: String,
     /// The address that the push service gave; `None` while it has given none.
     pub push_token: Option<String>,

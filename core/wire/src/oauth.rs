@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 pub struct ServerMetadata {
     /// Must be identical to the issuer that was asked (RFC 8414, section 3.3).
     pub issuer: String,
-    /// Where the browser goes.
+    /// The login page's address, which the system browser opens (RFC 6749, section 3.1).
     pub authorization_endpoint: String,
-    /// Where codes and refresh tokens go.
+    /// Where codes and refresh tokens are exchanged for tokens (RFC 6749, section 3.2).
     pub token_endpoint: String,
-    /// Where tokens are revoked (RFC 7009).
+    /// Where tokens are revoked (RFC 7009); `None` when the issuer revokes none, and a sign-out stays on the phone.
     #[serde(default)]
     pub revocation_endpoint: Option<String>,
-    /// The keys of ID tokens.
+    /// Where the keys are that sign ID tokens (RFC 7517). The apps do not need them: they get ID tokens from the issuer itself.
     #[serde(default)]
     pub jwks_uri: Option<String>,
-    /// Whether redirects carry `iss` (RFC 9207).
+    /// Whether redirects carry `iss` (RFC 9207): then one without it is refused.
     #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
-    /// Must name `S256` (RFC 7636).
+    /// The methods of PKCE that the issuer takes (RFC 7636, RFC 8414). Without `S256` among them the apps do not sign in.
     #[serde(default)]
     pub code_challenge_methods_supported: Vec<String>,
-    /// What the token endpoint takes.
+    /// The grants that the token endpoint takes, by their names in RFC 6749 and its extensions; empty when it does not say.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,
 }
@@ -31,20 +31,20 @@ pub struct ServerMetadata {
 /// A granted token request (RFC 6749, section 5.1). Holds secrets: no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TokenAnswer {
-    /// Goes with each request of the API.
+    /// The access token: goes with each request of the API, as `Authorization: Bearer`.
     pub access_token: String,
-    /// `Bearer` or `DPoP`.
+    /// How the access token is used, without regard to case: `Bearer` (RFC 6750) or `DPoP` (RFC 9449).
     pub token_type: String,
-    /// Life of the access token in seconds.
+    /// How long the access token is good, in seconds from the answer; `None` when the issuer does not say.
     #[serde(default)]
     pub expires_in: Option<u64>,
-    /// Absent when the server keeps the old one valid.
+    /// The refresh token to use next; `None` when the one that was sent stays good.
     #[serde(default)]
     pub refresh_token: Option<String>,
-    /// OpenID Connect: who signed in.
+    /// Who signed in, as a signed JWT (OpenID Connect Core, section 2); `None` where it was not asked for.
     #[serde(default)]
     pub id_token: Option<String>,
-    /// What was granted.
+    /// The scopes that were granted, with spaces in between; `None` when they are those that were asked for.
     #[serde(default)]
     pub scope: Option<String>,
 }
@@ -52,9 +52,9 @@ pub struct TokenAnswer {
 /// A refused token request (RFC 6749, section 5.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenError {
-    /// `invalid_grant` and its like.
+    /// The kind of refusal, for programs: `invalid_grant` and its like.
     pub error: String,
-    /// For a developer.
+    /// What is wrong, for a developer. May quote what was sent: never to be logged unseen.
     #[serde(default)]
     pub error_description: Option<String>,
 }

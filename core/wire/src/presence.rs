@@ -39,7 +39,7 @@ impl Presence {
     }
 }
 
-/// Where and when a choice was made.
+/// Where and when the agent's availability was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     /// Where.
@@ -53,9 +53,9 @@ pub struct Chosen {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Availability {
-    /// Calls are welcome.
+    /// Calls may come at any hour.
     Available,
-    /// No calls, and why.
+    /// Calls do not come, neither to the apps nor to a number that they are forwarded to.
     Unavailable {
         /// Shown to colleagues and counted in reports.
         #[serde(default, deserialize_with = "lenient::or_default")]
@@ -84,15 +84,15 @@ impl Availability {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnavailableReason {
-    /// None of the others.
+    /// A reason that is none of the others, or none that the agent wants to tell.
     Other,
-    /// Doing back office.
+    /// Work without calls: letters, records, bookkeeping.
     BackOffice,
-    /// In training.
+    /// Being trained, or training somebody.
     InTraining,
-    /// On a break.
+    /// A short break.
     OnABreak,
-    /// Out for lunch.
+    /// The lunch break.
     OutForLunch,
     /// A reason that this version has no word for: shown as unavailable, and never sent.
     #[default]
@@ -109,15 +109,16 @@ impl UnavailableReason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effective {
-    /// Signed in nowhere, and no forwarding.
+    /// Signed in nowhere while forwarding is off: no call could reach the agent. (With forwarding on, an agent who is signed in
+    /// nowhere is [`Effective::Available`] all the same.)
     Offline,
-    /// Signed in and taking no calls.
+    /// Reachable, and not to be called: by choice, or outside of working hours.
     DoNotDisturb,
-    /// Takes calls.
+    /// The next call may be offered to the agent.
     Available,
-    /// On a call.
+    /// On a call that was answered: no other call is offered meanwhile.
     InCall,
-    /// Finishing the work that a call left.
+    /// After a call, with its follow-up work: no call is offered until the time for it is over or the agent says to be ready.
     AfterCallWork,
     /// A state that this version has no word for. It silences no call: the server knows whom it pushes.
     #[default]
@@ -133,7 +134,7 @@ pub struct CallLease {
     /// In the call, or in the work after it.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub kind: LeaseKind,
-    /// When the claim ends.
+    /// When the claim ends unless it is renewed, by the server's clock.
     pub expires_at: UnixMillis,
 }
 
@@ -141,9 +142,9 @@ pub struct CallLease {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseKind {
-    /// Talking.
+    /// The agent is in the call. Renewed by the app that has it; a call that nobody renews is over.
     InCall,
-    /// Writing notes.
+    /// The agent does the work that the call left, such as notes. Never renewed.
     AfterCallWork,
     /// A claim that this version has no word for; the agent's [`Effective`] state says what it means.
     #[default]

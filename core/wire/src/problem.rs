@@ -16,7 +16,7 @@ pub struct Problem {
     /// What happened, in a few words.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub title: String,
-    /// The HTTP status.
+    /// The status of the HTTP answer, said again in the body.
     pub status: u16,
     /// Stable, for programs: see [`code`].
     pub code: String,
@@ -37,11 +37,11 @@ pub mod code {
     pub const MALFORMED: &str = "malformed";
     /// 401: no token, or one that is not valid any more.
     pub const UNAUTHENTICATED: &str = "unauthenticated";
-    /// 403: signed in, and not allowed.
+    /// 403: who asks is signed in, and not allowed to do this.
     pub const FORBIDDEN: &str = "forbidden";
     /// 403: the CSRF token is missing or wrong.
     pub const CSRF: &str = "csrf";
-    /// 404: no such thing.
+    /// 404: what the path names is not there, or not this agent's.
     pub const NOT_FOUND: &str = "not_found";
     /// 409: the call was answered by somebody else or is over.
     pub const CALL_TAKEN: &str = "call_taken";
@@ -61,6 +61,6 @@ pub mod code {
     pub const PRECONDITION_REQUIRED: &str = "precondition_required";
     /// 429: too many requests; `Retry-After` says when to come again.
     pub const RATE_LIMITED: &str = "rate_limited";
-    /// 500: the server's fault.
+    /// 500: the server failed in a way that is its own fault; the same request may succeed later.
     pub const INTERNAL: &str = "internal";
 }

@@ -45,11 +45,11 @@ pub struct CallPush {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PushKind {
-    /// A call begins to ring.
+    /// The call rings: the phone decides whether it rings, too.
     Incoming,
-    /// It was answered on another device.
+    /// The call was answered on another device: stop ringing.
     AnsweredElsewhere,
-    /// It is over.
+    /// The call was hung up, declined or not answered in time: stop ringing.
     Ended,
     /// Something that this version has no word for, or that cannot be read: it rings, unless the call is known, and the server is
     /// asked.

@@ -13,7 +13,7 @@ use crate::{
 pub struct Snapshot {
     /// Orders snapshots; any change in any part raises it.
     pub version: Version,
-    /// Who this is about.
+    /// The agent whose state this is.
     pub agent: Agent,
     /// Availability, forwarding and what follows from them.
     pub presence: Presence,
@@ -29,17 +29,17 @@ pub struct Snapshot {
     /// What the agent should be told. One that this version does not know is left out: it has no words for it.
     #[serde(default, deserialize_with = "lenient::entries")]
     pub notices: Vec<Notice>,
-    /// When the server made this snapshot.
+    /// When the server made this snapshot, by its clock.
     pub at: UnixMillis,
     /// The request that made the state so; `None` when time did, or the server does not say. For logs only.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace::lenient")]
     pub trace: Option<TraceId>,
 }
 
-/// The agent.
+/// A person who takes calls, as the account has them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
-    /// The `sub` of the issuer.
+    /// The account's name, the `sub` of the issuer; the same for ever, whatever becomes of e-mail address and name.
     pub account: AccountId,
     /// For display.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -56,13 +56,13 @@ pub struct Agent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Owns the account.
+    /// The one to whom the company's account belongs.
     Owner,
-    /// Administers it.
+    /// Somebody who manages the company's agents and numbers.
     Admin,
-    /// Supervises agents.
+    /// Somebody who oversees the calls of other agents.
     Supervisor,
-    /// Takes calls.
+    /// Somebody who takes calls, and nothing else: the Dashboard sends them to the phone app.
     Agent,
     /// A role that this version has no word for: nothing is opened for it here.
     #[default]
@@ -80,10 +80,10 @@ impl Role {
     }
 }
 
-/// A call of the agent.
+/// A call to the agent that rings, runs, or ended within the last minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// The same on every device.
+    /// The call's name, the same on every device and in every push.
     pub call_id: CallId,
     /// Who calls; `None` when withheld.
     #[serde(default, deserialize_with = "lenient::or_default")]
@@ -108,7 +108,7 @@ pub struct Call {
 pub enum CallState {
     /// Waiting for somebody to answer.
     Ringing,
-    /// Somebody answered.
+    /// It was answered, and runs.
     Answered {
         /// Where.
         #[serde(default, deserialize_with = "lenient::or_default")]
@@ -128,19 +128,19 @@ pub enum CallState {
 pub enum Surface {
     /// The workspace in a browser.
     Web,
-    /// The desktop app.
+    /// The desktop app, on macOS or Windows.
     Desktop,
     /// The Dashboard in a browser.
     Dashboard,
-    /// A widget in a CRM: `zendesk`, `salesforce` or `hubspot`.
+    /// A call widget inside of a CRM (computer-telephony integration).
     Cti {
         /// Which CRM.
         #[serde(default, deserialize_with = "lenient::or_default")]
         host: String,
     },
-    /// A phone with the app.
+    /// A phone with the mobile app.
     Mobile {
-        /// Which one.
+        /// The phone, one of [`Snapshot::devices`].
         device: DeviceId,
     },
     /// The external number that calls are forwarded to.
@@ -154,7 +154,7 @@ pub enum Surface {
 /// A mobile device of the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// Made by the app at its first start.
+    /// The installation's name, made by the app at its first start.
     pub id: DeviceId,
     /// For display: "Alice's iPhone".
     #[serde(default, deserialize_with = "lenient::name")]
@@ -214,7 +214,7 @@ pub struct SignIn {
     /// The device that it registered; `None` for browsers and desktops, and for a phone that has not registered yet.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub device: Option<DeviceId>,
-    /// When it began.
+    /// When the agent signed in there, by the server's clock.
     pub signed_in_at: UnixMillis,
 }
 
@@ -222,11 +222,11 @@ pub struct SignIn {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignInKind {
-    /// One phone.
+    /// The app on one phone.
     Mobile,
-    /// All that runs in one browser.
+    /// Workspace, Dashboard and widgets of one browser, which share their session.
     Browser,
-    /// The desktop app.
+    /// The desktop app, which shares its session with nothing.
     Desktop,
     /// A place that this version has no word for; it can be signed out all the same.
     #[default]
@@ -238,9 +238,9 @@ pub enum SignInKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Platform {
-    /// APNs, PushKit, CallKit.
+    /// Apple: pushed by APNs through PushKit, and bound to report each call push to CallKit.
     Ios,
-    /// FCM, Telecom.
+    /// Android: pushed by FCM, and shown by the app through Telecom.
     Android,
 }
 
@@ -248,13 +248,13 @@ pub enum Platform {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CannotRing {
-    /// Calls go to an external number: the ring rule.
+    /// Calls go to an external number, and the mobile app does not ring meanwhile.
     ForwardingActive,
     /// The agent takes no calls now.
     NotAvailable,
     /// The agent is on another call.
     InAnotherCall,
-    /// The app has not given a push token.
+    /// The app has given no push token, or the push service says that it is not good any more.
     NoPushToken,
     /// A reason that this version has no word for.
     #[default]

@@ -22,7 +22,7 @@ pub enum StreamEvent {
 /// Says that the stream lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// The server's clock.
+    /// What the server's clock said when it sent this.
     pub at: UnixMillis,
 }
 
@@ -42,7 +42,7 @@ pub enum SignedOutReason {
     SignedOutElsewhere,
     /// An administrator ended the session.
     Revoked,
-    /// The account is closed.
+    /// The agent's account was closed: nobody can sign in to it any more.
     AccountClosed,
     /// A reason that this version has no word for: the session is over all the same.
     #[default]
@@ -57,9 +57,9 @@ pub enum StreamEventError {
     UnknownEvent(String),
     /// The data is not what the event's name promises.
     Malformed {
-        /// The event's name.
+        /// The event's name, as it came.
         event: String,
-        /// The position and the complaint; never the data.
+        /// The position of the mistake and its kind; never the data.
         complaint: String,
     },
 }
@@ -86,6 +86,10 @@ impl StreamEvent {
     }
 
     /// Reads an event by its name and data.
+    ///
+    /// # Errors
+    /// [`StreamEventError::UnknownEvent`] for a name of a newer server, [`StreamEventError::Malformed`] for data that are not
+    /// what the name promises.
     pub fn parse(name: &str, data: &str) -> Result<Self, StreamEventError> {
         fn decode<T: serde::de::DeserializeOwned>(name: &str, data: &str) -> Result<T, StreamEventError> {
             serde_json::from_str(data).map_err(|error| StreamEventError::Malformed {
@@ -102,6 +106,9 @@ impl StreamEvent {
     }
 
     /// The event's data on the wire.
+    ///
+    /// # Errors
+    /// None in practice: all parts of an event can be written as JSON.
     pub fn data(&self) -> serde_json::Result<String> {
         match self {
             Self::State(snapshot) => serde_json::to_string(snapshot),

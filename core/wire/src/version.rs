@@ -20,7 +20,7 @@ impl Version {
     /// No state has it. In `If-Match` it withdraws a command: see `CONTRACT.md`.
     pub const NEVER: Self = Self { epoch: 0, rev: 0 };
 
-    /// A version by its parts.
+    /// The version with these parts.
     pub const fn new(epoch: u64, rev: u64) -> Self {
         Self { epoch, rev }
     }
