@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::ports::{Http, HttpFault, HttpRequest};
 
-/// Bodies of OAuth answers.
+/// The most bytes that the body of an OAuth answer may have.
 pub(crate) const SMALL_BODY: usize = 64 * 1024;
-/// Bodies of the API.
+/// The most bytes that the body of an answer of the API, or one event of the stream, may have.
 pub(crate) const BODY: usize = 1024 * 1024;
 
 /// A body that takes longer drips, and is no answer.
@@ -23,6 +23,7 @@ const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 /// What a request came to.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    /// What the answer's `Date` says, when our server sent it.
     pub(crate) server_time: Option<UnixMillis>,
     pub(crate) outcome: Outcome,
 }

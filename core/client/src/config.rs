@@ -13,7 +13,7 @@ pub struct Config {
     pub issuer: String,
     /// Where the API is. `https`, or `http` on loopback.
     pub server: String,
-    /// RFC 6749, section 2.2.
+    /// The name under which the issuer knows the app (RFC 6749, section 2.2): a public client's, no secret.
     pub client_id: String,
     /// The registered redirect URIs, best first: a claimed https link, then a private-use scheme (RFC 8252, section 7).
     pub redirect_uris: Vec<String>,
@@ -38,7 +38,7 @@ pub struct DeviceDescription {
     pub name: String,
     /// Decides what a ring decision means for the call UI.
     pub platform: Platform,
-    /// The app's version.
+    /// The version of the app, for display and support.
     pub app_version: String,
 }
 

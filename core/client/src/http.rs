@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that has not sent its headers by then hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The real network.
+/// The real network: reqwest over rustls, HTTP/2 where the server speaks it, no redirects, no cookies.
 #[derive(Clone, Debug)]
 pub struct Network {
     client: reqwest::Client,
@@ -25,7 +25,7 @@ impl Network {
     /// Prepares the network; opens no connection.
     ///
     /// # Errors
-    /// When the platform's certificate store cannot be used. (Android: initialise `rustls-platform-verifier` with the
+    /// [`Failure::Internal`] when the platform's certificate store cannot be used. (Android: initialise `rustls-platform-verifier` with the
     /// application context first.)
     pub fn new() -> Result<Self, Failure> {
         Self::with(None)

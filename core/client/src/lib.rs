@@ -56,7 +56,7 @@ impl Ports {
     /// The real time and the real network.
     ///
     /// # Errors
-    /// See [`http::Network::new`].
+    /// [`Failure::Internal`] when the network cannot be prepared: see [`http::Network::new`].
     pub fn real(keys: Arc<dyn KeyProvider>) -> Result<Self, Failure> {
         Ok(Self { clock: Arc::new(SystemClock), keys, http: Arc::new(http::Network::new()?) })
     }
@@ -327,10 +327,10 @@ impl Hookswitch {
         self.done(Command::Decline { call_id }).await
     }
 
-    /// Hangs up.
+    /// Ends the call that this phone is in, for both sides.
     ///
     /// # Errors
-    /// As [`Self::decline`].
+    /// [`Failure::Forbidden`] when this phone is in no such call, [`Failure::Offline`] when the server was not told.
     pub async fn hang_up(&self, call_id: CallId) -> Result<(), Failure> {
         self.done(Command::HangUp { call_id }).await
     }

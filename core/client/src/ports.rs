@@ -1,6 +1,5 @@
 //! What the core needs from outside: time, keys and HTTP. Each is a small trait with the real thing beside it.
 
-use hookswitch_wire::UnixMillis;
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
@@ -12,18 +11,18 @@ use zeroize::Zeroizing;
 /// What the core needs from outside.
 #[derive(Clone)]
 pub struct Ports {
-    /// Time.
+    /// What time it is, and when some time has passed.
     pub clock: Arc<dyn Clock>,
-    /// The platform's key store.
+    /// The platform's key store, which wraps the key of the vault.
     pub keys: Arc<dyn KeyProvider>,
-    /// The network.
+    /// The network, by which server and issuer are asked.
     pub http: Arc<dyn Http>,
 }
 
-/// Time. Called from any thread.
+/// The device's clocks. Called from any thread, and [`Clock::now`] under a lock: it must not wait, nor call into the core.
 #[async_trait]
 pub trait Clock: Send + Sync + 'static {
-    /// Now.
+    /// What both clocks say now, in milliseconds.
     fn now(&self) -> Timestamp;
 
     /// Returns when the monotonic clock has reached `at`. May be dropped at any time.
@@ -70,16 +69,17 @@ impl Clock for SystemClock {
 ///
 /// Android: a key of the Android Keystore. iOS: a key of the Keychain, accessible after the first unlock, this device only.
 pub trait KeyProvider: Send + Sync + 'static {
-    /// Wraps a data key so that only this device can unwrap it.
+    /// Wraps a data key so that only this device can unwrap it; makes the key that wraps when there is none.
     ///
     /// # Errors
-    /// See [`KeyFault`].
+    /// [`KeyFault::Unavailable`] before the first unlock, [`KeyFault::Failed`] for everything else.
     fn wrap(&self, key: &[u8]) -> Result<Vec<u8>, KeyFault>;
 
-    /// The data key that was wrapped.
+    /// The data key that [`Self::wrap`] has wrapped.
     ///
     /// # Errors
-    /// See [`KeyFault`].
+    /// [`KeyFault::Unavailable`] before the first unlock; [`KeyFault::Invalidated`] when it can never be unwrapped again, and only
+    /// then: the core begins with an empty vault, and the agent has to sign in; [`KeyFault::Failed`] for everything else.
     fn unwrap(&self, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFault>;
 }
 
@@ -111,9 +111,9 @@ pub type HttpRequest = http::Request<Bytes>;
 
 /// An answer, its body still to come.
 pub struct HttpResponse {
-    /// Status and headers.
+    /// Status and headers, which have come already.
     pub head: http::response::Parts,
-    /// The body, piece by piece.
+    /// The body, piece by piece; a fault is its last piece.
     pub body: BoxStream<'static, Result<Bytes, HttpFault>>,
 }
 

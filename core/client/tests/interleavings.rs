@@ -12,14 +12,13 @@
     reason = "a test"
 )]
 
-use hookswitch_wire::UnixMillis;
 use std::collections::BTreeMap;
 
 use hookswitch::machine::{
     AgentProfile, Command, CommandId, Contents, Event, Grant, IssuerProfile, Loaded, Outcome, Output, Reply, Request,
     SecretRef, Setup, SignInId, State, StoredSession, Timestamp, TokenSet, Transaction, Work, step,
 };
-use hookswitch::wire::{Platform, ServerMetadata};
+use hookswitch::wire::{Platform, ServerMetadata, UnixMillis};
 use shuttle::{
     sync::{Arc, Condvar, Mutex},
     thread,

@@ -75,6 +75,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    use super::*;
+
     fn pending(secrets: &Secrets) -> PendingLogin {
         PendingLogin {
             redirect_uri: "dev.hookswitch.agent:/callback".into(),

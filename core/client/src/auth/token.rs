@@ -58,9 +58,9 @@ type Issuer<HasTokenUrl> = Client<
 
 /// What a token request may be.
 pub(crate) enum TokenRequest {
-    /// Code for tokens.
+    /// The code of a redirect, for the first tokens of a sign-in (RFC 6749, section 4.1.3; RFC 7636, section 4.5).
     Code { code: SecretString, verifier: SecretString, redirect_uri: String },
-    /// Refresh token for tokens.
+    /// A refresh token, for the next tokens (RFC 6749, section 6).
     Refresh { refresh: SecretString },
 }
 

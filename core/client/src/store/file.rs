@@ -14,7 +14,7 @@ const BESIDE: [&str; 3] = ["", "-wal", "-shm"];
 /// Another process of this app may be in the middle of a transaction.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// An open vault.
+/// The vault's database, open and with the newest schema.
 pub(super) struct Opened {
     pub(super) db: Connection,
     /// The file that was there could not be read, and this is a new one.

@@ -38,7 +38,7 @@ impl Owner {
         Ok(Self { name: format!("{instance} {pid} {process}"), process: process.to_owned(), pid, instance })
     }
 
-    /// How leases name it.
+    /// What it writes into the leases that it takes.
     pub(super) fn name(&self) -> &str {
         &self.name
     }

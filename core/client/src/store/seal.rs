@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 pub(super) const KEY_LEN: usize = 32;
 const NONCE_LEN: usize = 24;
 
-/// Where a value lives.
+/// Where in the vault a value lives; sealed for there, it opens nowhere else.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) table: &'a str,
@@ -26,7 +26,7 @@ pub(super) struct Place<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unsealable;
 
-/// Seals and opens.
+/// The data key, ready to seal and to open.
 pub(super) struct Sealer {
     cipher: XChaCha20Poly1305,
     install_id: String,

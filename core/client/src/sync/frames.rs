@@ -7,11 +7,11 @@
 /// An event, as far as the framing goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// `event` and `data`.
+    /// The fields `event` (empty when there was none) and `data` (its lines joined).
     Event { name: String, data: String },
     /// `retry`, in milliseconds; as soon as its line is whole.
     Retry(u64),
-    /// Bytes that are not UTF-8.
+    /// An event of which a line is not UTF-8.
     NotText,
 }
 
@@ -19,7 +19,7 @@ pub(crate) enum Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooLong;
 
-/// What has come of the next event.
+/// Cuts a stream of bytes into events; holds what has come of the next one.
 pub(crate) struct Frames {
     most: usize,
     /// Since the last event: lines, comments and all.

@@ -1,7 +1,6 @@
 //! The clock, the network and the sign-in page, in the hands of a test. Nothing here sleeps: time passes when the test says
 //! so, and a token request waits for the test's answer. What never comes fails the test.
 
-use hookswitch_wire::UnixMillis;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -22,7 +21,7 @@ use hookswitch::{
     },
     ports::{self, Http, HttpFault, HttpRequest, HttpResponse, Ports},
     store::KeyFile,
-    wire::Platform,
+    wire::{Platform, UnixMillis},
 };
 use rusqlite::Connection;
 use secrecy::ExposeSecret;

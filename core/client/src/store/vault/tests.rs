@@ -2,7 +2,6 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for the one thing it waits for")]
 
-use hookswitch_wire::UnixMillis;
 use std::{
     fs,
     path::{Path, PathBuf},

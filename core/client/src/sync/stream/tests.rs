@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream;
-use hookswitch_wire::UnixMillis;
-use hookswitch_wire::{SignedOutReason, stream::Heartbeat};
+use hookswitch_wire::{SignedOutReason, UnixMillis, stream::Heartbeat};
 use proptest::prelude::*;
 
 use super::*;
