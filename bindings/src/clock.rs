@@ -21,7 +21,7 @@ pub struct Moment {
 /// The device's clocks. Called from any thread; must not block.
 #[uniffi::export(with_foreign)]
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// What they show now.
     fn now(&self) -> Moment;
 }
 

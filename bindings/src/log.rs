@@ -28,7 +28,7 @@ pub enum LogLevel {
     Warn,
     /// What happens.
     Info,
-    /// How.
+    /// The steps in between, for whoever looks for a fault.
     Debug,
 }
 
@@ -38,7 +38,7 @@ pub enum LogLinesError {
     /// It threw.
     #[error("{why}")]
     Failed {
-        /// What.
+        /// What it threw, in words.
         why: String,
     },
 }

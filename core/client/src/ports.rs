@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use hookswitch_machine::{Mono, Outcome, Timestamp};
+use hookswitch_wire::UnixMillis;
 use zeroize::Zeroizing;
 
 /// What the core needs from outside.

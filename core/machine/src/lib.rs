@@ -178,9 +178,9 @@ impl Step<'_> {
                 self.set_push_token(token);
                 self.reply(id, Ok(Reply::Done));
             }
-            Command::Answer { call_id } => self.answer(id, call_id),
-            Command::Decline { call_id } => self.decline(id, call_id),
-            Command::HangUp { call_id } => self.hang_up(id, call_id),
+            Command::Answer { call_id } => self.answer(id, &call_id),
+            Command::Decline { call_id } => self.decline(id, &call_id),
+            Command::HangUp { call_id } => self.hang_up(id, &call_id),
         }
     }
 
@@ -220,8 +220,8 @@ impl Step<'_> {
             Purpose::Poll => self.polled(outcome),
             Purpose::Tap { tap } => self.tap_answered(tap, outcome),
             Purpose::Answer { to, call_id } => self.answered(to, &call_id, outcome),
-            Purpose::Decline { to, call_id } => self.told_of_decline(to, call_id, outcome),
-            Purpose::HangUp { to, call_id } => self.told_of_hang_up(to, call_id, outcome),
+            Purpose::Decline { to, call_id } => self.told_of_decline(to, &call_id, outcome),
+            Purpose::HangUp { to, call_id } => self.told_of_hang_up(to, &call_id, outcome),
             Purpose::RenewCallLease { call_id } => self.call_lease_renewed(&call_id, outcome),
             // What the vault could not remember is remembered with the next change.
             Purpose::Remember

@@ -35,7 +35,7 @@ pub enum Verdict {
     },
     /// The phone keeps silent.
     Silence {
-        /// Why.
+        /// The rule that keeps it silent.
         reason: Silence,
     },
 }
@@ -88,7 +88,7 @@ impl Silence {
 pub enum Identity {
     /// This agent. A session that needs a new sign-in still counts: its calls are its calls.
     SignedIn {
-        /// Who.
+        /// The agent, by the issuer's `sub`.
         account: AccountId,
     },
     /// Nobody.
@@ -281,7 +281,7 @@ impl Decision {
 pub enum StopReason {
     /// For one of the reasons that would have kept it silent.
     Silenced {
-        /// Which.
+        /// The reason that would have kept it silent.
         reason: Silence,
     },
     /// The agent answered on this phone.
@@ -300,7 +300,7 @@ pub enum RingRecord {
     Stopped {
         /// Which call.
         call_id: CallId,
-        /// Why.
+        /// The rule that keeps it silent.
         why: StopReason,
         /// When, by the best guess of the server's clock.
         at: UnixMillis,

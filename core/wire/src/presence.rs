@@ -42,7 +42,7 @@ impl Presence {
 /// Where and when the agent's availability was chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
-    /// Where.
+    /// The place where the choice was made.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub by: Surface,
     /// When the server carried it out.

@@ -110,7 +110,7 @@ pub enum CallState {
     Ringing,
     /// It was answered, and runs.
     Answered {
-        /// Where.
+        /// The place where the agent answered.
         #[serde(default, deserialize_with = "lenient::or_default")]
         by: Surface,
     },
@@ -208,7 +208,7 @@ impl Device {
 pub struct SignIn {
     /// Its name; no secret. On a phone, it is the `sid` of the ID token.
     pub id: SessionId,
-    /// Where.
+    /// What kind of place it is.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub kind: SignInKind,
     /// The device that it registered; `None` for browsers and desktops, and for a phone that has not registered yet.

@@ -11,16 +11,17 @@ use crate::sources::root;
 
 /// Each crate of the workspace, and those of its siblings that it may use. Downwards only:
 /// bindings -> client -> machine -> wire; and whoever tests uses the client as any customer does.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("hookswitch-wire", &[]),
     ("hookswitch-machine", &["hookswitch-wire"]),
     ("hookswitch", &["hookswitch-machine", "hookswitch-wire"]),
     ("hookswitch-ffi", &["hookswitch"]),
     ("hookswitch-bindgen", &[]),
-    ("hookswitch-backend", &["hookswitch-wire"]),
-    ("lab", &["hookswitch", "hookswitch-backend"]),
+    ("hookswitch-backend", &["hookswitch-wire", "pages"]),
+    ("pages", &[]),
+    ("lab", &["hookswitch", "hookswitch-backend", "pages"]),
     ("prove", &["hookswitch", "hookswitch-backend", "lab"]),
-    ("interop", &["hookswitch"]),
+    ("interop", &["hookswitch", "pages"]),
     ("architecture", &[]),
 ];
 

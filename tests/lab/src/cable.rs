@@ -152,7 +152,7 @@ mod tests {
         cable.plug(false);
         assert_eq!(body.next().await, Some(Err(pulled())));
         assert_eq!(body.next().await, None);
-        assert_eq!(cable.send(request()).await.err(), Some(pulled()));
+        assert_eq!(cable.send(request()).await.err(), Some(HttpFault::NotSent(PULLED.into())));
         cable.hold(true);
         assert!(!cable.is_up(), "holding plugs nothing in");
         cable.hold(false);
@@ -178,6 +178,6 @@ mod tests {
         cable.hold(true);
         let asked = cable.send(request());
         cable.plug(false);
-        assert_eq!(asked.await.err(), Some(pulled()));
+        assert_eq!(asked.await.err(), Some(HttpFault::NotSent(PULLED.into())), "nothing has left");
     }
 }

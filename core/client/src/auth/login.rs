@@ -75,8 +75,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    use super::*;
-
     fn pending(secrets: &Secrets) -> PendingLogin {
         PendingLogin {
             redirect_uri: "dev.hookswitch.agent:/callback".into(),

@@ -199,10 +199,10 @@ impl Said {
         let mut value: Value = serde_json::from_str(line).map_err(|error| format!("no JSON: {error}"))?;
         let unasked = |name: &str, value: &mut Value| value.get_mut(name).map(Value::take);
         if let Some(shown) = unasked("shown", &mut value) {
-            return whole(shown).map(|shown| Self::Shown(Box::new(shown))).map_err(|error| format!("shown: {error}"));
+            return whole(&shown).map(|shown| Self::Shown(Box::new(shown))).map_err(|error| format!("shown: {error}"));
         }
         if let Some(stopped) = unasked("stopped", &mut value) {
-            return whole(stopped).map(Self::Stopped).map_err(|error| format!("stopped: {error}"));
+            return whole(&stopped).map(Self::Stopped).map_err(|error| format!("stopped: {error}"));
         }
         if value.get("failure").is_some() {
             let Failed { id, failure, why } =
@@ -246,7 +246,7 @@ impl Said {
 }
 
 /// Reads a value that says everything: a field that somebody forgot would read as `null` otherwise.
-fn whole<T: Serialize + DeserializeOwned>(said: Value) -> Result<T, String> {
+fn whole<T: Serialize + DeserializeOwned>(said: &Value) -> Result<T, String> {
     fn lacks(said: &Value, whole: &Value) -> Option<String> {
         match (said, whole) {
             (Value::Object(said), Value::Object(whole)) => whole
@@ -258,9 +258,9 @@ fn whole<T: Serialize + DeserializeOwned>(said: Value) -> Result<T, String> {
             _ => None,
         }
     }
-    let value: T = serde_json::from_value(said.clone()).map_err(|error| error.to_string())?;
+    let value: T = T::deserialize(said).map_err(|error| error.to_string())?;
     let again = serde_json::to_value(&value).map_err(|error| error.to_string())?;
-    lacks(&said, &again).map_or(Ok(value), |field| Err(format!("missing field `{field}`")))
+    lacks(said, &again).map_or(Ok(value), |field| Err(format!("missing field `{field}`")))
 }
 
 /// A value or `null`. Without this, a field that somebody forgot would read as `null`.
@@ -334,7 +334,7 @@ mod tests {
     /// As the lab reads the answer to such a question, and writes it again.
     fn read_answer(ask: &Ask, ok: Value) -> Result<Value, String> {
         fn again<T: DeserializeOwned + Serialize>(value: Value) -> Result<Value, String> {
-            serde_json::to_value(whole::<T>(value)?).map_err(|error| error.to_string())
+            serde_json::to_value(whole::<T>(&value)?).map_err(|error| error.to_string())
         }
         match ask {
             Ask::Open(_) => again::<Opened>(ok),

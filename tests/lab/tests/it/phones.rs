@@ -35,7 +35,7 @@ async fn time_cable_and_kills_reach_a_phone_in_a_process_of_its_own() {
 async fn a_phone_that_lies_or_leaves_is_found_out() {
     for (script, complaint) in [
         ("phone | sed -u s/report_incoming_call/report_then_end/", "not what must be done here"),
-        ("phone | sed -u '/\"is\":\"decided\"/s/Rings/Sings/'", "the ring log has no such decision"),
+        ("phone | sed -u '/\"kind\":\"decided\"/s/Rings/Sings/'", "the ring log has no such decision"),
         ("phone | sed -u s/answered_elsewhere/bored/", "garbled"),
         ("sed -u 12q | phone", "exited (exit status: 0)"),
     ] {

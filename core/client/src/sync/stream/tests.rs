@@ -126,7 +126,6 @@ async fn what_is_no_event_of_ours_is_told_without_its_data() {
         b"event: state\ndata:\n\n",
         b"event: heartbeat\ndata: {\"at\":\"CANARY\"}\n\n",
         b"event: heartbeat\ndata: {\"at\":99999999999999999999}\n\n",
-        b"event: signed_out\ndata: {\"reason\":\"CANARY\"}\n\n",
         b"event: state\ndata: \xff CANARY\n\n",
     ];
     for bytes in broken {
@@ -136,6 +135,13 @@ async fn what_is_no_event_of_ours_is_told_without_its_data() {
         assert!(!complaint.is_empty() && !complaint.contains("CANARY"), "{complaint}");
         assert_eq!(next, &heartbeat(2));
     }
+}
+
+#[tokio::test]
+async fn a_sign_out_for_a_reason_of_tomorrow_is_a_sign_out() {
+    let (news, _) = says(200, STREAM, b"event: signed_out\ndata: {\"reason\":\"CANARY\"}\n\n").heard().await;
+    assert!(matches!(&news[..], [StreamNews::Event { event: StreamEvent::SignedOut(_) }]), "{news:?}");
+    assert!(!format!("{news:?}").contains("CANARY"));
 }
 
 #[tokio::test]
