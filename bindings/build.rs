@@ -60,10 +60,12 @@ fn collect(folder: &Path, into: &mut BTreeMap<String, Vec<Item>>) -> Result<(), 
             collect(&path, into)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             for item in syn::parse_file(&fs::read_to_string(&path)?)?.items {
-                let (name, visibility) = match &item {
-                    Item::Struct(it) => (it.ident.to_string(), &it.vis),
-                    Item::Enum(it) => (it.ident.to_string(), &it.vis),
-                    _ => continue,
+                let (name, visibility) = if let Item::Struct(it) = &item {
+                    (it.ident.to_string(), &it.vis)
+                } else if let Item::Enum(it) = &item {
+                    (it.ident.to_string(), &it.vis)
+                } else {
+                    continue;
                 };
                 if matches!(visibility, Visibility::Public(_)) {
                     into.entry(name).or_default().push(item);

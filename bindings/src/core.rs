@@ -313,7 +313,7 @@ impl Core {
     ) -> Result<(), Failure> {
         let capabilities = Capabilities { call_notifications, full_screen_intent };
         let line_number = line_number.and_then(|text| text.parse().ok());
-        Ok(self.core()?.set_device_facts(DeviceFacts { capabilities, line_number }).await?)
+        self.core()?.set_device_facts(DeviceFacts { capabilities, line_number }).await
     }
 
     /// The app comes to the foreground.

@@ -112,12 +112,11 @@ fn removed(value: &Value, path: &[String]) -> Value {
 /// All but the place that was changed, and what means one thing together with it.
 fn rest(value: &Value, path: &[String]) -> Value {
     let mut path = path.to_vec();
-    while let Some(together) = (1..=path.len()).find(|n| TOGETHER.contains(&&*pattern(&path[..*n]))) {
+    if let Some(together) = (1..=path.len()).find(|n| TOGETHER.contains(&&*pattern(&path[..*n]))) {
         // A name stands for its entry.
         let entry = pattern(&path[..together]);
         let names_entry = ["/id", "/call_id", "/signed_in_at"].iter().any(|name| entry.ends_with(name));
         path.truncate(if names_entry { together - 1 } else { together });
-        break;
     }
     // An entry that went moves those after it: only what is before it is compared.
     if let Some(index) = path.last().and_then(|last| last.parse::<usize>().ok()) {

@@ -97,7 +97,9 @@ import Testing
     nonisolated var busy: Set<String> { lock.withLock { ringing.union(inCall.map { [$0] } ?? []) } }
 
     nonisolated var callsNow: CallsState {
-        let call = { (id: String) in PhoneCall(callID: id, from: nil, fromName: nil, since: .distantPast, expiresAt: nil) }
+        let call = { (id: String) in
+            PhoneCall(callID: id, from: nil, fromName: nil, since: .distantPast, expiresAt: nil, connecting: false)
+        }
         return lock.withLock { CallsState(ringing: ringing.map(call), inCall: inCall.map(call)) }
     }
 

@@ -230,7 +230,8 @@ private func failure(_ work: () async throws -> Void) async -> String {
 
     @Test func everyAvailabilityGoesThereAndBack() async throws {
         let hookswitch = try await signedIn(folder, at: server)
-        for availability in UnavailableReason.allCases.filter { $0 != .unknown }.map { Availability.unavailable(reason: $0) } + [.automatic, .available] {
+        let reasons = UnavailableReason.allCases.filter { $0 != .unknown }
+        for availability in reasons.map({ Availability.unavailable(reason: $0) }) + [.automatic, .available] {
             try await hookswitch.presence.setAvailability(availability)
             #expect(hookswitch.presence.state?.availability == availability)
         }

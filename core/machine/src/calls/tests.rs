@@ -1,3 +1,5 @@
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing")]
+
 use hookswitch_wire::{CallPush, CallState, Effective, PushKind, UnixMillis, Version};
 
 use crate::{

@@ -1,3 +1,5 @@
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing")]
+
 use crate::{test_phone::*, *};
 
 fn unlisted(rev: u64) -> Box<hookswitch_wire::Snapshot> {

@@ -159,6 +159,7 @@ func title(of effective: Effective) -> String {
     case .available: text("effective_available")
     case .inCall: text("effective_in_call")
     case .afterCallWork: text("effective_after_call_work")
+    case .unknown: text("something_new")
     }
 }
 
@@ -171,6 +172,7 @@ func title(of availability: Availability) -> String {
     case .unavailable(.inTraining): text("in_training")
     case .unavailable(.backOffice): text("back_office")
     case .unavailable(.other): text("other")
+    case .unavailable(.unknown), .unknown: text("something_new")
     }
 }
 
@@ -342,6 +344,7 @@ public struct DevicesScreen: Hashable, Sendable {
                 case .mobile: place.device.flatMap { names[$0] } ?? text("a_phone")
                 case .browser: text("the_browser")
                 case .desktop: text("the_desktop")
+                case .unknown: text("something_new")
                 }
             let mine = place.device != nil && place.device == me
             return Place(
@@ -356,6 +359,7 @@ public struct DevicesScreen: Hashable, Sendable {
         case .notAvailable: text("cannot_not_available")
         case .inAnotherCall: text("cannot_in_call")
         case .noPushToken: text("cannot_no_token")
+        case .unknown: text("something_new")
         case nil: text(device.capabilities.callNotifications == false ? "cannot_show" : "can_ring")
         }
     }

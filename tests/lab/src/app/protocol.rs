@@ -332,9 +332,9 @@ mod tests {
     }
 
     /// As the lab reads the answer to such a question, and writes it again.
-    fn read_answer(ask: &Ask, ok: Value) -> Result<Value, String> {
-        fn again<T: DeserializeOwned + Serialize>(value: Value) -> Result<Value, String> {
-            serde_json::to_value(whole::<T>(&value)?).map_err(|error| error.to_string())
+    fn read_answer(ask: &Ask, ok: &Value) -> Result<Value, String> {
+        fn again<T: DeserializeOwned + Serialize>(value: &Value) -> Result<Value, String> {
+            serde_json::to_value(whole::<T>(value)?).map_err(|error| error.to_string())
         }
         match ask {
             Ask::Open(_) => again::<Opened>(ok),
@@ -380,7 +380,7 @@ mod tests {
             assert_eq!(json(&said.line()), example, "{line}");
             if let Said::Answer { id, answer: Ok(ok) } = said {
                 let ask = asked.get(&id).unwrap_or_else(|| panic!("{line}: no question with this number"));
-                let again = read_answer(ask, ok.clone()).unwrap_or_else(|error| panic!("{line}: {error}"));
+                let again = read_answer(ask, &ok).unwrap_or_else(|error| panic!("{line}: {error}"));
                 assert_eq!(again, ok, "{line}");
             }
         }

@@ -74,6 +74,7 @@ private fun status(presence: PresenceState?): List<Block> = listOf(
                     Effective.AVAILABLE -> R.string.effective_available
                     Effective.IN_CALL -> R.string.effective_in_call
                     Effective.AFTER_CALL_WORK -> R.string.effective_after_call_work
+                    Effective.UNKNOWN -> R.string.something_new
                 },
             ),
         )

@@ -67,6 +67,7 @@ private val SignIn.title: Int
         SignInKind.MOBILE -> R.string.a_phone
         SignInKind.BROWSER -> R.string.the_browser
         SignInKind.DESKTOP -> R.string.the_desktop
+        SignInKind.UNKNOWN -> R.string.something_new
     }
 
 private val Device.rings: Text
@@ -76,6 +77,7 @@ private val Device.rings: Text
             cannotRing == CannotRing.NOT_AVAILABLE -> R.string.cannot_not_available
             cannotRing == CannotRing.IN_ANOTHER_CALL -> R.string.cannot_in_call
             cannotRing == CannotRing.NO_PUSH_TOKEN -> R.string.cannot_no_token
+            cannotRing == CannotRing.UNKNOWN -> R.string.something_new
             capabilities.callNotifications == false -> R.string.cannot_show
             else -> R.string.can_ring
         },
