@@ -325,6 +325,19 @@ impl RingLog {
         self.entries.push_back(entry);
     }
 
+    /// Who called is forgotten; what was decided, and why, is not.
+    pub(crate) fn forget_callers(&mut self) {
+        for entry in &mut self.entries {
+            match entry {
+                RingRecord::Decided(decision) => {
+                    decision.push.from = None;
+                    decision.push.from_name = None;
+                }
+                RingRecord::Stopped { .. } => {}
+            }
+        }
+    }
+
     /// The entries, oldest first.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &RingRecord> {
         self.entries.iter()

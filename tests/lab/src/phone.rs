@@ -211,7 +211,11 @@ impl LabPhone {
         let shown = app.shown().ok_or_else(|| Failure::internal("The app has not said what it shows."))?;
         let is_logged = |decided: &RingDecision| {
             log.iter().any(|entry| match entry {
-                RingLogEntry::Decided { decision, .. } => decision == decided,
+                // Who called is forgotten with the session.
+                RingLogEntry::Decided { decision, .. } => {
+                    let known = RingDecision { from: None, from_name: None, ..decided.clone() };
+                    decision == decided || *decision == known
+                }
                 RingLogEntry::Stopped { .. } => false,
             })
         };

@@ -11,7 +11,7 @@ use crate::{
     event::Outcome,
     kept::{Loaded, SignedOutWhy},
     names::CommandId,
-    ring::{RingLog, Silence, StopReason},
+    ring::{Silence, StopReason},
     running::Purpose,
     sentences::{NOT_LOADED, SIGN_IN_FIRST},
     state::presence::PresenceSync,
@@ -177,8 +177,8 @@ impl Step<'_> {
         self.forget(Purpose::belongs_to_session);
         self.state.presence = PresenceSync::default();
         self.state.calls.remembered = None;
-        // Whoever signs in next has no business with the customers of this agent.
-        self.state.calls.log = RingLog::default();
+        // Whoever signs in next has no business with the customers of this agent. Why the phone rang or not stays, for support.
+        self.state.calls.log.forget_callers();
         for call in self.state.calls.heard.values_mut() {
             call.push = None;
         }
