@@ -206,8 +206,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
          * @throws HookswitchException.Forbidden for what is no number, or when the server refuses it.
          */
         @JvmOverloads
-        public suspend fun setForwarding(number: String?, until: Instant? = null): Unit =
-            calling { core.setForwarding(number, until) }
+        public suspend fun setForwarding(number: String?, until: Instant? = null): Unit = calling { core.setForwarding(number, until) }
 
         /** Has the server send a code to a number, to see that it is the agent's. */
         public suspend fun sendCode(number: String, by: CodeBy): Unit = calling { core.sendCode(number, by) }

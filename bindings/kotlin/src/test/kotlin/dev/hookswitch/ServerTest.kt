@@ -72,7 +72,8 @@ class ServerTest {
 
     @Test
     fun `every availability goes there and back`() = withAlice { hookswitch ->
-        val all = (UnavailableReason.entries - UnavailableReason.UNKNOWN).map { Availability.Unavailable(it) } + Availability.Automatic + Availability.Available
+        val reasons = UnavailableReason.entries - UnavailableReason.UNKNOWN
+        val all = reasons.map { Availability.Unavailable(it) } + Availability.Automatic + Availability.Available
         hookswitch.presence.state.filterNotNull().map { it.availability }.test(timeout = 30.seconds) {
             for (availability in all) {
                 hookswitch.presence.setAvailability(availability)
