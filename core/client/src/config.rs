@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use hookswitch_machine::{Failure, IssuerProfile};
+use hookswitch_machine::{Failure, IssuerProfile, is_secure_address};
 use hookswitch_wire::Platform;
-use url::{Host, Url};
+use url::Url;
 
 /// What the app says about itself and its server.
 #[derive(Clone, Debug)]
@@ -50,18 +50,13 @@ impl Config {
     }
 }
 
-/// Tokens travel to these addresses: over TLS, or not at all beyond this device.
+/// Tokens travel to these addresses.
 fn secure(address: &str, what: &str) -> Result<Url, Failure> {
     let url = Url::parse(address).map_err(|_| Failure::internal(format!("The {what}'s address is not an address.")))?;
-    let loopback = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(_)) | None => false,
-    };
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if loopback => Ok(url),
-        _ => Err(Failure::internal(format!("The {what}'s address must be https."))),
+    if is_secure_address(address) {
+        Ok(url)
+    } else {
+        Err(Failure::internal(format!("The {what}'s address must be https.")))
     }
 }
 

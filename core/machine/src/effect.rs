@@ -95,6 +95,7 @@ impl Work {
                 Transaction::SavePushToken { token } => token.iter().copied().collect(),
                 Transaction::Load
                 | Transaction::DropPending
+                | Transaction::SaveMetadata { .. }
                 | Transaction::BeginRefresh { .. }
                 | Transaction::AbandonRefresh
                 | Transaction::Reread
@@ -310,6 +311,11 @@ pub enum Transaction {
     },
     /// Forget it.
     DropPending,
+    /// Keep the issuer's metadata: its endpoints have moved.
+    SaveMetadata {
+        /// As the issuer published it, checked.
+        metadata: ServerMetadata,
+    },
     /// Sign in: keep the tokens and forget the pending login, both or neither.
     SignIn {
         /// The agent, as the ID token describes them.

@@ -386,6 +386,11 @@ impl Outcome {
         }
     }
 
+    /// Whether the endpoint seems to be somewhere else, or gone (RFC 9110, sections 15.4, 15.5.5, 15.5.6 and 15.5.11).
+    pub(crate) const fn says_not_here(&self) -> bool {
+        matches!(self, Self::Unintelligible { status: 300..=399 | 404 | 405 | 410, .. })
+    }
+
     /// How long the server asks to be left alone, in milliseconds.
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         if let Self::Unavailable { retry_after, .. } = self { *retry_after } else { None }

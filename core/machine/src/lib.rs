@@ -111,6 +111,7 @@ pub use kept::{
     TokenSet,
 };
 pub use lifecycle::BACKGROUND_GRACE;
+pub use metadata::is_secure_address;
 pub use names::{CommandId, EffectId, Generation, RevocationId, SecretRef, SignInId};
 pub use ring::{CallAction, CallKnowledge, Decision, Facts, RingLog, RingRecord, Silence, StopReason, Verdict, decide};
 pub use state::{Lifecycle, Setup, State};
@@ -227,6 +228,7 @@ impl Step<'_> {
             Purpose::Remember
             | Purpose::SavePushToken
             | Purpose::DropPending
+            | Purpose::SaveMetadata
             | Purpose::AbandonRefresh
             | Purpose::Revoked => {}
         }

@@ -19,7 +19,8 @@ impl Step<'_> {
             return;
         }
         let Some(revocation) = self.state.revocations.first().copied() else { return };
-        let endpoint = self.state.metadata.as_ref().map(|metadata| metadata.revocation_endpoint.clone());
+        let known = self.state.metadata.as_ref().filter(|_| !self.state.metadata_in_doubt);
+        let endpoint = known.map(|metadata| metadata.revocation_endpoint.clone());
         match endpoint {
             Some(Some(revocation_endpoint)) => {
                 self.send(Request::Revoke { revocation_endpoint, revocation }, Purpose::Revoke { revocation });
@@ -58,7 +59,10 @@ impl Step<'_> {
             | Outcome::NewerTokens { .. }
             | Outcome::RefreshLeaseHeld { .. }
             | Outcome::Reread { .. }
-            | Outcome::StorageFailed { .. } => self.revoke_later(),
+            | Outcome::StorageFailed { .. } => {
+                self.state.metadata_in_doubt |= outcome.says_not_here();
+                self.revoke_later();
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) enum Purpose {
     DiscoverAgain,
     SavePending,
     DropPending,
+    SaveMetadata,
     Exchange,
     SignIn,
     TakeRefreshLease,
@@ -79,6 +80,7 @@ impl Purpose {
         match self {
             Self::SavePending
             | Self::DropPending
+            | Self::SaveMetadata
             | Self::Exchange
             | Self::TakeRefreshLease
             | Self::Refresh
@@ -117,6 +119,7 @@ impl Purpose {
             | Self::DiscoverAgain
             | Self::SavePending
             | Self::DropPending
+            | Self::SaveMetadata
             | Self::Exchange
             | Self::SignIn
             | Self::TakeRefreshLease
@@ -144,6 +147,7 @@ impl Purpose {
             | Self::DiscoverAgain
             | Self::SavePending
             | Self::DropPending
+            | Self::SaveMetadata
             | Self::Exchange
             | Self::SignOut { .. }
             | Self::Revoke { .. }

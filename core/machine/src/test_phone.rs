@@ -52,7 +52,7 @@ pub(crate) fn metadata() -> ServerMetadata {
         revocation_endpoint: Some(format!("{ISSUER}/revoke")),
         jwks_uri: None,
         authorization_response_iss_parameter_supported: true,
-        code_challenge_methods_supported: vec!["S256".into()],
+        code_challenge_methods_supported: Some(vec!["S256".into()]),
         grant_types_supported: vec![],
     }
 }

@@ -20,9 +20,10 @@ pub struct ServerMetadata {
     /// Whether redirects carry `iss` (RFC 9207): then one without it is refused.
     #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
-    /// The methods of PKCE that the issuer takes (RFC 7636, RFC 8414). Without `S256` among them the apps do not sign in.
+    /// The methods of PKCE that the issuer takes (RFC 7636, RFC 8414); `None` when it does not say, as Entra ID and Cognito. The
+    /// apps sign in by `S256`, and not at an issuer that says that it does not take it.
     #[serde(default)]
-    pub code_challenge_methods_supported: Vec<String>,
+    pub code_challenge_methods_supported: Option<Vec<String>>,
     /// The grants that the token endpoint takes, by their names in RFC 6749 and its extensions; empty when it does not say.
     #[serde(default)]
     pub grant_types_supported: Vec<String>,

@@ -1,6 +1,6 @@
 //! The address of the login page, and the redirect that comes back (RFC 6749, section 4.1; RFC 7636; RFC 8252).
 
-use hookswitch_machine::{Failure, PendingLogin, Redirect};
+use hookswitch_machine::{Failure, PendingLogin, Redirect, is_secure_address};
 use oauth2::{
     AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, basic::BasicClient,
 };
@@ -21,6 +21,9 @@ pub(crate) fn authorization_url(
 ) -> Result<Url, Failure> {
     let gone = || Failure::internal("The sign-in is not known any more. Start it again.");
     let bad = |what: &str| Failure::internal(format!("The sign-in server's {what} is not an address."));
+    if !is_secure_address(endpoint) {
+        return Err(Failure::internal("The sign-in server's login page is not https, and is not opened."));
+    }
     let state = secrets.get(pending.state).ok_or_else(gone)?;
     let nonce = secrets.get(pending.nonce).ok_or_else(gone)?;
     let verifier = PkceCodeVerifier::new(secrets.get(pending.verifier).ok_or_else(gone)?.expose_secret().to_owned());
@@ -101,6 +104,14 @@ mod tests {
         assert_eq!(query["login_hint"], "alice@acme.example");
         assert_eq!(query["redirect_uri"], "dev.hookswitch.agent:/callback");
         assert!(!url.as_str().contains("dBjftJeZ4CVP"), "the verifier must stay at home");
+    }
+
+    #[test]
+    fn a_login_page_that_is_not_https_is_not_opened() {
+        let secrets = Secrets::default();
+        for page in ["javascript:alert(1)", "http://id.example/authorize", "intent://id.example#Intent;end", ""] {
+            assert!(authorization_url(page, "app", &pending(&secrets), &secrets).is_err(), "{page}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use hookswitch_machine::{Grant, Outcome};
+use hookswitch_machine::{Grant, Outcome, is_secure_address};
 use oauth2::{
     AuthorizationCode, Client, ClientId, EndpointNotSet, ExtraTokenFields, HttpResponse, PkceCodeVerifier, RedirectUrl,
     RefreshToken, RequestTokenError, StandardErrorResponse, StandardRevocableToken, StandardTokenResponse,
@@ -56,6 +56,9 @@ type Issuer<HasTokenUrl> = Client<
     HasTokenUrl,
 >;
 
+/// Why nothing was sent: checked each time, wherever the address has been meanwhile.
+const NOT_SECURE: &str = "the sign-in server's address is not https";
+
 /// What a token request may be.
 pub(crate) enum TokenRequest {
     /// The code of a redirect, for the first tokens of a sign-in (RFC 6749, section 4.1.3; RFC 7636, section 4.5).
@@ -82,6 +85,9 @@ pub(crate) async fn request(
     secrets: Arc<Secrets>,
 ) -> Answer {
     let unusable = |cause: &str| Answer::without_time(Outcome::NotSent { cause: cause.to_owned() });
+    if !is_secure_address(&endpoint) {
+        return unusable(NOT_SECURE);
+    }
     let Ok(endpoint) = TokenUrl::new(endpoint) else { return unusable("the token endpoint is no address") };
     let issuer = Issuer::<EndpointNotSet>::new(ClientId::new(client_id)).set_token_uri(endpoint);
     // What oauth2 does not hand on: status, `Date` and `Retry-After`.
@@ -193,6 +199,9 @@ fn grant(tokens: &Tokens, secrets: &Secrets) -> Result<Grant, &'static str> {
 
 /// Revokes a refresh token (RFC 7009). By hand, since the `oauth2` crate takes no loopback endpoint here.
 pub(crate) async fn revoke(http: &dyn Http, endpoint: &str, client_id: &str, token: &SecretString) -> Answer {
+    if !is_secure_address(endpoint) {
+        return Answer::without_time(Outcome::NotSent { cause: NOT_SECURE.to_owned() });
+    }
     let body = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("token", token.expose_secret())
         .append_pair("token_type_hint", "refresh_token")

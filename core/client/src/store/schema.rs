@@ -45,6 +45,12 @@ const STEPS: &[M<'static>] = &[
     ALTER TABLE session ADD COLUMN sign_in INTEGER NOT NULL DEFAULT 0;
     ",
     ),
+    M::up(
+        "
+    -- The issuer's metadata say where refresh tokens are sent: sealed from now on (`sealed`, 'metadata'), asked for anew until then.
+    DELETE FROM fact WHERE name = 'metadata';
+    ",
+    ),
 ];
 
 /// How many versions there are.

@@ -149,6 +149,10 @@ impl Vault {
             Transaction::Load => self.load(),
             Transaction::SavePending { pending, metadata } => self.save_pending(pending, metadata),
             Transaction::DropPending => self.delete("pending"),
+            Transaction::SaveMetadata { metadata } => {
+                self.save_sealed("metadata", metadata)?;
+                Ok(Outcome::Done)
+            }
             Transaction::SignIn { agent, tokens } => self.sign_in(agent, tokens),
             Transaction::BeginRefresh { sign_in, generation } => self.begin_refresh(*sign_in, *generation),
             Transaction::FinishRefresh { tokens } => self.finish_refresh(tokens),
@@ -206,8 +210,7 @@ impl Vault {
             began_mono: None,
         });
         contents.push_token = self.sealed::<Zeroizing<String>>("push_token")?.map(|token| self.secrets.name(&token));
-        contents.metadata =
-            self.fact("metadata")?.and_then(|value| serde_json::from_slice::<ServerMetadata>(&value).ok());
+        contents.metadata = self.sealed::<ServerMetadata>("metadata")?;
         contents.server_offset = self.fact("server_offset")?.and_then(|value| serde_json::from_slice(&value).ok());
         contents.signed_out = self.signed_out()?;
         contents.revocations = self.revocations()?;
@@ -378,7 +381,7 @@ impl Vault {
             began_at: UnixMillis(pending.began_at.0),
         };
         self.save_sealed("pending", &sealed)?;
-        self.save_fact("metadata", metadata)?;
+        self.save_sealed("metadata", metadata)?;
         Ok(Outcome::Done)
     }
 

@@ -344,6 +344,7 @@ fn what_was_asked_before_a_repair_brings_nothing_older_back_after_it() {
     assert_eq!(phone.view().presence, None);
     phone.answer(tap, is_state(state(5)));
     assert_eq!(phone.view().presence, None, "6 was shown");
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     phone.answer(refresh, granted(2));
     phone.answer(register, is_state(state(5)));
     assert_eq!(phone.view().presence, None);

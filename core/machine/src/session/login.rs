@@ -73,6 +73,7 @@ impl Step<'_> {
             Outcome::Metadata { metadata } => match check_metadata(&metadata, &self.state.setup.issuer) {
                 Ok(()) => {
                     self.state.metadata = Some(metadata.clone());
+                    self.state.metadata_in_doubt = false;
                     self.store(Transaction::SavePending { pending, metadata }, Purpose::SavePending);
                 }
                 Err(fault) => self.end_login(Failure::internal(format!("Signing in is not possible: {fault}."))),

@@ -36,6 +36,7 @@ impl Step<'_> {
         self.state.calls.remembered = Some(self.state.knowledge(self.now));
         self.state.presence.drop_cache();
         self.state.device.forget_registration();
+        self.state.metadata_in_doubt = true;
         self.state.unremembered = true;
         self.refresh_if_possible();
     }

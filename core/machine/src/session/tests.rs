@@ -96,13 +96,29 @@ fn an_issuer_that_sends_no_iss_is_accepted_only_if_it_says_so() {
     assert_eq!(phone.sent(exchange), 1);
 }
 
+/// Entra ID and Cognito publish no list, and take S256 all the same; a server that does not know PKCE passes over it
+/// (RFC 7636, section 5).
+#[test]
+fn an_issuer_that_does_not_list_its_pkce_methods_is_sent_s256_all_the_same() {
+    let mut phone = TestPhone::signed_out();
+    let begun = phone.begins_login();
+    let metadata = ServerMetadata { code_challenge_methods_supported: None, ..metadata() };
+    phone.answer(discover, Outcome::Metadata { metadata });
+    assert!(matches!(phone.reply_to(begun), Ok(Reply::Login { .. })));
+}
+
 #[test]
 fn metadata_that_lies_or_lacks_pkce_ends_the_login_before_the_browser() {
     let bad = [
         ServerMetadata { issuer: "https://id.example.com/".into(), ..metadata() },
         ServerMetadata { issuer: "https://evil.example".into(), ..metadata() },
-        ServerMetadata { code_challenge_methods_supported: vec!["plain".into()], ..metadata() },
-        ServerMetadata { code_challenge_methods_supported: vec![], ..metadata() },
+        ServerMetadata { code_challenge_methods_supported: Some(vec!["plain".into()]), ..metadata() },
+        ServerMetadata { code_challenge_methods_supported: Some(vec![]), ..metadata() },
+        ServerMetadata { authorization_endpoint: "javascript:alert(1)//https://id.example.com".into(), ..metadata() },
+        ServerMetadata { authorization_endpoint: "intent://id.example.com/#Intent;end".into(), ..metadata() },
+        ServerMetadata { token_endpoint: "http://id.example.com/token".into(), ..metadata() },
+        ServerMetadata { token_endpoint: "http://127.0.0.1@evil.example/token".into(), ..metadata() },
+        ServerMetadata { revocation_endpoint: Some("http://id.example.com/revoke".into()), ..metadata() },
     ];
     for metadata in bad {
         let mut phone = TestPhone::signed_out();
@@ -1055,6 +1071,50 @@ fn a_vault_that_lost_the_metadata_asks_for_it_and_then_refreshes() {
 }
 
 #[test]
+fn endpoints_that_have_moved_are_asked_for_again_and_kept() {
+    for status in [301, 308, 404, 405, 410] {
+        let mut phone = TestPhone::signed_in();
+        phone.pass(2 * HOUR);
+        let waiting = phone.command(Command::AccessToken);
+        phone.answer(refresh, Outcome::Unintelligible { status, cause: "a page".into() });
+        assert!(phone.reply_to(waiting).is_err(), "{status}");
+        let waiting = phone.command(Command::AccessToken);
+        phone.pass(HOUR / 30);
+        let moved = ServerMetadata { token_endpoint: "https://id.example.com/new/token".into(), ..metadata() };
+        phone.answer(discover, Outcome::Metadata { metadata: moved.clone() });
+        let asks = |request: &&Request| matches!(request, Request::Refresh { token_endpoint, .. } if *token_endpoint == moved.token_endpoint);
+        assert_eq!(phone.requests().iter().filter(|request| asks(request)).count(), 1, "{status}");
+        let kept =
+            |stored: &Transaction| matches!(stored, Transaction::SaveMetadata { metadata } if *metadata == moved);
+        assert_eq!(phone.stored(kept), 1, "{status}");
+        phone.answer(refresh, granted(2));
+        assert!(phone.reply_to(waiting).is_ok(), "{status}");
+    }
+}
+
+#[test]
+fn an_issuer_that_does_not_tell_its_endpoints_is_asked_at_the_old_ones() {
+    let mut phone = TestPhone::signed_in();
+    phone.pass(2 * HOUR);
+    phone.command(Command::AccessToken);
+    phone.answer(refresh, Outcome::Unintelligible { status: 404, cause: "a page".into() });
+    let waiting = phone.command(Command::AccessToken);
+    phone.pass(HOUR / 30);
+    phone.answer(discover, unavailable(503));
+    phone.answer(refresh, granted(2));
+    assert!(phone.reply_to(waiting).is_ok());
+}
+
+#[test]
+fn a_repair_asks_for_the_endpoints_again() {
+    let mut phone = TestPhone::signed_in();
+    phone.command(Command::Repair);
+    assert_eq!(phone.sent(discover), 1);
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert_eq!(phone.sent(refresh), 1);
+}
+
+#[test]
 fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
     for years in [-10, 10] {
         let mut phone = TestPhone::signed_in();
@@ -1317,6 +1377,7 @@ fn a_repair_resets_token_and_cache_and_keeps_the_sign_in() {
     let mut phone = TestPhone::signed_in();
     let repair = phone.command(Command::Repair);
     assert_eq!(phone.view().presence, None, "the cache is dropped");
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     phone.answer(refresh, granted(2));
     assert_eq!(phone.sent(register), 1);
     phone.answer(register, is_state(state(1)));
@@ -1336,6 +1397,7 @@ fn a_repair_without_a_network_says_so_and_loses_nothing() {
     let repair = phone.command(Command::Repair);
     assert!(matches!(phone.failure_of(repair), Failure::Offline { .. }));
     phone.event(Event::NetworkUp);
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     phone.answer(refresh, granted(2));
     phone.answer(register, is_state(state(2)));
     phone.hears(state(2));
@@ -1360,6 +1422,7 @@ fn a_repair_waits_for_the_lease_of_another_process_even_in_the_background() {
     phone.leases.push_back(Outcome::RefreshLeaseHeld { for_millis: 100 });
     let repair = phone.command(Command::Repair);
     phone.advance(100);
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     phone.answer(refresh, granted(2));
     phone.answer(register, is_state(state(2)));
     phone.answer(fetch, is_state(state(3)));
@@ -1372,6 +1435,7 @@ fn of_two_repairs_the_newer_reports() {
     let older = phone.command(Command::Repair);
     let newer = phone.command(Command::Repair);
     assert!(matches!(phone.failure_of(older), Failure::Cancelled { .. }));
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     phone.answer(refresh, granted(2));
     phone.answer(register, unavailable(503));
     assert!(matches!(phone.failure_of(newer), Failure::Offline { .. }));

@@ -90,10 +90,19 @@ impl Step<'_> {
             matches!(&self.state.session, Session::SignedIn(session) if session.refresh == Refresh::Discovering);
         match outcome {
             Outcome::Metadata { metadata } if check_metadata(&metadata, &self.state.setup.issuer).is_ok() => {
-                self.state.metadata = Some(metadata);
+                self.state.metadata_in_doubt = false;
+                if self.state.metadata.as_ref() != Some(&metadata) {
+                    self.state.metadata = Some(metadata.clone());
+                    self.store(Transaction::SaveMetadata { metadata }, Purpose::SaveMetadata);
+                }
                 if waits {
                     self.post_refresh();
                 }
+            }
+            // What was true at the last login is better than nothing.
+            _ if waits && self.state.metadata.is_some() => {
+                self.state.metadata_in_doubt = false;
+                self.post_refresh();
             }
             outcome => {
                 if waits {
@@ -218,7 +227,7 @@ impl Step<'_> {
     fn post_refresh(&mut self) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         match &self.state.metadata {
-            Some(metadata) => {
+            Some(metadata) if !self.state.metadata_in_doubt => {
                 session.refresh = Refresh::Posting;
                 let request = Request::Refresh {
                     token_endpoint: metadata.token_endpoint.clone(),
@@ -226,8 +235,8 @@ impl Step<'_> {
                 };
                 self.send(request, Purpose::Refresh);
             }
-            // Kept with the session, so this is a vault of an older version: ask first.
-            None => {
+            // Or they are not there: a vault of an older version, or one that was damaged.
+            Some(_) | None => {
                 session.refresh = Refresh::Discovering;
                 if !self.is_in_flight(|purpose| *purpose == Purpose::DiscoverAgain) {
                     self.send(Request::Discover, Purpose::DiscoverAgain);
@@ -280,6 +289,7 @@ impl Step<'_> {
             outcome @ Outcome::NotSent { .. } => self.abandon_refresh(&outcome),
             other => {
                 session.unsettled.get_or_insert(self.now.mono);
+                self.state.metadata_in_doubt |= other.says_not_here();
                 self.abandon_refresh(&other);
             }
         }

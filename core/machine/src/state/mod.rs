@@ -76,6 +76,8 @@ pub struct State {
     pub(crate) lifecycle: Lifecycle,
     pub(crate) network_up: bool,
     pub(crate) metadata: Option<ServerMetadata>,
+    /// An endpoint is not where the metadata say, or a repair wants to know: they are asked for before the next use.
+    pub(crate) metadata_in_doubt: bool,
     pub(crate) session: Session,
     pub(crate) presence: PresenceSync,
     pub(crate) calls: Calls,
@@ -100,6 +102,7 @@ impl State {
             lifecycle: Lifecycle::Background,
             network_up: true,
             metadata: None,
+            metadata_in_doubt: false,
             session: Session::Loading,
             presence: PresenceSync::default(),
             calls: Calls::default(),

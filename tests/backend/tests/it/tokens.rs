@@ -51,7 +51,7 @@ async fn the_metadata_names_the_issuer_that_was_asked() {
         let metadata: hookswitch_wire::ServerMetadata = serde_json::from_str(&browser.get(path).await.body).unwrap();
         assert_eq!(metadata.issuer, backend.base_url());
         assert!(metadata.authorization_response_iss_parameter_supported);
-        assert_eq!(metadata.code_challenge_methods_supported, ["S256"]);
+        assert_eq!(metadata.code_challenge_methods_supported, Some(vec!["S256".to_owned()]));
     }
 }
 

@@ -208,6 +208,7 @@ impl SimulatedPhone {
             Transaction::AbandonRefresh
             | Transaction::SavePending { .. }
             | Transaction::DropPending
+            | Transaction::SaveMetadata { .. }
             | Transaction::SignIn { .. }
             | Transaction::SignOut { .. }
             | Transaction::Revoked { .. } => {}
@@ -229,7 +230,7 @@ pub(crate) fn metadata() -> ServerMetadata {
         revocation_endpoint: None,
         jwks_uri: None,
         authorization_response_iss_parameter_supported: true,
-        code_challenge_methods_supported: vec!["S256".into()],
+        code_challenge_methods_supported: Some(vec!["S256".into()]),
         grant_types_supported: vec![],
     }
 }

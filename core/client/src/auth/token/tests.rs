@@ -450,3 +450,16 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn no_token_leaves_for_an_address_that_is_not_https() {
+    for address in ["http://id.example/token", "http://127.0.0.1@evil.example/token", "javascript:0", ""] {
+        let here = Arc::new(endpoint(200, JSON, GRANT));
+        let request = TokenRequest::Refresh { refresh: SecretString::from("r") };
+        let answer = super::request(here.clone(), address.into(), "app".into(), request, Arc::default()).await;
+        assert!(matches!(answer.outcome, Outcome::NotSent { .. }), "{address}: {:?}", answer.outcome);
+        let answer = revoke(&*here, address, "app", &SecretString::from("r")).await;
+        assert!(matches!(answer.outcome, Outcome::NotSent { .. }), "{address}: {:?}", answer.outcome);
+        assert!(here.asked.lock().unwrap().is_empty(), "{address}");
+    }
+}

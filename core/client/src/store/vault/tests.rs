@@ -531,7 +531,8 @@ fn a_damaged_value_is_put_aside_and_the_others_are_kept() {
 fn sealed_values_do_not_open_in_another_place_generation_or_sign_in() {
     for swap in [
         "UPDATE session SET tokens = (SELECT value FROM sealed WHERE name = 'pending')",
-        "UPDATE sealed SET value = (SELECT tokens FROM session)",
+        "UPDATE sealed SET value = (SELECT tokens FROM session) WHERE name = 'pending'",
+        "UPDATE sealed SET value = (SELECT value FROM sealed WHERE name = 'pending') WHERE name = 'metadata'",
         "UPDATE session SET generation = 2",
         "UPDATE session SET account = 'bob'",
         "UPDATE session SET sign_in = 7",
@@ -590,7 +591,7 @@ fn a_cell_that_is_not_what_it_should_be_is_no_obstacle() {
     ] {
         // The names of facts tell them apart, so that each is damaged alone.
         let rows: &[&str] = match table {
-            "fact" => &["name = 'install_id'", "name = 'metadata'", "name = 'server_offset'"],
+            "fact" => &["name = 'install_id'", "name = 'server_offset'"],
             _ => &["true"],
         };
         for rows in rows {
@@ -600,6 +601,25 @@ fn a_cell_that_is_not_what_it_should_be_is_no_obstacle() {
                 goes_on(&device);
             }
         }
+    }
+}
+
+/// Who can write into the file, but has no key, must not be able to say where the refresh token goes.
+#[test]
+fn endpoints_that_somebody_wrote_into_the_vault_are_not_believed() {
+    let evil = r#"{"issuer":"https://id.example","authorization_endpoint":"https://evil.example/a","token_endpoint":"https://evil.example/t"}"#;
+    for sql in [
+        format!("INSERT OR REPLACE INTO fact VALUES ('metadata', CAST('{evil}' AS BLOB))"),
+        format!("INSERT OR REPLACE INTO sealed VALUES ('metadata', CAST('{evil}' AS BLOB))"),
+        "INSERT OR REPLACE INTO sealed SELECT 'metadata', value FROM sealed WHERE name = 'pending'".to_owned(),
+    ] {
+        let device = full_device();
+        device.sql(&sql);
+        let Loaded::Contents(contents) = device.process("app").loads() else { panic!("{sql}: it does not load") };
+        let token_endpoint = contents.metadata.map(|metadata| metadata.token_endpoint);
+        assert!(token_endpoint.is_none_or(|address| address == "https://id.example/token"), "{sql}");
+        assert!(contents.session.is_some(), "{sql}: still signed in");
+        goes_on(&device);
     }
 }
 
@@ -627,14 +647,14 @@ fn put(device: &Device, place: &str, value: &[u8]) {
             let row = sealer.seal(place, value).unwrap();
             db.execute("UPDATE session SET tokens = ?1", [row]).unwrap();
         }
-        "pending" | "snapshot" | "push_token" => {
+        "pending" | "snapshot" | "push_token" | "metadata" => {
             let row = sealer.seal(Place { table: "sealed", row: place, account: "", generation: 0 }, value).unwrap();
             db.execute("INSERT OR REPLACE INTO sealed VALUES (?1, ?2)", params![place, row]).unwrap();
         }
         "knowledge" => {
             db.execute("UPDATE knowledge SET value = ?1", [value]).unwrap();
         }
-        "metadata" | "server_offset" => {
+        "server_offset" => {
             db.execute("UPDATE fact SET value = ?2 WHERE name = ?1", params![place, value]).unwrap();
         }
         other => panic!("{other}: there is no such place"),
@@ -673,7 +693,7 @@ fn every_row_of_the_corpus_is_what_its_name_says_and_no_obstacle() {
         let contents = goes_on(&device);
         let is_good = file.file_name().unwrap().to_str().unwrap().starts_with("good-");
         assert_eq!(is_read(&contents, place), is_good, "{}", file.display());
-        let is_sealed = ["session", "pending", "snapshot", "push_token"].contains(&place);
+        let is_sealed = ["session", "pending", "snapshot", "push_token", "metadata"].contains(&place);
         assert_eq!(contents.quarantined, u32::from(is_sealed && !is_good), "{}", file.display());
         seen.insert((place.to_owned(), is_good));
     }
@@ -776,7 +796,8 @@ fn a_vault_of_a_newer_app_is_left_alone() {
 #[test]
 fn a_session_of_each_earlier_version_survives_the_update() {
     // What each version added, taken back; the last one first.
-    const BACK: [&str; 1] = ["ALTER TABLE session DROP COLUMN sign_in"];
+    const BACK: [&str; 2] =
+        ["INSERT INTO fact VALUES ('metadata', x'7b7d')", "ALTER TABLE session DROP COLUMN sign_in"];
     assert_eq!(BACK.len() + 1, schema::VERSIONS, "a new version wants a line here");
     for version in 1..=schema::VERSIONS {
         let device = Device::new();
