@@ -127,7 +127,7 @@ impl Hookswitch {
         self.machine.state()
     }
 
-    /// The newest state of the server, whole: what the app's presence is made from. For environment that look behind what apps show.
+    /// The newest state of the server, whole: what the app's presence is made from. For tools and tests that look behind what apps show.
     pub fn snapshot(&self) -> Option<wire::Snapshot> {
         self.machine.snapshot()
     }

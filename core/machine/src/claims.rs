@@ -17,7 +17,10 @@ pub(crate) fn check_claims(
     if claims.iss != issuer {
         return Err("the ID token comes from another issuer");
     }
-    if !claims.aud.iter().any(|aud| aud == client_id) {
+    // For others as well (steps 3 to 5) only where it says that this app asked for it.
+    let others_too = claims.aud.iter().any(|aud| aud != client_id);
+    let asked_here = claims.azp.as_ref().map_or(!others_too, |azp| azp == client_id);
+    if !claims.aud.iter().any(|aud| aud == client_id) || !asked_here {
         return Err("the ID token is for another app");
     }
     if claims.nonce != Some(nonce) {
@@ -25,6 +28,9 @@ pub(crate) fn check_claims(
     }
     if server_now.is_some_and(|now| UnixMillis(claims.exp.saturating_mul(1_000)) + LEEWAY < now) {
         return Err("the ID token has expired");
+    }
+    if server_now.is_some_and(|now| now + LEEWAY < UnixMillis(claims.iat.saturating_mul(1_000))) {
+        return Err("the ID token is of a time to come");
     }
     Ok(AgentProfile { account: AccountId(claims.sub.clone()), email: claims.email.clone(), name: claims.name.clone() })
 }

@@ -453,9 +453,15 @@ pub struct Claims {
     pub aud: Vec<String>,
     /// Who signed in.
     pub sub: String,
+    /// The app that it was issued to, where that is said: necessary where it is for several.
+    #[serde(default)]
+    pub azp: Option<String>,
     /// Ties it to the login that asked.
     pub nonce: Option<SecretRef>,
-    /// Seconds since 1970.
+    /// When it was issued, in seconds since 1970 by the issuer's clock.
+    #[serde(default)]
+    pub iat: i64,
+    /// When it ends, in seconds since 1970 by the issuer's clock.
     pub exp: i64,
     /// For display only: nothing is decided by it.
     pub email: Option<String>,

@@ -15,7 +15,10 @@ struct Payload {
     aud: Audience,
     sub: String,
     #[serde(default)]
+    azp: Option<String>,
+    #[serde(default)]
     nonce: Option<String>,
+    iat: i64,
     exp: i64,
     #[serde(default)]
     email: Option<String>,
@@ -48,7 +51,9 @@ pub(crate) fn claims(token: &str, secrets: &Secrets) -> Option<Claims> {
         iss: payload.iss,
         aud,
         sub: payload.sub,
+        azp: payload.azp,
         nonce,
+        iat: payload.iat,
         exp: payload.exp,
         email: payload.email,
         name: payload.name,
@@ -68,7 +73,8 @@ mod tests {
     fn the_claims_are_read_and_the_nonce_is_named() {
         let secrets = Secrets::default();
         let nonce = secrets.name("n");
-        let read = claims(&token(r#"{"iss":"i","aud":["a","b"],"sub":"s","nonce":"n","exp":7}"#), &secrets).unwrap();
+        let read =
+            claims(&token(r#"{"iss":"i","aud":["a","b"],"sub":"s","nonce":"n","iat":6,"exp":7}"#), &secrets).unwrap();
         assert_eq!((read.iss.as_str(), read.sub.as_str(), read.nonce, read.exp), ("i", "s", Some(nonce), 7));
         assert_eq!(read.aud, ["a", "b"]);
     }

@@ -159,8 +159,7 @@ impl Post {
     /// Answers a code with the first tokens, for the person who saw that page.
     pub(crate) fn signs_in(self, page: &Page) {
         assert_eq!(self.field("grant_type"), "authorization_code");
-        let claims =
-            json!({"iss": ISSUER, "aud": "app", "sub": "alice", "nonce": page.nonce, "exp": 9_999_999_999_i64});
+        let claims = json!({"iss": ISSUER, "aud": "app", "sub": "alice", "nonce": page.nonce, "iat": 1, "exp": 9_999_999_999_i64});
         let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
         let mut answer = tokens(1);
         answer["id_token"] = json!(format!("e30.{claims}.x"));

@@ -137,6 +137,8 @@ fn an_id_token_that_is_not_for_this_login_is_refused() {
         Claims { nonce: None, ..claims() },
         Claims { iss: "https://evil.example".into(), ..claims() },
         Claims { aud: vec!["another-app".into()], ..claims() },
+        Claims { aud: vec!["hookswitch-mobile".into(), "another-app".into()], ..claims() },
+        Claims { azp: Some("another-app".into()), ..claims() },
     ];
     for claims in bad {
         let mut phone = in_browser();
@@ -146,6 +148,15 @@ fn an_id_token_that_is_not_for_this_login_is_refused() {
         assert!(matches!(phone.view().session, SessionState::SignedOut { .. }));
         assert_eq!(phone.stored(|t| matches!(t, Transaction::SignIn { .. })), 0);
     }
+}
+
+#[test]
+fn an_id_token_for_several_is_good_where_it_was_issued_to_this_app() {
+    let mut phone = in_browser();
+    phone.comes_back_with(redirect());
+    let aud = vec!["hookswitch-mobile".into(), "another-app".into()];
+    phone.answer(exchange, login_granted(Claims { aud, azp: Some("hookswitch-mobile".into()), ..claims() }));
+    assert!(phone.is_signed_in());
 }
 
 #[test]
@@ -162,6 +173,7 @@ fn an_expired_id_token_is_refused_by_the_servers_clock_and_never_by_the_phones()
     assert!(login(None), "a clock that nobody vouches for");
     assert!(login(Some(EPOCH)));
     assert!(!login(Some(EPOCH + 25 * 3_600_000)));
+    assert!(!login(Some(EPOCH + -3_600_000)), "one of the future is nobody's");
 }
 
 #[test]

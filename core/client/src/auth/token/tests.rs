@@ -109,7 +109,7 @@ async fn a_grant_may_leave_out_the_refresh_token_and_the_life() {
 #[tokio::test]
 async fn an_id_token_comes_with_its_claims_and_a_broken_one_with_none() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-    let payload = URL_SAFE_NO_PAD.encode(r#"{"iss":"i","aud":"app","sub":"alice","exp":7}"#);
+    let payload = URL_SAFE_NO_PAD.encode(r#"{"iss":"i","aud":"app","sub":"alice","iat":6,"exp":7}"#);
     for (id_token, sub) in [(format!("e30.{payload}.c2ln"), Some("alice")), ("no.jwt".to_owned(), None)] {
         let body = format!(r#"{{"access_token":"a","token_type":"Bearer","id_token":"{id_token}"}}"#);
         let Outcome::Granted { grant } = endpoint(200, JSON, body).comes_to().await else { panic!() };
