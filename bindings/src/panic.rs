@@ -1,6 +1,6 @@
 //! A panic on demand, to show that none crosses the boundary. Not in what ships: the feature is for tests.
 
-/// Panics.
+/// Panics, so that a test sees what becomes of one across the language boundary.
 ///
 /// # Errors
 /// Never: the other side gets an exception of UniFFI's.

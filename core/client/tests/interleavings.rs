@@ -1,7 +1,7 @@
 //! The single flight under every interleaving that a scheduler can think of.
 //!
-//! The real heart behind a lock, as in `heart.rs`; threads that ask for a token, and threads that carry out effects, all of
-//! them under shuttle, which chooses who runs next at each step and prints the schedule of a failure. Two hearts share one
+//! The real machine behind a lock, as in `shared_machine.rs`; threads that ask for a token, and threads that carry out effects, all of
+//! them under shuttle, which chooses who runs next at each step and prints the schedule of a failure. Two machines share one
 //! vault, as two processes do. Whatever the order: one refresh, everybody gets its token, nobody waits for ever.
 
 #![allow(
@@ -62,15 +62,15 @@ struct Shared {
     posts: usize,
 }
 
-/// A process: the heart behind its lock, and who waits for replies.
+/// A process: the machine behind its lock, and who waits for replies.
 struct Process {
     me: usize,
-    heart: Mutex<Heart>,
+    guarded: Mutex<Guarded>,
     replied: Condvar,
     shared: Arc<Mutex<Shared>>,
 }
 
-struct Heart {
+struct Guarded {
     state: State,
     /// Stands still but for timers that run out.
     now: Timestamp,
@@ -97,8 +97,8 @@ impl Process {
         let loaded = Box::new(Loaded::Contents(contents));
         let outcome = Outcome::Loaded { loaded };
         step(&mut state, Event::Completed { effect: id, server_time: None, outcome }, NOW);
-        let heart = Heart { state, now: NOW, replies: BTreeMap::new(), under_way: 0 };
-        Arc::new(Self { me, heart: Mutex::new(heart), replied: Condvar::new(), shared: Arc::clone(shared) })
+        let guarded = Guarded { state, now: NOW, replies: BTreeMap::new(), under_way: 0 };
+        Arc::new(Self { me, guarded: Mutex::new(guarded), replied: Condvar::new(), shared: Arc::clone(shared) })
     }
 
     /// A step, from any thread; its effects are carried out by threads of their own, but for transactions, whose order is
@@ -106,12 +106,12 @@ impl Process {
     fn apply(self: &Arc<Self>, event: Event) {
         let mut completions = Vec::new();
         {
-            let mut heart = self.heart.lock().unwrap();
-            let now = heart.now;
-            let effects = step(&mut heart.state, event, now);
+            let mut guarded = self.guarded.lock().unwrap();
+            let now = guarded.now;
+            let effects = step(&mut guarded.state, event, now);
             for output in effects.output {
                 let Output::Reply { to, reply } = output else { panic!("{output:?}") };
-                assert!(heart.replies.insert(to, reply).is_none(), "two replies to {to:?}");
+                assert!(guarded.replies.insert(to, reply).is_none(), "two replies to {to:?}");
                 self.replied.notify_all();
             }
             for work in effects.work {
@@ -128,21 +128,21 @@ impl Process {
                         completions.push(Event::Completed { effect: id, server_time: None, outcome });
                     }
                     Work::SetTimer { timer, at } => {
-                        heart.now.mono = heart.now.mono.max(at);
+                        guarded.now.mono = guarded.now.mono.max(at);
                         completions.push(Event::Timer { timer });
                     }
                     Work::CancelTimer { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }
-            heart.under_way += completions.len();
+            guarded.under_way += completions.len();
         }
         for event in completions {
             let process = Arc::clone(self);
             thread::spawn(move || {
                 thread::yield_now();
                 process.apply(event);
-                process.heart.lock().unwrap().under_way -= 1;
+                process.guarded.lock().unwrap().under_way -= 1;
                 process.replied.notify_all();
             });
         }
@@ -188,20 +188,20 @@ impl Process {
     fn token(self: &Arc<Self>, n: u64) -> SecretRef {
         let id = CommandId(n);
         self.apply(Event::Command { id, command: Command::AccessToken });
-        let mut heart = self.heart.lock().unwrap();
+        let mut guarded = self.guarded.lock().unwrap();
         loop {
-            match heart.replies.get(&id) {
+            match guarded.replies.get(&id) {
                 Some(Ok(Reply::Token { access })) => return *access,
                 Some(other) => panic!("{other:?}"),
-                None => heart = self.replied.wait(heart).unwrap(),
+                None => guarded = self.replied.wait(guarded).unwrap(),
             }
         }
     }
 
     fn comes_to_rest(&self) {
-        let mut heart = self.heart.lock().unwrap();
-        while heart.under_way > 0 {
-            heart = self.replied.wait(heart).unwrap();
+        let mut guarded = self.guarded.lock().unwrap();
+        while guarded.under_way > 0 {
+            guarded = self.replied.wait(guarded).unwrap();
         }
     }
 }

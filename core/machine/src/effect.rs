@@ -32,7 +32,7 @@ pub enum Work {
     Send {
         /// Its end is reported under this name.
         id: EffectId,
-        /// Addressee and content.
+        /// What is asked, and of whom.
         request: Request,
     },
     /// Change or read the vault, in one transaction; its end is an [`crate::Event::Completed`]. Transactions happen in
@@ -52,7 +52,7 @@ pub enum Work {
         /// The newest state that is known (`Last-Event-ID`).
         after: Option<Version>,
     },
-    /// Close it.
+    /// Close the stream that was opened by this effect.
     CloseStream {
         /// The stream, as [`Work::OpenStream`] named it.
         id: EffectId,
@@ -64,7 +64,7 @@ pub enum Work {
         /// The moment, by the monotonic clock.
         at: Mono,
     },
-    /// Forget a timer.
+    /// A timer that was set is not waited for any more.
     CancelTimer {
         /// The timer, by what it is for.
         timer: Timer,
@@ -144,7 +144,7 @@ pub enum Request {
     ExchangeCode {
         /// As the issuer's metadata names it.
         token_endpoint: String,
-        /// From the redirect.
+        /// The authorization code of the redirect (RFC 6749, section 4.1.2).
         code: SecretRef,
         /// Proves that this app began the login (RFC 7636).
         verifier: SecretRef,
@@ -184,14 +184,14 @@ pub enum ApiCall {
     AwaitState {
         /// The newest state that is known.
         after: Version,
-        /// In seconds.
+        /// How long the server may wait for something newer, in seconds.
         wait: u64,
     },
     /// `PUT /v1/me/availability`
     SetAvailability {
         /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// `If-Match`.
+        /// The version that the agent saw: the request's `If-Match`.
         base: Version,
         /// What the agent has picked.
         availability: Availability,
@@ -200,9 +200,9 @@ pub enum ApiCall {
     SetForwarding {
         /// Idempotency key: the server carries out one command of this name, however often it comes.
         key: String,
-        /// `If-Match`.
+        /// The version that the agent saw: the request's `If-Match`.
         base: Version,
-        /// Where calls go.
+        /// The number that calls go to from now on; `None` turns forwarding off.
         to: Option<ForwardTo>,
     },
     /// `POST /v1/me/forwarding/code`
@@ -300,7 +300,7 @@ impl ApiCall {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "transaction", rename_all = "snake_case")]
 pub enum Transaction {
-    /// Read everything.
+    /// Read all that is kept, at the start of the process.
     Load,
     /// Keep a login that waits for its browser; replaces an older one.
     SavePending {
@@ -309,7 +309,7 @@ pub enum Transaction {
         /// The issuer's metadata, so that a new process can finish the login.
         metadata: ServerMetadata,
     },
-    /// Forget it.
+    /// Forget the login that waits.
     DropPending,
     /// Keep the issuer's metadata: its endpoints have moved.
     SaveMetadata {
@@ -332,7 +332,7 @@ pub enum Transaction {
     },
     /// After a refresh: keep the new tokens, clear intent and lease. Answers: done or superseded.
     FinishRefresh {
-        /// The new tokens.
+        /// The new tokens, one generation above those that they replace.
         tokens: TokenSet,
     },
     /// A refresh came to nothing: let the lease go, if it is held. The intent stays until a refresh succeeds.
@@ -395,7 +395,7 @@ impl SignOutScope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
-    /// It is done.
+    /// It is done, and there is nothing more to say.
     Done,
     /// What the address of the login page is made of.
     Login {

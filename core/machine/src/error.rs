@@ -48,7 +48,7 @@ macro_rules! constructors {
                 Self::$variant { why: why.into() }
             })*
 
-            /// What happened.
+            /// What happened and what to do, in a sentence for the person.
             pub fn why(&self) -> &str {
                 match self {
                     $(Self::$variant { why } => why,)*

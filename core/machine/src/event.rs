@@ -18,7 +18,7 @@ use crate::{
 pub enum Event {
     /// The process has started. `seed` feeds jitter and command keys, never a secret.
     Started {
-        /// Fresh random bits.
+        /// Fresh random bits from the system: all chance in the machine comes of them.
         seed: u64,
     },
     /// The app asks for something; each command gets exactly one reply.
@@ -144,7 +144,7 @@ pub enum Command {
         state: SecretRef,
         /// OpenID Connect Core, section 3.1.2.1.
         nonce: SecretRef,
-        /// RFC 7636.
+        /// Proves at the token endpoint that this app began the login (RFC 7636, section 4.1).
         verifier: SecretRef,
     },
     /// The browser came back.
@@ -183,7 +183,7 @@ pub enum Command {
     VerifyNumber {
         /// Which number it was sent to.
         number: PhoneNumber,
-        /// What was read.
+        /// What the call or the message said.
         code: SecretRef,
     },
     /// End a session of the agent, wherever it is.
@@ -236,7 +236,7 @@ pub struct Redirect {
     pub state: Option<SecretRef>,
     /// RFC 6749, section 4.1.2.
     pub code: Option<SecretRef>,
-    /// RFC 9207.
+    /// The issuer that it comes from, where the redirect says so (RFC 9207).
     pub iss: Option<String>,
     /// RFC 6749, section 4.1.2.1.
     pub error: Option<String>,
@@ -248,7 +248,7 @@ pub struct Redirect {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
 pub enum StreamNews {
-    /// An event.
+    /// A message of the stream, understood.
     Event {
         /// A state, a heartbeat, or the end of the session.
         event: StreamEvent,
@@ -256,7 +256,7 @@ pub enum StreamNews {
     /// Should this stream be lost, the server wants to be left alone for so long (the framing's `retry`): it spreads those
     /// who lose a node with all others.
     Retry {
-        /// In milliseconds.
+        /// How long to wait before the stream is opened again, in milliseconds.
         millis: u64,
     },
     /// Something that is not an event of this stream: the stream is not what it should be.
@@ -289,32 +289,32 @@ pub enum Outcome {
     },
     /// An answer that is none: a captive portal's page, a truncated body, JSON of another shape.
     Unintelligible {
-        /// The HTTP status.
+        /// The HTTP status that it answered with.
         status: u16,
         /// For logs; never the body.
         cause: String,
     },
     /// The server cannot now: 408, 425, 429, 5xx.
     Unavailable {
-        /// The HTTP status.
+        /// The HTTP status that it answered with.
         status: u16,
-        /// `Retry-After` in milliseconds.
+        /// How long it asks to be left alone (`Retry-After`), in milliseconds; `None` when it does not say.
         retry_after: Option<u64>,
     },
     /// 401: the access token is not valid.
     Unauthenticated,
     /// Any other refusal of the API.
     Refused {
-        /// The HTTP status.
+        /// The HTTP status that it answered with.
         status: u16,
-        /// [`hookswitch_wire::problem::code`].
+        /// The problem's kind, for programs: one of [`hookswitch_wire::problem::code`], or a newer one.
         code: String,
-        /// For a person.
+        /// What is wrong, in the server's words, for a person; `None` when it does not say.
         detail: Option<String>,
         /// With 412: the newest state.
         current: Option<Box<Snapshot>>,
     },
-    /// The newest state.
+    /// The server answers with the agent's whole state.
     State {
         /// The whole state; never a difference.
         snapshot: Box<Snapshot>,
@@ -338,7 +338,7 @@ pub enum Outcome {
     },
     /// What the vault holds.
     Loaded {
-        /// Everything at once.
+        /// All that the vault keeps, or why it cannot be opened.
         loaded: Box<Loaded>,
     },
     /// Another process has a newer generation of tokens.

@@ -12,7 +12,7 @@ use crate::{
 /// A login that has not come back after this time is over, in milliseconds.
 pub const LOGIN_LIFE: u64 = 15 * 60 * 1_000;
 
-/// Who signed in.
+/// Who signed in, as the ID token says; kept with the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentProfile {
     /// The `sub` of the issuer.
@@ -62,7 +62,7 @@ impl TokenSet {
 pub struct PendingLogin {
     /// Where the browser should come back to.
     pub redirect_uri: String,
-    /// Must come back.
+    /// Comes back in the redirect, or it is not this login's (RFC 6749, section 10.12).
     pub state: SecretRef,
     /// Must be in the ID token.
     pub nonce: SecretRef,
@@ -164,7 +164,7 @@ pub enum Loaded {
 /// What the vault holds when it could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
-    /// Signed in.
+    /// The sign-in that was stored last; `None` when nobody is signed in.
     pub session: Option<StoredSession>,
     /// A login that waits for its browser.
     pub pending: Option<PendingLogin>,
@@ -190,7 +190,7 @@ pub struct Contents {
 pub struct StoredSession {
     /// The account, and what is shown of it.
     pub agent: AgentProfile,
-    /// The tokens.
+    /// The newest tokens that were stored.
     pub tokens: TokenSet,
     /// The newest snapshot that was seen, for display while offline.
     pub snapshot: Option<Box<Snapshot>>,
@@ -206,7 +206,7 @@ pub struct StoredSession {
 pub struct Knowledge {
     /// Who is signed in; `None` after a sign-out.
     pub account: Option<AccountId>,
-    /// The newest routing.
+    /// The newest that was known of where calls go; `None` when nothing was.
     pub routing: Option<Routing>,
     /// Whether the newest state lists this device.
     pub registration: Registration,

@@ -67,7 +67,7 @@ pub enum Silence {
 }
 
 impl Silence {
-    /// Every reason.
+    /// Every reason there is, for tables and tests.
     pub const ALL: [Self; 10] = [
         Self::ForwardingActive,
         Self::NotAvailable,
@@ -91,7 +91,7 @@ pub enum Identity {
         /// The agent, by the issuer's `sub`.
         account: AccountId,
     },
-    /// Nobody.
+    /// Nobody is signed in.
     SignedOut,
     /// The vault cannot be read yet (before the first unlock) and nothing was remembered outside of it.
     Unknown,
@@ -112,7 +112,7 @@ pub enum Registration {
 /// What a state of the server says about routing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routing {
-    /// Which state.
+    /// The version of the state that says so.
     pub version: Version,
     /// Whether calls go to an external number.
     pub forwarding_on: bool,
@@ -130,7 +130,7 @@ pub enum CallKnowledge {
     Here,
     /// It was answered elsewhere.
     AnsweredElsewhere,
-    /// It is over.
+    /// It is over: nobody can take it any more.
     Ended,
 }
 
@@ -151,7 +151,7 @@ pub struct Facts {
     pub server_now: Option<UnixMillis>,
 }
 
-/// The ring rule.
+/// The ring rule: whether the call of a push rings here, by what is known now.
 pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
     let silence = |reason| Verdict::Silence { reason };
 
@@ -256,11 +256,11 @@ impl CallAction {
 /// One decision with all that led to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// The push.
+    /// The push that was decided about, as it was read.
     pub push: CallPush,
     /// What else was known.
     pub facts: Facts,
-    /// What came out.
+    /// What the rule said, and why.
     pub verdict: Verdict,
     /// What the platform must do.
     pub action: CallAction,
@@ -296,9 +296,9 @@ pub enum StopReason {
 pub enum RingRecord {
     /// A push was decided on.
     Decided(Box<Decision>),
-    /// A ring ended.
+    /// A call that rang here rings no more.
     Stopped {
-        /// Which call.
+        /// The call, by the name that its push gave it.
         call_id: CallId,
         /// The rule that keeps it silent.
         why: StopReason,

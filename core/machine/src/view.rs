@@ -78,7 +78,7 @@ pub enum SessionState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionHealth {
-    /// All is well.
+    /// There is a valid access token, or the next one is fetched when it is needed.
     Fresh,
     /// The access token is being renewed: show nothing.
     Refreshing,
@@ -108,7 +108,7 @@ pub struct PresenceState {
     pub superseded: Option<SupersededChoice>,
     /// What the agent should be told, a sentence or two each.
     pub notices: Vec<String>,
-    /// The agent's phones.
+    /// The phones and desktops that are registered for the agent, this one among them.
     pub devices: Vec<Device>,
     /// Where the agent is signed in, oldest first.
     pub sign_ins: Vec<SignIn>,
@@ -116,10 +116,10 @@ pub struct PresenceState {
     pub as_of: UnixMillis,
 }
 
-/// Calls go elsewhere.
+/// What the app shows while calls are forwarded: this phone does not ring.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Banner {
-    /// Where calls go.
+    /// The number that rings in place of the agent's apps.
     pub number: PhoneNumber,
     /// When the server turns it off by itself, by its clock; nothing: when somebody does.
     pub until: Option<UnixMillis>,
@@ -175,7 +175,7 @@ pub struct PhoneCall {
 /// A call that rang on this phone and must stop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoppedCall {
-    /// The call.
+    /// The call that rang here, by the name that its push gave it.
     pub call_id: CallId,
     /// What ended its ring.
     pub why: StopReason,
@@ -208,12 +208,12 @@ pub struct RingDecision {
 pub enum RingLogEntry {
     /// A push was decided on.
     Decided {
-        /// What came out.
+        /// What the ring rule said, and why.
         decision: RingDecision,
         /// What the rule looked at, in the order in which it looks.
         inputs: Vec<RingInput>,
     },
-    /// A ring ended.
+    /// A call that rang here rings no more.
     Stopped {
         /// The call that rang.
         call_id: CallId,
@@ -229,7 +229,7 @@ pub enum RingLogEntry {
 pub struct RingInput {
     /// What it is: "push says", "phone knows".
     pub what: String,
-    /// What it was.
+    /// What it was when the rule decided, in words.
     pub value: String,
 }
 

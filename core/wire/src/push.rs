@@ -16,7 +16,7 @@ pub struct CallPush {
     /// Start ringing, or stop.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub kind: PushKind,
-    /// Which call.
+    /// The call, by the name that the server gave it; the same in each push about it.
     #[serde(deserialize_with = "name_of_a_call")]
     pub call_id: CallId,
     /// Whose call: a push may outlive a sign-out. Empty: the push does not say.

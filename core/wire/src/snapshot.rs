@@ -134,7 +134,7 @@ pub enum Surface {
     Dashboard,
     /// A call widget inside of a CRM (computer-telephony integration).
     Cti {
-        /// Which CRM.
+        /// The CRM that the widget is shown in: "zendesk".
         #[serde(default, deserialize_with = "lenient::or_default")]
         host: String,
     },

@@ -39,7 +39,7 @@ pub struct Setup {
     pub client_id: String,
     /// The registered redirect URIs, best first.
     pub redirect_uris: Vec<String>,
-    /// This installation.
+    /// This installation, by the name that it gave itself when the vault was made.
     pub device: DeviceId,
     /// Decides what a ring decision means for the call UI.
     pub platform: Platform,

@@ -88,7 +88,7 @@ pub(crate) enum TapRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Applied {
-    /// It has not.
+    /// The choice is not in the server's state.
     No,
     /// A request that was out had no answer: it may have.
     InDoubt,
