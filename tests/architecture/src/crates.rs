@@ -73,7 +73,7 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
-fn the_heart_and_the_contract_need_nothing_but_serde() {
+fn the_machine_and_the_contract_need_nothing_but_serde() {
     let found = dependencies();
     for (name, others) in MAY_USE_OF_OTHERS {
         for used in found[name].normal.iter().filter(|used| !found.contains_key(*used)) {

@@ -1,4 +1,4 @@
-//! The floors of the heart. A room uses only the floors below its own, and on its own floor no room that uses it in turn; so
+//! The floors of the machine. A room uses only the floors below its own, and on its own floor no room that uses it in turn; so
 //! each can be read with nothing in mind but what is below. The rooms of behaviour are one `impl Step` in several files: they,
 //! and nothing else, may go in a circle.
 
@@ -155,7 +155,7 @@ fn every_room_has_its_floor_and_none_is_named_twice() {
 }
 
 #[test]
-fn the_page_at_the_head_of_the_heart_names_every_room() {
+fn the_page_at_the_head_of_the_machine_names_every_room() {
     let text = read("core/machine/src/lib.rs");
     let page: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
     for module in modules("core/machine/src") {
@@ -173,7 +173,7 @@ fn a_room_uses_only_the_floors_below() {
             (format!("{from} -> {to}"), format!("by {}", by.into_iter().collect::<Vec<_>>().join(", ")))
         })
         .collect();
-    only(&UP, &found, "A room of the heart uses only the floors below its own");
+    only(&UP, &found, "A room of the machine uses only the floors below its own");
 }
 
 #[test]

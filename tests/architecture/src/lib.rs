@@ -2,9 +2,9 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `crates` | who may depend on whom; what the heart and the contract may depend on at all |
-//! | `heart` | the heart is pure: no clock, no randomness, no I/O, no thread, no `async` |
-//! | `floors` | a room of the heart uses only the floors below it |
+//! | `crates` | who may depend on whom; what the machine and the contract may depend on at all |
+//! | `purity` | the machine is pure: no clock, no randomness, no I/O, no thread, no `async` |
+//! | `floors` | a room of the machine uses only the floors below it |
 //! | `sizes` | no source file of the core is longer than a person can keep in mind |
 //! | `facade` | what apps see of the generated code; nobody goes past the Kotlin and Swift layers |
 //! | `documented` | every public declaration of the Kotlin and Swift layers says what it is |
@@ -28,9 +28,9 @@ mod facade;
 #[cfg(test)]
 mod floors;
 #[cfg(test)]
-mod heart;
-#[cfg(test)]
 mod pinned;
+#[cfg(test)]
+mod purity;
 #[cfg(test)]
 mod sizes;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Real nodes, each a process, on one PostgreSQL, and woken by NATS where it is installed. All streams are on one node, which
 //! is killed once all have heard a heartbeat: until then, not every stream was told how many there are. A client here is the
-//! least that behaves as an app does: a connection, and the heart's own rule of when to try again. What is counted is what a network would see: attempts to connect.
+//! least that behaves as an app does: a connection, and the machine's own rule of when to try again. What is counted is what a network would see: attempts to connect.
 
 use std::{
     net::SocketAddr,
