@@ -39,7 +39,7 @@ impl Presence {
     }
 }
 
-/// Where and when the agent's availability was chosen.
+/// Where and when the agent chose something: an availability, or where calls go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
     /// The place where the choice was made.
@@ -154,7 +154,8 @@ pub enum LeaseKind {
 
 /// Forward-to-device: all calls of the agent go to one external phone number.
 ///
-/// On the wire `{"on": bool, "number": string|null, "rev": number, "until": ms|absent, "own_device": string|absent}`; here "on
+/// On the wire `{"on": bool, "number": string|null, "rev": number, "until": ms|absent, "own_device": string|absent, "chosen": {"by",
+/// "at"}|absent}`; here "on
 /// without a number" cannot be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ForwardingOnTheWire", into = "ForwardingOnTheWire")]
@@ -168,6 +169,8 @@ pub struct Forwarding {
     /// The device of the agent whose own number this is, as far as the server knows: a call that is forwarded rings there all
     /// the same, as an ordinary one. Worth a warning.
     pub own_device: Option<DeviceId>,
+    /// Where and when it was turned on or off; `None` when nobody ever did, or it came to its end by itself.
+    pub chosen: Option<Chosen>,
 }
 
 impl Forwarding {
@@ -188,25 +191,30 @@ struct ForwardingOnTheWire {
     until: Option<UnixMillis>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
     own_device: Option<DeviceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    chosen: Option<Chosen>,
 }
 
 impl TryFrom<ForwardingOnTheWire> for Forwarding {
     type Error = &'static str;
 
     fn try_from(wire: ForwardingOnTheWire) -> Result<Self, Self::Error> {
-        match (wire.on, wire.number) {
+        match (wire.on, wire.number.clone()) {
             (true, None) => Err("forwarding is on without a number"),
-            (true, number) => Ok(Self { number, rev: wire.rev, until: wire.until, own_device: wire.own_device }),
+            (true, number) => {
+                let ForwardingOnTheWire { on: _, number: _, rev, until, own_device, chosen } = wire;
+                Ok(Self { number, rev, until, own_device, chosen })
+            }
             // A server may remember the last number for the next time; it is not where calls go.
-            (false, _) => Ok(Self { rev: wire.rev, ..Self::default() }),
+            (false, _) => Ok(Self { rev: wire.rev, chosen: wire.chosen, ..Self::default() }),
         }
     }
 }
 
 impl From<Forwarding> for ForwardingOnTheWire {
     fn from(forwarding: Forwarding) -> Self {
-        let Forwarding { number, rev, until, own_device } = forwarding;
-        Self { on: number.is_some(), number, rev, until, own_device }
+        let Forwarding { number, rev, until, own_device, chosen } = forwarding;
+        Self { on: number.is_some(), number, rev, until, own_device, chosen }
     }
 }
 

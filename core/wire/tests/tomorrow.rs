@@ -38,7 +38,8 @@ fn snapshot() -> Value {
         "agent": {"account": "alice", "email": "alice@example.com", "name": "Alice", "role": "agent"},
         "presence": {
             "availability": {"kind": "unavailable", "reason": "on_a_break"},
-            "forwarding": {"on": true, "number": "+33612345678", "rev": 6, "until": 9_000, "own_device": "phone-1"},
+            "forwarding": {"on": true, "number": "+33612345678", "rev": 6, "until": 9_000, "own_device": "phone-1",
+                "chosen": {"by": {"kind": "desktop"}, "at": 90}},
             "call_leases": [{"call_id": "call-1", "kind": "in_call", "expires_at": 8_000}],
             "chosen": {"by": {"kind": "cti", "host": "zendesk"}, "at": 100},
             "effective": "in_call"

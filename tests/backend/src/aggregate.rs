@@ -113,7 +113,12 @@ pub enum Command {
         by: Option<Surface>,
     },
     /// The forwarding switch.
-    SetForwarding(Option<ForwardTo>),
+    SetForwarding {
+        /// Where calls go from now on; `None`: to the apps again.
+        to: Option<ForwardTo>,
+        /// Where it was chosen, if that is known.
+        by: Option<Surface>,
+    },
     /// A phone says that it is there.
     Register {
         /// The name that it gave itself; one that is known is renewed.
@@ -305,10 +310,10 @@ impl Aggregate {
                 }
                 Ok(Vec::new())
             }
-            Command::SetForwarding(Some(ForwardTo { until: Some(until), .. })) if until <= now => {
+            Command::SetForwarding { to: Some(ForwardTo { until: Some(until), .. }), .. } if until <= now => {
                 Err(Refusal::EndsInThePast)
             }
-            Command::SetForwarding(to) => Ok(self.set_forwarding(to, context)),
+            Command::SetForwarding { to, by } => Ok(self.set_forwarding(to, by, context)),
             Command::Register { id, device, session } => {
                 let RegisterDevice { name, platform, app_version, push_token, capabilities, line_number } = device;
                 // A token is where one app is reached: a phone that was set up anew is no second phone.
@@ -391,12 +396,15 @@ impl Aggregate {
     }
 
     /// Forwarding changes; a call that rings in the apps goes to the number with all that come after it.
-    fn set_forwarding(&mut self, to: Option<ForwardTo>, context: Context) -> Vec<Push> {
+    fn set_forwarding(&mut self, to: Option<ForwardTo>, by: Option<Surface>, context: Context) -> Vec<Push> {
         let (number, until) = to.map_or((None, None), |to| (Some(to.number), to.until));
+        let chosen = by.map(|by| Chosen { by, at: context.now });
         if self.forwarding.number == number && self.forwarding.until == until {
+            self.forwarding.chosen = chosen;
             return Vec::new();
         }
-        self.forwarding = Forwarding { number: number.clone(), rev: context.next_rev, until, own_device: None };
+        let rev = context.next_rev;
+        self.forwarding = Forwarding { number: number.clone(), rev, until, own_device: None, chosen };
         let Some(number) = number else { return Vec::new() };
         let ringing: Vec<CallId> = self
             .calls

@@ -257,13 +257,17 @@ impl Step<'_> {
         }
     }
 
-    /// The availability that was chosen elsewhere after the tap, if any.
+    /// What was chosen of the same kind elsewhere after the tap, if anything was.
     fn chosen_since(&mut self, kind: ChoiceKind) -> Option<Chosen> {
         let now = self.state.clock.guess(self.now);
         let tap = self.state.presence.taps.slot(kind).as_ref()?;
         let age = i64::try_from(self.now.mono.saturating_sub(tap.at)).unwrap_or(i64::MAX);
-        let chosen = self.state.presence.confirmed.as_ref()?.presence.chosen.as_ref()?;
-        (kind == ChoiceKind::Availability && chosen.at >= now - age).then(|| chosen.clone())
+        let presence = &self.state.presence.confirmed.as_ref()?.presence;
+        let chosen = match kind {
+            ChoiceKind::Availability => presence.chosen.as_ref()?,
+            ChoiceKind::Forwarding => presence.forwarding.chosen.as_ref()?,
+        };
+        (chosen.at >= now - age).then(|| chosen.clone())
     }
 
     fn drop_tap(&mut self, kind: ChoiceKind) -> Option<Tap> {

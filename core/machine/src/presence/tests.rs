@@ -208,6 +208,30 @@ fn a_young_tap_gives_way_to_what_was_chosen_elsewhere_after_it() {
 }
 
 #[test]
+fn forwarding_that_was_tapped_offline_gives_way_to_what_was_chosen_elsewhere_after_it_and_to_nothing_else() {
+    for (later, gives_way) in [(2_000, true), (500, false), (-500, false)] {
+        let mut phone = TestPhone::signed_in();
+        phone.event(Event::NetworkDown);
+        let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall + later };
+        let id = phone.command(Command::SetForwarding { to: Some(forward_to()) });
+        phone.advance(3_000);
+        phone.event(Event::NetworkUp);
+        phone.answer(tap, stale(state_with(4, |state| state.presence.forwarding.chosen = Some(chosen))));
+        if gives_way {
+            assert_eq!(attempts(&phone).len(), 1, "not sent again");
+            assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
+            let superseded = phone.view().presence.unwrap().superseded.unwrap();
+            assert_eq!(
+                (superseded.by.as_deref(), superseded.why.as_str()),
+                (Some("Desktop"), "Superseded by Desktop.")
+            );
+        } else {
+            assert_eq!(attempts(&phone).last().map(|attempt| attempt.1), Some(4), "on top of it");
+        }
+    }
+}
+
+#[test]
 fn a_young_tap_is_the_last_word_over_what_was_chosen_before_it_or_in_doubt() {
     let me = || Surface::Mobile { device: "phone-1".into() };
     for (by, later) in [(Surface::Desktop, -500), (Surface::Desktop, 500), (me(), 2_000)] {

@@ -76,7 +76,7 @@ fn a_lease_that_ran_out_counts_no_more_even_before_it_is_cleared() {
 fn forwarding_ends_at_its_instant_and_not_before() {
     let mut aggregate = agent();
     let to = ForwardTo { number: "+33612345678".parse().unwrap(), until: Some(NOW + 1_000) };
-    aggregate.apply(Command::SetForwarding(Some(to)), context(NOW)).unwrap();
+    aggregate.apply(Command::SetForwarding { to: Some(to), by: None }, context(NOW)).unwrap();
     assert_eq!(aggregate.next_change(NOW), Some(NOW + 1_000));
     aggregate.settle(context(NOW + 999));
     assert_eq!(aggregate.forwarding.until, Some(NOW + 1_000));
@@ -110,7 +110,8 @@ fn step() -> impl Strategy<Value = (Command, i64)> {
         prop::option::of(prop::option::of(1..90_000_i64)).prop_map(|on| {
             let number = "+33612345678".parse().unwrap();
             // From the beginning of the history: some are over by then.
-            Command::SetForwarding(on.map(|until| ForwardTo { number, until: until.map(|ms| NOW + ms) }))
+            let to = on.map(|until| ForwardTo { number, until: until.map(|ms| NOW + ms) });
+            Command::SetForwarding { to, by: None }
         }),
         register,
         device.clone().prop_map(Command::Unregister),

@@ -188,7 +188,8 @@ pub(super) async fn set_forwarding(
         (None, None) => None,
         (None, Some(_)) => return Err(ApiError::malformed("Only forwarding that is on has an end.").field("until")),
     };
-    let command = Command::SetForwarding(to);
+    let by = caller.place_of_choice(&service)?;
+    let command = Command::SetForwarding { to, by };
     request.carry_out(&service, &caller, Some(version), command, AnswerWith::Snapshot)
 }
 

@@ -147,7 +147,9 @@ impl Server {
                 return (Outcome::State { snapshot: Box::new(snapshot) }, pushes);
             }
             ApiCall::SetAvailability { key, base, availability } => (key, Some(base), choose(availability, mobile())),
-            ApiCall::SetForwarding { key, base, to } => (key, Some(base), Command::SetForwarding(to)),
+            ApiCall::SetForwarding { key, base, to } => {
+                (key, Some(base), Command::SetForwarding { to, by: Some(mobile()) })
+            }
             ApiCall::RegisterDevice { key, push_token: _, facts } => (
                 key,
                 None,
@@ -194,7 +196,7 @@ pub(crate) const fn choose(availability: Availability, by: Surface) -> Command {
 }
 
 pub(crate) fn forward(number: Option<PhoneNumber>) -> Command {
-    Command::SetForwarding(number.map(|number| ForwardTo { number, until: None }))
+    Command::SetForwarding { to: number.map(|number| ForwardTo { number, until: None }), by: None }
 }
 
 fn outcome(said: Said) -> Outcome {
