@@ -357,6 +357,10 @@ pub enum Transaction {
         snapshot: Option<Box<Snapshot>>,
         /// `server - wall`, in milliseconds.
         server_offset: Option<i64>,
+        /// A repair has asked the server: what it said takes the place of what is kept, although that may be of a newer version.
+        /// Otherwise the newer version stays, since another process may have kept it.
+        #[serde(default)]
+        anew: bool,
     },
     /// Keep the push service's address.
     SavePushToken {

@@ -224,9 +224,9 @@ impl Step<'_> {
             Purpose::Decline { to, call_id } => self.told_of_decline(to, &call_id, outcome),
             Purpose::HangUp { to, call_id } => self.told_of_hang_up(to, &call_id, outcome),
             Purpose::RenewCallLease { call_id } => self.call_lease_renewed(&call_id, outcome),
-            // What the vault could not remember is remembered with the next change.
-            Purpose::Remember
-            | Purpose::SavePushToken
+            Purpose::Remember => self.remembered(&outcome),
+            // What the vault could not keep is kept with the next change.
+            Purpose::SavePushToken
             | Purpose::DropPending
             | Purpose::SaveMetadata
             | Purpose::AbandonRefresh

@@ -160,8 +160,8 @@ impl Vault {
             Transaction::Reread => self.reread(),
             Transaction::SignOut { of } => self.sign_out(*of),
             Transaction::Revoked { revocation } => self.revoked(*revocation),
-            Transaction::Remember { knowledge, snapshot, server_offset } => {
-                self.remember(knowledge, snapshot.as_deref(), *server_offset)
+            Transaction::Remember { knowledge, snapshot, server_offset, anew } => {
+                self.remember(knowledge, snapshot.as_deref(), *server_offset, *anew)
             }
             Transaction::SavePushToken { token } => self.save_push_token(*token),
         }
@@ -511,13 +511,14 @@ impl Vault {
         knowledge: &Knowledge,
         snapshot: Option<&Snapshot>,
         server_offset: Option<i64>,
+        anew: bool,
     ) -> Result<Outcome, Fault> {
         if self.is_of_the_past(knowledge)? {
             return Ok(Outcome::Done);
         }
         let stored = self.knowledge()?.filter(|stored| stored.account == knowledge.account);
         let knowledge = match stored {
-            Some(stored) if stored.version() > knowledge.version() => {
+            Some(stored) if stored.version() > knowledge.version() && !anew => {
                 &Knowledge { routing: stored.routing, registration: stored.registration, ..knowledge.clone() }
             }
             Some(_) | None => knowledge,

@@ -42,6 +42,7 @@ impl Step<'_> {
                 if self.repairs(RepairStage::Fetching) {
                     self.state.presence.floor = None;
                     self.state.calls.remembered = None;
+                    self.state.believed_anew = true;
                 }
                 self.apply_snapshot(snapshot);
                 self.repair_progress(RepairStage::Fetching, Ok("The state was read anew."));

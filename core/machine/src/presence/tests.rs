@@ -372,10 +372,15 @@ fn what_was_asked_before_a_repair_brings_nothing_older_back_after_it() {
     phone.answer(refresh, granted(2));
     phone.answer(register, is_state(state(5)));
     assert_eq!(phone.view().presence, None);
+    let anew = |phone: &TestPhone| phone.stored(|t| matches!(t, Transaction::Remember { anew: true, .. }));
+    assert_eq!(anew(&phone), 0, "nothing was heard yet");
     // A server that has lost its memory is believed when it is asked by a repair.
     phone.answer(fetch, is_state(state(3)));
     assert_eq!(confirmed(&phone).rev, 3);
     assert!(phone.reply_to(repair).is_ok());
+    assert_eq!(anew(&phone), 1, "what the vault keeps is of no use");
+    phone.hears(state(4));
+    assert_eq!(anew(&phone), 1, "once");
 }
 
 // Interleaving 6008629 of the simulation.

@@ -126,8 +126,17 @@ impl Step<'_> {
                 knowledge: self.state.knowledge(self.now),
                 snapshot: self.state.presence.confirmed.clone(),
                 server_offset: self.state.clock.offset(),
+                anew: self.state.believed_anew,
             };
             self.store(transaction, Purpose::Remember);
+        }
+    }
+
+    /// What the vault could not remember is remembered with the next change.
+    pub(crate) fn remembered(&mut self, outcome: &Outcome) {
+        // Once more where the repair's answer came while an older save was on its way.
+        if matches!(outcome, Outcome::Done) && !self.state.unremembered {
+            self.state.believed_anew = false;
         }
     }
 }

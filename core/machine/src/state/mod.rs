@@ -86,6 +86,8 @@ pub struct State {
     pub(crate) revoke_backoff: Backoff,
     /// Something that must outlive the process has changed.
     pub(crate) unremembered: bool,
+    /// A repair has asked the server, and the vault still has what was believed before.
+    pub(crate) believed_anew: bool,
 }
 
 impl State {
@@ -110,6 +112,7 @@ impl State {
             revocations: Vec::new(),
             revoke_backoff: Backoff::default(),
             unremembered: false,
+            believed_anew: false,
         }
     }
 }

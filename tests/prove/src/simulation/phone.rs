@@ -197,7 +197,7 @@ impl SimulatedPhone {
                 let tokens = self.vault.session.as_ref().map(|session| session.tokens.clone());
                 return Outcome::Reread { tokens };
             }
-            Transaction::Remember { knowledge, snapshot, server_offset } => {
+            Transaction::Remember { knowledge, snapshot, server_offset, anew: _ } => {
                 self.vault.knowledge = Some(knowledge);
                 self.vault.server_offset = server_offset;
                 if let Some(session) = &mut self.vault.session {

@@ -234,8 +234,12 @@ fn what_is_kept_is_there_in_the_next_process() {
     app.signs_in("alice", 1);
     let push_token = Some(app.secrets.name("push"));
     app.vault.run(&Transaction::SavePushToken { token: push_token });
-    let remember =
-        Transaction::Remember { knowledge: knowledge("alice", 3, true), snapshot: None, server_offset: Some(-5) };
+    let remember = Transaction::Remember {
+        knowledge: knowledge("alice", 3, true),
+        snapshot: None,
+        server_offset: Some(-5),
+        anew: false,
+    };
     app.vault.run(&remember);
     let mut extension = device.process("extension");
     assert_eq!(extension.stored(), stored("alice", 1, "1-1"));
@@ -252,7 +256,7 @@ fn the_newest_routing_counts_whichever_process_heard_it() {
     let device = Device::new();
     let (mut app, mut extension) = (device.process("app"), device.process("extension"));
     let remember = |process: &mut Process, knowledge| {
-        process.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset: None })
+        process.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset: None, anew: false })
     };
     remember(&mut app, knowledge("alice", 5, true));
     remember(&mut extension, knowledge("alice", 4, false));
@@ -269,7 +273,7 @@ fn after_a_sign_out_no_other_process_brings_the_knowledge_back() {
     let (mut app, mut extension) = (device.process("app"), device.process("extension"));
     app.signs_in("alice", 1);
     let remember = |process: &mut Process, knowledge| {
-        process.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset: None })
+        process.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset: None, anew: false })
     };
     remember(&mut extension, knowledge("alice", 5, true));
     app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
@@ -422,8 +426,12 @@ fn before_the_first_unlock_the_ring_rule_has_its_knowledge_and_nothing_is_lost()
     let device = Device::new();
     let mut app = device.process("app");
     app.signs_in("alice", 1);
-    let remember =
-        |rev| Transaction::Remember { knowledge: knowledge("alice", rev, true), snapshot: None, server_offset: None };
+    let remember = |rev| Transaction::Remember {
+        knowledge: knowledge("alice", rev, true),
+        snapshot: None,
+        server_offset: None,
+        anew: false,
+    };
     app.vault.run(&remember(3));
     drop(app);
     device.keys.say(Some(KeyFault::Unavailable));
@@ -435,6 +443,27 @@ fn before_the_first_unlock_the_ring_rule_has_its_knowledge_and_nothing_is_lost()
     assert_eq!(app.stored(), stored("alice", 1, "1-1"));
 }
 
+/// A server that was restored without a new epoch silenced the phone anew at each start.
+#[test]
+fn what_a_repair_heard_takes_the_place_of_a_newer_version_and_nothing_else_does() {
+    for anew in [false, true] {
+        let device = Device::new();
+        let mut app = device.process("app");
+        app.signs_in("alice", 1);
+        let remember = |rev, on, anew| Transaction::Remember {
+            knowledge: knowledge("alice", rev, on),
+            snapshot: None,
+            server_offset: None,
+            anew,
+        };
+        app.vault.run(&remember(9, true, false));
+        app.vault.run(&remember(3, false, anew));
+        let Loaded::Contents(contents) = device.process("app").loads() else { panic!() };
+        let routing = contents.knowledge.unwrap().routing.unwrap();
+        assert_eq!(routing.forwarding_on, !anew, "anew: {anew}");
+    }
+}
+
 #[test]
 fn a_key_store_that_fails_for_now_loses_nothing() {
     let device = Device::new();
@@ -444,6 +473,7 @@ fn a_key_store_that_fails_for_now_loses_nothing() {
         knowledge: knowledge("alice", 3, true),
         snapshot: None,
         server_offset: None,
+        anew: false,
     });
     drop(app);
     let mut app = device.process("app");
@@ -571,7 +601,7 @@ fn full_device() -> Device {
     let push_token = Some(app.secrets.name("push"));
     app.vault.run(&Transaction::SavePushToken { token: push_token });
     let (knowledge, server_offset) = (knowledge("alice", 1, true), Some(7));
-    app.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset });
+    app.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset, anew: false });
     device
 }
 
