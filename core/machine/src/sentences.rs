@@ -1,5 +1,7 @@
 //! All words for people that are not an app's own.
 
+use hookswitch_wire::clean;
+
 use crate::{
     error::Failure,
     event::Outcome,
@@ -10,6 +12,11 @@ use crate::{
 pub(crate) const NOT_LOADED: &str = "The app is still starting.";
 
 pub(crate) const SIGN_IN_FIRST: &str = "Nobody is signed in on this phone.";
+
+/// As much of a server's text as goes into a sentence.
+fn cut(said: &str) -> String {
+    clean(said, 160)
+}
 
 impl SignedOutWhy {
     /// One sentence for the agent; `None` when there is nothing to explain.
@@ -35,6 +42,15 @@ impl ReauthReason {
             }
             Self::Revoked => "Your session was ended. Sign in again to go on.",
             Self::Expired => "Your session has expired. Sign in again to go on.",
+            Self::Refused => "The sign-in server does not renew your session. Sign in again to go on.",
+        }
+    }
+
+    /// The same, and what the issuer said of it, if anything.
+    pub(crate) fn explain_with(self, said: Option<&str>) -> String {
+        match said {
+            Some(said) => format!("{} (The sign-in server says: {})", self.explain(), cut(said)),
+            None => self.explain().to_owned(),
         }
     }
 }
@@ -104,8 +120,9 @@ impl Outcome {
                 Failure::forbidden(detail.clone().unwrap_or_else(|| format!("The server refuses this ({code}).")))
             }
             Self::StorageFailed { cause } => Failure::storage(format!("This phone's storage fails: {cause}")),
-            Self::OAuthError { error, .. } => {
-                Failure::internal(format!("The sign-in server refuses the request ({error})."))
+            Self::OAuthError { error, description } => {
+                let said = description.as_deref().map_or(String::new(), |said| format!(": {}", cut(said)));
+                Failure::internal(format!("The sign-in server refuses the request ({error}{said})."))
             }
             Self::Done
             | Self::State { .. }

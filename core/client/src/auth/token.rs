@@ -150,7 +150,8 @@ fn judge(
             Ok(grant) => Outcome::Granted { grant },
             Err(cause) => unintelligible(cause),
         },
-        (None, Err(RequestTokenError::ServerResponse(_))) if !head.is_some_and(answer::may_be_json) => {
+        // (Not all say "application/json". But what says that it is a page is one, whatever is in it.)
+        (None, Err(RequestTokenError::ServerResponse(_))) if head.is_none_or(answer::is_page) => {
             unintelligible("an OAuth error with a media type of another kind")
         }
         (None, Err(RequestTokenError::ServerResponse(refusal))) if matches!(status, 400 | 401 | 403) => {
