@@ -23,6 +23,10 @@ pub struct Timestamp {
 /// `Date` has whole seconds.
 const RESOLUTION: i64 = 1_000;
 
+/// An answer that contradicts the others is held against them for so long, in milliseconds; by then the device's own clock
+/// may have drifted.
+const DOUBT_LIFE: Mono = 3_600_000;
+
 /// What is known of the server's clock.
 ///
 /// What a server says of its time is old when it is heard: by an instant, or by the hour for which the process was
@@ -30,8 +34,9 @@ const RESOLUTION: i64 = 1_000;
 /// above as well, by how long the question was out (F. Cristian, "Probabilistic clock synchronization", 1989).
 ///
 /// And it is one node's word: another may be minutes off. What a stream says moves the clock only within the bounds of the
-/// last answer, and vouches for nothing by itself; two answers that cannot both be right leave a doubt as wide as their
-/// difference, and [`Self::earliest`] gives the earlier end of it. So a clock in doubt calls no call expired.
+/// last answer, and vouches for nothing by itself; answers that cannot all be right leave a doubt as wide as their
+/// difference for [`DOUBT_LIFE`], however many of them agree (they may be of the same wrong node), and [`Self::earliest`] gives
+/// the earlier end of it. So a clock in doubt calls no call expired.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerClock {
     /// `server - wall` when last seen; survives restarts, and is wrong once somebody has set the clock.
@@ -41,9 +46,9 @@ pub struct ServerClock {
     /// What the last answer to a question said of `server - mono`; nothing before the first one in this process.
     #[serde(default)]
     bounds: Option<Bounds>,
-    /// How much earlier it may be, since the answer before the last one said so, in milliseconds.
+    /// The lowest end of the answers of the last hour, and when it was heard.
     #[serde(default)]
-    doubt: i64,
+    lowest: Option<(UnixMillis, Mono)>,
 }
 
 /// Ends of what `server - mono` can be.
@@ -56,7 +61,7 @@ struct Bounds {
 impl ServerClock {
     /// As remembered from an earlier process.
     pub const fn remembered(offset: Option<i64>) -> Self {
-        Self { offset, anchor: None, bounds: None, doubt: 0 }
+        Self { offset, anchor: None, bounds: None, lowest: None }
     }
 
     /// The server said what time it was: at some moment of the last `within` milliseconds, or (`None`) at some moment
@@ -71,8 +76,10 @@ impl ServerClock {
                 let believed =
                     self.anchor.filter(|_| before.is_some()).or_else(|| Some(now.wall + self.offset? - mono));
                 let anchor = believed.map_or(least, |believed| believed.max(least)).min(most);
-                // The one before spoke of an earlier time than this one leaves possible.
-                self.doubt = before.map_or(0, |before| least.since(before.most).max(0));
+                let lower = |(lowest, heard): &(UnixMillis, Mono)| {
+                    *lowest < most && now.mono.saturating_sub(*heard) < DOUBT_LIFE
+                };
+                self.lowest = self.lowest.filter(lower).or(Some((most, now.mono)));
                 self.bounds = answer;
                 anchor
             }
@@ -91,7 +98,8 @@ impl ServerClock {
 
     /// The earliest that the server's time can be, doubts included; what is not sure of it by then silences no call.
     pub fn earliest(&self, now: Timestamp) -> Option<UnixMillis> {
-        self.trusted(now).map(|trusted| trusted - self.doubt)
+        let trusted = self.trusted(now)?;
+        Some(self.lowest.map_or(trusted, |(lowest, _)| trusted.min(lowest + mono_as_millis(now.mono))))
     }
 
     /// The server's time at best guess.
@@ -161,9 +169,12 @@ mod tests {
         let earliest = clock.earliest(at(0)).unwrap();
         assert!(earliest <= UnixMillis(1_001_020), "{earliest:?}");
         assert_eq!(clock.guess(at(0)), UnixMillis(1_120_000));
-        // The next one agrees with the last.
+        // The next one agrees with the last: it may be of the same node, whose clock is wrong.
         clock.hear(UnixMillis(1_120_000), Some(20), at(0));
-        assert_eq!(clock.earliest(at(0)), Some(UnixMillis(1_120_000)));
+        assert_eq!(clock.earliest(at(0)), Some(earliest));
+        // In an hour nobody remembers the first one.
+        clock.hear(UnixMillis(4_720_000), Some(20), at(DOUBT_LIFE));
+        assert_eq!(clock.earliest(at(DOUBT_LIFE)), Some(UnixMillis(4_720_000)));
     }
 
     #[test]
