@@ -13,7 +13,8 @@ use crate::{
 pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
     let total = size.pick(2_000, 10_000);
     let work = move || play_many(Promise::Converge, size, total, Plan::new);
-    let Played { plays, a_minute, tally, failed, short } = tokio::task::spawn_blocking(work).await.map_err(text)??;
+    let Played { plays, a_minute, tally, failed, short, .. } =
+        tokio::task::spawn_blocking(work).await.map_err(text)??;
     let figure = format!(
         "{plays} interleavings ({a_minute:.0} a minute): {} steps, {} taps, {} ring decisions; {failed} disagree",
         tally.steps,

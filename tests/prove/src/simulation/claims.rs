@@ -3,18 +3,28 @@
 use std::collections::BTreeMap;
 
 use hookswitch::{
-    machine::{CallAction, CallKnowledge, ChoiceKind, Decision, Failure, Silence, Verdict, view::Link},
-    wire::{CallState, Effective, PushKind, Snapshot, UnixMillis, Version},
+    machine::{CallAction, CallKnowledge, ChoiceKind, Decision, Failure, Silence, StopReason, Verdict, view::Link},
+    wire::{CallId, CallState, Effective, PushKind, Snapshot, UnixMillis, Version},
 };
 
 use super::{
     Broken,
-    phone::{SimulatedPhone, Tapped},
+    phone::{Ringing, SimulatedPhone, Tapped},
+    server::clock,
     world::World,
 };
 
 /// Dates have whole seconds, and answers take their time: a phone may be so wrong about the server's clock, in milliseconds.
 const CLOCK_DOUBT: i64 = 2_500;
+
+/// How long a phone rings at most when nobody tells it the end, in milliseconds.
+const LONGEST_RING: u64 = 90_000;
+
+/// What may be wrong with a ring, as a failure begins.
+pub(crate) const MISSED: &str = "missed";
+pub(crate) const DOUBLED: &str = "doubled";
+pub(crate) const LATE: &str = "late";
+pub(crate) const WRONGLY_SILENT: &str = "wrongly silent";
 
 /// Whoever knows the newer state, push or phone, is believed: while it forwards calls the phone is silent; and a phone that
 /// is silent has a reason that is true.
@@ -31,9 +41,20 @@ pub(super) fn ring_decision(
         return Err(format!("{}: it goes by {believed:?} and knows {:?}", here(), phone.knows()));
     }
     let newest = believed.unwrap_or_default().max(push.routing);
-    let Some(truth) = history.get(&newest) else { return Err(format!("{}: there never was {newest}", here())) };
-    let phone_is_up_to_date = believed.is_some_and(|version| version >= push.routing);
-    let effective = |wanted: &[Effective]| phone_is_up_to_date && wanted.contains(&truth.presence.effective);
+    // A push that does not say what it was made from may know more than any state: it alone is believed.
+    let says_nothing = push.routing == Version::NEVER;
+    let truth = history.get(&newest);
+    if truth.is_none() && !says_nothing {
+        return Err(format!("{}: there never was {newest}", here()));
+    }
+    let forwards = || match truth {
+        Some(truth) if !says_nothing => truth.presence.forwarding.is_on(),
+        Some(_) | None => push.forwarding_on,
+    };
+    let phone_is_up_to_date = !says_nothing && believed.is_some_and(|version| version >= push.routing);
+    let effective = |wanted: &[Effective]| {
+        phone_is_up_to_date && truth.is_some_and(|truth| wanted.contains(&truth.presence.effective))
+    };
     // Perhaps in a state that came after the push, and that a restore has undone since.
     let is_over = || {
         let later = history.range(push.routing..);
@@ -43,25 +64,39 @@ pub(super) fn ring_decision(
         })
     };
     let holds = match *verdict {
-        Verdict::Ring { .. } => push.kind == PushKind::Incoming && !truth.presence.forwarding.is_on(),
+        Verdict::Ring { .. } => matches!(push.kind, PushKind::Incoming | PushKind::Unknown) && !forwards(),
         Verdict::Silence { reason } => match reason {
-            Silence::ForwardingActive => truth.presence.forwarding.is_on(),
+            Silence::ForwardingActive => forwards(),
             Silence::NotAvailable => effective(&[Effective::DoNotDisturb, Effective::AfterCallWork]),
             Silence::InAnotherCall => facts.busy || effective(&[Effective::InCall]),
             Silence::AnsweredElsewhere | Silence::CallEnded => {
                 push.kind != PushKind::Incoming || phone.stopped.contains(&push.call_id) || is_over()
             }
-            Silence::Expired => now + CLOCK_DOUBT >= push.expires_at,
+            Silence::Expired => now + CLOCK_DOUBT >= push.expires_at || phone.has_no_right_clock(),
             Silence::Duplicate => facts.call == CallKnowledge::Here,
             Silence::DeviceNotRegistered => {
-                phone_is_up_to_date && !truth.devices.iter().any(|device| device.id == phone.device)
+                let lists = |truth: &Snapshot| truth.devices.iter().any(|device| device.id == phone.device);
+                phone_is_up_to_date && !truth.is_some_and(lists)
             }
             // One agent, who is signed in all the time.
             Silence::SignedOut | Silence::OtherAccount => false,
         },
     };
     if !holds {
-        return Err(format!("{}: {verdict:?} is wrong, the newest that is known is {newest}", here()));
+        let class = match verdict {
+            Verdict::Ring { .. } => "against the newest state",
+            Verdict::Silence { .. } => WRONGLY_SILENT,
+        };
+        return Err(format!("{class}: {}: {verdict:?}, the newest that is known is {newest}", here()));
+    }
+    if matches!(verdict, Verdict::Ring { .. }) {
+        let knew = phone.rings.contains_key(&push.call_id) || phone.remembers_the_end_of(&push.call_id);
+        if knew {
+            return Err(format!("{DOUBLED}: {}", here()));
+        }
+        if now > push.expires_at + CLOCK_DOUBT && phone.clock_is_right && !phone.clock_is_wrong {
+            return Err(format!("{LATE}: {}: it was over at {:?}, and it is {now:?}", here(), push.expires_at));
+        }
     }
     let wanted = match verdict {
         Verdict::Ring { .. } => CallAction::ReportIncomingCall,
@@ -81,15 +116,75 @@ pub(super) fn reported_once(was_push: bool, decisions: usize) -> Result<(), Brok
     Err(format!("{decisions} decisions on {}", if was_push { "a push" } else { "no push" }))
 }
 
-/// A ring that goes on has nothing against it in what the phone shows.
-pub(super) fn while_it_rings(phone: &SimulatedPhone, history: &BTreeMap<Version, Snapshot>) -> Result<(), Broken> {
-    for (call_id, routing) in &phone.rings {
-        let forwards = |version| history.get(version).is_some_and(|snapshot| snapshot.presence.forwarding.is_on());
-        if phone.newest >= *routing && forwards(&phone.newest) {
-            return Err(format!("{} goes on ringing for {call_id} while it shows {}", phone.device, phone.newest));
+/// A ring that goes on has nothing against it in what the phone shows, and does not go on for ever.
+pub(super) fn while_it_rings(
+    phone: &SimulatedPhone,
+    history: &BTreeMap<Version, Snapshot>,
+    now: u64,
+) -> Result<(), Broken> {
+    for (call_id, Ringing { routing, shown, since, expires_at }) in &phone.rings {
+        let here = || format!("{LATE}: {} goes on ringing for {call_id}", phone.device);
+        let newest = phone.newest;
+        let state = history.get(&newest);
+        let newer = newest >= *routing && (*routing != Version::NEVER || newest > *shown);
+        if newer && state.is_some_and(|state| state.presence.forwarding.is_on()) {
+            return Err(format!("{} while it shows {newest}, which forwards", here()));
+        }
+        let call = state.and_then(|state| state.calls.iter().find(|call| call.call_id == *call_id));
+        let lives = call.is_some_and(|call| matches!(call.state, CallState::Ringing | CallState::Unknown));
+        if newest > *routing && newest > *shown && state.is_some() && !lives {
+            return Err(format!("{} while it shows {newest}, in which it is over", here()));
+        }
+        if now > since + LONGEST_RING {
+            return Err(format!("{} for {} s", here(), (now - since) / 1_000));
+        }
+        let knows_the_time = phone.clock_is_right && !phone.clock_is_wrong;
+        if knows_the_time && clock(now) > *expires_at + CLOCK_DOUBT {
+            return Err(format!("{} after its end, {} s", here(), clock(now).since(*expires_at) / 1_000));
         }
     }
     Ok(())
+}
+
+/// A ring that stops has a reason that is true: else a customer is missed.
+pub(super) fn stops_for_a_reason(
+    phone: &SimulatedPhone,
+    call_id: &CallId,
+    why: StopReason,
+    history: &BTreeMap<Version, Snapshot>,
+    now: u64,
+) -> Result<(), Broken> {
+    let reason = match why {
+        StopReason::AnsweredHere | StopReason::DeclinedHere => return Ok(()),
+        StopReason::Silenced { reason } => reason,
+    };
+    let Some(ring) = phone.rings.get(call_id) else { return Ok(()) };
+    let over = |state: &Snapshot| {
+        let call = state.calls.iter().find(|call| call.call_id == *call_id);
+        call.is_none_or(|call| call.state != CallState::Ringing)
+    };
+    let since_it_came = || history.range(ring.routing..).map(|(_, state)| state);
+    let holds = match reason {
+        Silence::ForwardingActive => since_it_came().any(|state| state.presence.forwarding.is_on()),
+        Silence::InAnotherCall => since_it_came().any(|state| state.presence.effective == Effective::InCall),
+        Silence::NotAvailable => {
+            let away = |state: &Snapshot| {
+                matches!(state.presence.effective, Effective::DoNotDisturb | Effective::AfterCallWork)
+            };
+            since_it_came().any(away)
+        }
+        Silence::AnsweredElsewhere | Silence::CallEnded => since_it_came().any(over),
+        Silence::Expired => {
+            clock(now) + CLOCK_DOUBT >= ring.expires_at
+                || now >= ring.since + LONGEST_RING
+                || phone.has_no_right_clock()
+        }
+        Silence::DeviceNotRegistered => {
+            since_it_came().any(|state| !state.devices.iter().any(|device| device.id == phone.device))
+        }
+        Silence::Duplicate | Silence::SignedOut | Silence::OtherAccount => false,
+    };
+    if holds { Ok(()) } else { Err(format!("{MISSED}: {} stops ringing for {call_id}: {reason:?}", phone.device)) }
 }
 
 /// The network has been quiet for long: everybody agrees, and nothing was lost.

@@ -4,7 +4,7 @@ use hookswitch::wire::{Availability, UnavailableReason};
 
 use super::{
     Broken,
-    plan::{Act, Plan},
+    plan::{Act, Kind, Plan},
     world::{Tally, World},
 };
 
@@ -57,8 +57,20 @@ pub(crate) fn idle_hours(seed: u64) -> Result<[Hour; 2], Broken> {
     // The last one keeps the end of the plan out of the hour.
     let mut acts: Vec<(u64, Act)> = times.chain([background + HOUR]).map(|at| (at, away.clone())).collect();
     acts.sort_by_key(|(at, _)| *at);
-    let plan =
-        Plan { seed, phones: 1, lost: 0, twice: 0, late: 0, jitter: 40, token_life: 3_600_000, is_race: false, acts };
+    let plan = Plan {
+        seed,
+        phones: 1,
+        lost: 0,
+        twice: 0,
+        late: 0,
+        jitter: 40,
+        token_life: 3_600_000,
+        kind: Kind::Agreement,
+        failing: 0,
+        nodes: vec![0],
+        tomorrow: false,
+        acts,
+    };
     let mut world = World::new(&plan, false);
     world.begin();
     world.play_until(start)?;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Plan, Tally, play, shrink, transcript};
+use super::{Broken, Plan, Tally, play, shrink, transcript};
 use crate::{
     promises::Promise,
     report::{ErrorMessage, Progress, Size},
@@ -22,6 +22,8 @@ pub(crate) struct Played {
     pub(crate) tally: Tally,
     /// How many failed.
     pub(crate) failed: usize,
+    /// What does not hold in those.
+    pub(crate) broken: Vec<Broken>,
     /// What the first one that failed, shortened, is about.
     pub(crate) short: Vec<String>,
 }
@@ -46,7 +48,7 @@ pub(crate) fn play_many(
             plays += 1;
             match play(&plan(seed)) {
                 Ok(one) => tally += one,
-                Err(_) => failed.push(seed),
+                Err(broken) => failed.push((seed, broken)),
             }
         }
     };
@@ -70,7 +72,8 @@ pub(crate) fn play_many(
     played.a_minute = played.plays as f64 / began.elapsed().as_secs_f64() * 60.0;
     failed.sort_unstable();
     played.failed = failed.len();
-    played.short = failed.first().map(|seed| tell(plan(*seed))).into_iter().collect();
+    played.short = failed.first().map(|(seed, _)| tell(plan(*seed))).into_iter().collect();
+    played.broken = failed.into_iter().map(|(_, broken)| broken).collect();
     Ok(played)
 }
 

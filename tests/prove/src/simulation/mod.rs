@@ -9,11 +9,14 @@
 //! | [`world`] | everything that happens, in the order of its time |
 //! | [`phone`] | a real core with a driver and a vault of the simulation |
 //! | [`server`] | the backend's presence model with its streams and tokens, and a record of what it did |
+//! | [`tomorrow`] | what a newer server says: words, fields and callers that these phones do not know |
 //! | [`claims`] | what must hold after each step, and in the end |
+//! | [`calls`] | what must hold of calls: nobody is in one that nobody has |
 //! | [`idle`] | what a phone costs that nobody touches |
 //! | [`shrink`] | makes a plan that fails as short as it can |
 //! | [`many`] | plays many plans, and tells the story of the first that fails |
 
+mod calls;
 mod claims;
 mod idle;
 mod many;
@@ -21,8 +24,10 @@ mod phone;
 mod plan;
 mod server;
 mod shrink;
+mod tomorrow;
 mod world;
 
+pub(crate) use claims::{DOUBLED, LATE, MISSED, WRONGLY_SILENT};
 pub(crate) use idle::{Hour, idle_hours};
 pub(crate) use many::{Played, play_many};
 pub(crate) use plan::Plan;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hookswitch::{
     machine::{
-        AgentProfile, ApiCall, Choice, ChoiceKind, CommandId, Contents, EffectId, Failure, IssuerProfile, Loaded, Mono,
-        Outcome, Setup, SignInId, State, StoredSession, Timer, Timestamp, TokenSet, Transaction,
+        AgentProfile, ApiCall, Choice, ChoiceKind, CommandId, Contents, EffectId, Failure, IssuerProfile, Knowledge,
+        Loaded, Mono, Outcome, Setup, SignInId, State, StoredSession, Timer, Timestamp, TokenSet, Transaction,
     },
     wire::{CallId, DeviceId, Platform, ServerMetadata, UnixMillis, Version},
 };
@@ -13,6 +13,39 @@ use hookswitch::{
 use super::server::{Server, clock};
 
 const ISSUER: &str = "https://id.example.com";
+
+/// What a key store says in place of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyFault {
+    /// The phone was not unlocked since it started.
+    Locked,
+    /// Something that nobody knows.
+    Failed,
+    /// The vault itself cannot be read, and neither can what is kept beside it.
+    Storage,
+}
+
+impl KeyFault {
+    pub(crate) fn any(luck: &mut fastrand::Rng) -> Self {
+        match luck.u8(0..3) {
+            0 => Self::Locked,
+            1 => Self::Failed,
+            _ => Self::Storage,
+        }
+    }
+}
+
+/// A ring that goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ringing {
+    /// What it was pushed from.
+    pub(crate) routing: Version,
+    /// What this phone showed when it began.
+    pub(crate) shown: Version,
+    pub(crate) since: u64,
+    /// By the server's true clock.
+    pub(crate) expires_at: UnixMillis,
+}
 
 /// A tap, and what became of it.
 pub(crate) struct Tapped {
@@ -39,6 +72,14 @@ impl Tapped {
     }
 }
 
+/// Something that the agent did to a call.
+pub(crate) struct Asked {
+    pub(crate) call_id: CallId,
+    pub(crate) is_answer: bool,
+    pub(crate) life: u32,
+    pub(crate) reply: Option<Result<(), Failure>>,
+}
+
 /// One phone of the simulation: its core, its vault, and what surrounds both. Times are in milliseconds of the simulation.
 pub(crate) struct SimulatedPhone {
     pub(crate) device: DeviceId,
@@ -47,8 +88,8 @@ pub(crate) struct SimulatedPhone {
     pub(crate) life: u32,
     pub(crate) running: bool,
     pub(crate) timers: BTreeMap<Timer, Mono>,
-    /// Requests without an answer.
-    pub(crate) open: BTreeMap<EffectId, ()>,
+    /// Requests without an answer; whether the connection that they went out on was cut off since.
+    pub(crate) open: BTreeMap<EffectId, bool>,
     vault: Contents,
     /// Transactions happen in order: none before this moment.
     pub(crate) vault_free: u64,
@@ -65,8 +106,28 @@ pub(crate) struct SimulatedPhone {
     pub(crate) taps: Vec<Tapped>,
     /// The newest state that this process has shown.
     pub(crate) newest: Version,
-    /// What the calls that ring here were pushed from.
-    pub(crate) rings: BTreeMap<CallId, Version>,
+    pub(crate) rings: BTreeMap<CallId, Ringing>,
+    /// The call that it is in; whether the server has not confirmed it yet.
+    pub(crate) in_call: Option<(CallId, bool)>,
+    /// When each push for a call came first.
+    pub(crate) pushed: BTreeMap<CallId, u64>,
+    /// What the key store says in place of a key.
+    pub(crate) key_fault: Option<KeyFault>,
+    /// This process has read what is kept without the key.
+    pub(crate) has_read: bool,
+    /// The next request goes out on a connection that is dead.
+    pub(crate) half_open: bool,
+    /// In this life a node whose clock is right has answered, and none whose clock is not.
+    pub(crate) clock_is_right: bool,
+    pub(crate) clock_is_wrong: bool,
+    /// The process dies after so many steps.
+    pub(crate) dies_after: Option<u32>,
+    /// Until then something that it said may be lost without its knowing.
+    pub(crate) excused_until: u64,
+    /// The calls that it answered, and in which life.
+    pub(crate) answered: BTreeMap<CallId, u32>,
+    /// What the agent asked for about calls, and what came of it.
+    pub(crate) asked: BTreeMap<CommandId, Asked>,
     /// The calls that rang here and were stopped: over for this phone, for good.
     pub(crate) stopped: BTreeSet<CallId>,
 }
@@ -111,6 +172,17 @@ impl SimulatedPhone {
             taps: Vec::new(),
             newest: Version::default(),
             rings: BTreeMap::new(),
+            in_call: None,
+            pushed: BTreeMap::new(),
+            key_fault: None,
+            has_read: false,
+            half_open: false,
+            clock_is_right: false,
+            clock_is_wrong: false,
+            dies_after: None,
+            excused_until: 0,
+            answered: BTreeMap::new(),
+            asked: BTreeMap::new(),
             stopped: BTreeSet::new(),
         }
     }
@@ -127,6 +199,10 @@ impl SimulatedPhone {
         self.timers.clear();
         self.open.clear();
         self.rings.clear();
+        self.in_call = None;
+        self.dies_after = None;
+        (self.half_open, self.has_read) = (false, false);
+        (self.clock_is_right, self.clock_is_wrong) = (false, false);
         self.newest = Version::default();
         for kind in [ChoiceKind::Availability, ChoiceKind::Forwarding] {
             if let Some(tap) = self.newest_tap(kind) {
@@ -135,8 +211,22 @@ impl SimulatedPhone {
         }
     }
 
-    /// The newest state that this phone knows, from what it shows and from what it has stored.
+    /// What is in the vault says that the call is over.
+    pub(crate) fn remembers_the_end_of(&self, call_id: &CallId) -> bool {
+        let knows = |knowledge: &Knowledge| knowledge.calls.iter().any(|(known, ..)| known == call_id);
+        self.has_read && self.vault.knowledge.as_ref().is_some_and(knows)
+    }
+
+    /// Whoever looks at this phone's clocks, and hears what the nodes say of theirs, finds no right one.
+    pub(crate) const fn has_no_right_clock(&self) -> bool {
+        self.clock_is_wrong && !self.clock_is_right
+    }
+
+    /// The newest state that this phone knows, from what it shows and from what it has stored and can read.
     pub(crate) fn knows(&self) -> Option<Version> {
+        if !self.has_read {
+            return Some(self.newest);
+        }
         let stored = self.vault.knowledge.as_ref().and_then(|knowledge| knowledge.routing);
         Some(self.newest).max(stored.map(|routing| routing.version))
     }
@@ -179,7 +269,18 @@ impl SimulatedPhone {
 
     pub(crate) fn vault(&mut self, transaction: Transaction) -> Outcome {
         match transaction {
+            Transaction::Load if self.key_fault.is_some() => {
+                self.has_read = self.key_fault != Some(KeyFault::Storage);
+                let knowledge = self.vault.knowledge.clone();
+                let loaded = match self.key_fault {
+                    Some(KeyFault::Storage) => return Outcome::StorageFailed { cause: "simulated".into() },
+                    Some(KeyFault::Locked) => Loaded::KeyUnavailable { knowledge },
+                    Some(KeyFault::Failed) | None => Loaded::KeyFailed { knowledge, cause: "simulated".into() },
+                };
+                return Outcome::Loaded { loaded: Box::new(loaded) };
+            }
             Transaction::Load => {
+                self.has_read = true;
                 return Outcome::Loaded { loaded: Box::new(Loaded::Contents(self.vault.clone())) };
             }
             Transaction::BeginRefresh { .. } => {

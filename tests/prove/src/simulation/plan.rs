@@ -2,6 +2,8 @@
 
 use hookswitch::wire::{Availability, PhoneNumber, UnavailableReason};
 
+use super::phone::KeyFault;
+
 /// How many phones there are, until a plan is shortened.
 const PHONES: usize = 5;
 
@@ -93,6 +95,40 @@ pub(crate) enum Act {
     OldServer {
         on: bool,
     },
+    /// What a phone's connections carried is lost, and neither end knows: a NAT has forgotten them. New ones work.
+    HalfOpen {
+        phone: usize,
+    },
+    /// The platform says that there is no network. There is one, and it never says so.
+    NetworkLies {
+        phone: usize,
+    },
+    /// What the key store says until the phone is healed: to the next process, mostly.
+    KeyFails {
+        phone: usize,
+        how: KeyFault,
+    },
+    /// The process is killed after so many more steps of its core.
+    KillAfter {
+        phone: usize,
+        steps: u32,
+    },
+    /// The agent takes the newest call on the desktop.
+    DesktopAnswers,
+    Decline {
+        phone: usize,
+    },
+}
+
+/// What an interleaving is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// All agree in the end.
+    Agreement,
+    /// Calls and forwarding; it ends when the last push has come, and nobody waits until all agree.
+    Race,
+    /// Who has a call, from its first ring until nobody has it any more.
+    Answers,
 }
 
 /// A whole interleaving.
@@ -110,8 +146,13 @@ pub(crate) struct Plan {
     pub(crate) jitter: u64,
     /// The life of an access token in milliseconds.
     pub(crate) token_life: i64,
-    /// It is about calls and forwarding, and ends when the last push has come; nobody waits until all agree.
-    pub(crate) is_race: bool,
+    pub(crate) kind: Kind,
+    /// Of a thousand requests so many are answered with 503, half of them after they were carried out.
+    pub(crate) failing: u64,
+    /// How far the clocks of the server's nodes are off, in milliseconds; each answer and each stream is of one of them.
+    pub(crate) nodes: Vec<i64>,
+    /// The server says words that these phones do not know.
+    pub(crate) tomorrow: bool,
     /// What happens, by its time in milliseconds.
     pub(crate) acts: Vec<(u64, Act)>,
 }
@@ -136,7 +177,10 @@ impl Plan {
             late: often(&mut luck, 100),
             jitter: luck.u64(10..400),
             token_life: if luck.bool() { 3_600_000 } else { luck.i64(40_000..120_000) },
-            is_race: false,
+            kind: Kind::Agreement,
+            failing: 0,
+            nodes: vec![0],
+            tomorrow: false,
             acts,
         }
     }
@@ -155,6 +199,9 @@ impl Plan {
         acts.push((call, Act::Call));
         acts.push((call + luck.u64(0..200), Act::BrowserForwards { on: luck.bool() }));
         acts.sort_by_key(|(at, _)| *at);
+        if luck.u8(0..8) == 0 {
+            sleeps_for_long(&mut luck, phones, &mut acts);
+        }
         Self {
             seed,
             phones,
@@ -163,7 +210,48 @@ impl Plan {
             late: often(&mut luck, 100),
             jitter: luck.u64(10..400),
             token_life: 3_600_000,
-            is_race: true,
+            kind: Kind::Race,
+            failing: often(&mut luck, 200),
+            nodes: nodes(&mut luck),
+            tomorrow: luck.u8(0..4) == 0,
+            acts,
+        }
+    }
+
+    /// One about who answers a call, with whatever can come in between.
+    pub(crate) fn answers(seed: u64) -> Self {
+        let mut luck = fastrand::Rng::with_seed(seed);
+        let phones = luck.usize(1..=3);
+        let call = luck.u64(2_000..4_000);
+        let mut acts = vec![(call, Act::Call)];
+        // Some while the pushes are on their way still; the rest while it rings everywhere.
+        for _ in 0..luck.usize(1..=3) {
+            acts.push((call + luck.u64(500..9_000), Act::PickUp { phone: luck.usize(0..phones) }));
+        }
+        for _ in 0..luck.usize(0..8) {
+            acts.push((call + luck.u64(0..12_000), answer_act(&mut luck, phones)));
+        }
+        for _ in 0..luck.usize(0..4) {
+            acts.push((call + luck.u64(12_000..70_000), answer_act(&mut luck, phones)));
+        }
+        if luck.bool() {
+            let next = call + luck.u64(5_000..60_000);
+            acts.push((next, Act::Call));
+            acts.push((next + luck.u64(500..9_000), Act::PickUp { phone: luck.usize(0..phones) }));
+        }
+        acts.sort_by_key(|(at, _)| *at);
+        Self {
+            seed,
+            phones,
+            lost: often(&mut luck, 300),
+            twice: often(&mut luck, 300),
+            late: often(&mut luck, 100),
+            jitter: luck.u64(10..400),
+            token_life: if luck.bool() { 3_600_000 } else { luck.i64(40_000..120_000) },
+            kind: Kind::Answers,
+            failing: often(&mut luck, 300),
+            nodes: nodes(&mut luck),
+            tomorrow: false,
             acts,
         }
     }
@@ -176,6 +264,22 @@ impl Plan {
 
 pub(crate) fn number() -> Option<PhoneNumber> {
     "+33612345678".parse().ok()
+}
+
+/// The clocks of one to three nodes: right in every other plan, else off by up to ten minutes.
+fn nodes(luck: &mut fastrand::Rng) -> Vec<i64> {
+    if luck.bool() { vec![0] } else { (0..luck.usize(1..=3)).map(|_| luck.i64(-600_000..600_000)).collect() }
+}
+
+/// Somewhere in the middle a phone goes to sleep, and whatever comes after it comes up to a quarter of an hour later.
+fn sleeps_for_long(luck: &mut fastrand::Rng, phones: usize, acts: &mut Vec<(u64, Act)>) {
+    let (from, millis) = (luck.usize(0..acts.len()), luck.u64(60_000..900_000));
+    let at = acts.get(from).map_or(0, |(at, _)| *at);
+    for (later, _) in acts.iter_mut().skip(from) {
+        *later += millis;
+    }
+    // It wakes up by a push, or in time for nothing.
+    acts.insert(from, (at, Act::Sleep { phone: luck.usize(0..phones), millis: millis + luck.u64(0..60_000) }));
 }
 
 /// How many of a thousand packets have a certain luck in a plan: none in every other plan, else fewer than `most`.
@@ -195,7 +299,7 @@ fn availability(luck: &mut fastrand::Rng) -> Availability {
 
 fn race_act(luck: &mut fastrand::Rng, phones: usize) -> Act {
     let phone = luck.usize(0..phones);
-    match luck.u8(0..32) {
+    match luck.u8(0..38) {
         0..=4 => Act::Forward { phone, on: luck.bool() },
         5..=9 => Act::BrowserForwards { on: luck.bool() },
         10..=13 => Act::Call,
@@ -214,7 +318,36 @@ fn race_act(luck: &mut fastrand::Rng, phones: usize) -> Act {
         28 => Act::ServerRestarts,
         29 => Act::Backup,
         30 => Act::Restore,
+        31 | 32 => Act::HalfOpen { phone },
+        33 | 34 => Act::NetworkLies { phone },
+        35 | 36 => Act::KeyFails { phone, how: KeyFault::any(luck) },
         _ => Act::OldServer { on: luck.bool() },
+    }
+}
+
+fn answer_act(luck: &mut fastrand::Rng, phones: usize) -> Act {
+    let phone = luck.usize(0..phones);
+    match luck.u8(0..40) {
+        0..=5 => Act::PickUp { phone },
+        6..=9 => Act::HangUp { phone },
+        10 | 11 => Act::Decline { phone },
+        12 | 13 => Act::CustomerHangsUp,
+        14 => Act::DesktopAnswers,
+        15 | 16 => Act::NetworkDown { phone },
+        17 | 18 => Act::NetworkUp { phone },
+        19..=21 => Act::Partition { phone },
+        22..=24 => Act::Heal { phone },
+        25 | 26 => Act::HalfOpen { phone },
+        27 => Act::NetworkLies { phone },
+        28 => Act::Sleep { phone, millis: luck.u64(1_000..60_000) },
+        29 => Act::Kill { phone },
+        30..=33 => Act::KillAfter { phone, steps: luck.u32(1..12) },
+        34 => Act::ServerRestarts,
+        35 => Act::TokensExpire,
+        36 => Act::Background { phone },
+        37 => Act::Foreground { phone },
+        38 => Act::Forward { phone, on: luck.bool() },
+        _ => Act::Slow { phone, by: luck.u64(0..1_000) },
     }
 }
 

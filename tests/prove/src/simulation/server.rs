@@ -11,6 +11,8 @@ use hookswitch::{
 };
 use hookswitch_backend::{Command, PresenceModel, Refusal, Said};
 
+use super::tomorrow;
+
 /// The server's clock at the start.
 pub(crate) const EPOCH: UnixMillis = UnixMillis(1_700_000_000_000);
 pub(crate) const HEARTBEAT: u64 = 15_000;
@@ -41,6 +43,8 @@ pub(crate) struct Stream {
     pub(crate) held: Vec<hookswitch::wire::StreamEvent>,
     /// Nothing comes through any more, and the server does not know.
     pub(crate) dead: bool,
+    /// How far the clock of its node is off.
+    pub(crate) skew: i64,
 }
 
 /// A question that waits for news.
@@ -66,6 +70,8 @@ pub(crate) struct Server {
     pub(crate) next_stream: u64,
     /// Questions that wait for news.
     pub(crate) waiting: BTreeMap<u64, Waiting>,
+    /// It says words that the phones do not know.
+    tomorrow: bool,
     tokens: BTreeMap<SecretRef, UnixMillis>,
     next_secret: u64,
     pub(crate) changed_at: u64,
@@ -78,9 +84,10 @@ pub(crate) fn clock(now: u64) -> UnixMillis {
 }
 
 impl Server {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(tomorrow: bool) -> Self {
         let mut model = PresenceModel::new("alice".into(), EPOCH);
         let first = model.at(EPOCH).0.clone();
+        let first = if tomorrow { tomorrow::state(first) } else { first };
         Self {
             backup: (model.clone(), 0),
             history: BTreeMap::from([(first.version, first)]),
@@ -90,6 +97,7 @@ impl Server {
             streams: BTreeMap::new(),
             next_stream: 0,
             waiting: BTreeMap::new(),
+            tomorrow,
             tokens: BTreeMap::new(),
             next_secret: 1_000,
             changed_at: 0,
@@ -118,7 +126,7 @@ impl Server {
     /// What apps see now.
     pub(crate) fn current(&mut self, now: u64) -> (Snapshot, Pushes) {
         let (snapshot, pushes) = self.model.at(clock(now));
-        let snapshot = snapshot.clone();
+        let snapshot = if self.tomorrow { tomorrow::state(snapshot.clone()) } else { snapshot.clone() };
         if self.history.insert(snapshot.version, snapshot.clone()).is_none() {
             self.changed_at = now;
         }
@@ -128,7 +136,12 @@ impl Server {
     pub(crate) fn command(&mut self, key: &str, base: Option<Version>, command: Command, now: u64) -> (Said, Pushes) {
         // The debug form says what the command is: more than a fingerprint has to.
         let fingerprint = format!("{command:?}");
-        let (said, pushes) = self.model.command(key, &fingerprint, base, command, clock(now));
+        let (mut said, pushes) = self.model.command(key, &fingerprint, base, command, clock(now));
+        if let Said::State { snapshot, .. } | Said::Stale(snapshot) = &mut said
+            && self.tomorrow
+        {
+            **snapshot = tomorrow::state((**snapshot).clone());
+        }
         if let Said::State { again: false, .. } = &said {
             self.applied.push(key.to_owned());
             self.ever_applied.push(key.to_owned());

@@ -29,8 +29,8 @@ struct Search {
 
 impl Search {
     fn size(&self) -> (usize, usize, u64) {
-        let Plan { acts, phones, lost, twice, late, jitter, .. } = &self.best;
-        (acts.len(), *phones, lost + twice + late + jitter)
+        let Plan { acts, phones, lost, twice, late, jitter, failing, .. } = &self.best;
+        (acts.len(), *phones, lost + twice + late + jitter + failing)
     }
 
     fn try_out(&mut self, change: impl FnOnce(&mut Plan)) -> bool {
@@ -68,6 +68,9 @@ impl Search {
         self.try_out(|plan| plan.late = 0);
         self.try_out(|plan| plan.jitter = 10);
         self.try_out(|plan| plan.token_life = 3_600_000);
+        self.try_out(|plan| plan.failing = 0);
+        self.try_out(|plan| plan.nodes = vec![0]);
+        self.try_out(|plan| plan.tomorrow = false);
     }
 
     fn drop_phones(&mut self) {
@@ -101,7 +104,12 @@ fn phone_of(act: &Act) -> Option<usize> {
         | Act::Sleep { phone, .. }
         | Act::Kill { phone }
         | Act::Repair { phone }
-        | Act::SetClock { phone, .. } => Some(*phone),
+        | Act::SetClock { phone, .. }
+        | Act::HalfOpen { phone }
+        | Act::NetworkLies { phone }
+        | Act::KeyFails { phone, .. }
+        | Act::KillAfter { phone, .. }
+        | Act::Decline { phone } => Some(*phone),
         Act::BrowserChooses { .. }
         | Act::BrowserForwards { .. }
         | Act::Call
@@ -110,6 +118,7 @@ fn phone_of(act: &Act) -> Option<usize> {
         | Act::Backup
         | Act::Restore
         | Act::TokensExpire
+        | Act::DesktopAnswers
         | Act::OldServer { .. } => None,
     }
 }

@@ -6,11 +6,11 @@ use hookswitch::{
 };
 use hookswitch_backend::{Command, Said};
 
-use super::{Happening, World, words::describe};
+use super::{DEAF, Happening, SOON, World, words::describe};
 use crate::simulation::{
     Broken,
-    phone::SimulatedPhone,
-    plan::{Act, number},
+    phone::{Asked, SimulatedPhone},
+    plan::{Act, Kind, number},
     server::{Reader, choose, forward},
 };
 
@@ -22,6 +22,15 @@ impl World<'_> {
         if let Some(choice) = choice {
             self.tally.commands += 1;
             phone.taps(choice, id);
+        }
+        if let Ask::Answer { call_id } | Ask::Decline { call_id } | Ask::HangUp { call_id } = &ask {
+            let is_answer = matches!(ask, Ask::Answer { .. });
+            let asked = Asked { call_id: call_id.clone(), is_answer, life: phone.life, reply: None };
+            phone.asked.insert(id, asked);
+            if is_answer {
+                phone.answered.insert(call_id.clone(), phone.life);
+                self.tally.answers += 1;
+            }
         }
         let to = (index, phone.life);
         self.step(to, Event::Command { id, command: ask })
@@ -69,6 +78,7 @@ impl World<'_> {
             Act::Call => {
                 let call_id = CallId(format!("call-{}", self.calls.len() + 1));
                 self.calls.push(call_id.clone());
+                self.tally.calls += 1;
                 self.browser_does(Command::Incoming { call_id, from: None, from_name: None });
                 Ok(())
             }
@@ -113,17 +123,51 @@ impl World<'_> {
             }
             Act::Sleep { phone, millis } => {
                 let until = self.now + millis;
-                self.change(phone, |phone| phone.asleep_until = until);
+                self.change(phone, |phone| {
+                    phone.asleep_until = until;
+                    phone.excused_until = phone.excused_until.max(until + SOON);
+                });
                 Ok(())
             }
-            Act::Kill { phone: index } => {
-                self.change(index, SimulatedPhone::dies);
-                self.server
-                    .streams
-                    .retain(|_, stream| !matches!(stream.reader, Reader::Phone { phone, .. } if phone == index));
-                let wait = self.phones_luck(index).u64(100..3_000);
-                self.at(self.now + wait, Happening::Starts(index));
+            Act::Kill { phone } => {
+                self.kills(phone);
                 Ok(())
+            }
+            Act::KillAfter { phone, steps } => {
+                self.change(phone, |phone| phone.dies_after = Some(steps));
+                Ok(())
+            }
+            Act::HalfOpen { phone: index } => {
+                for stream in self.server.streams.values_mut() {
+                    stream.dead |= matches!(stream.reader, Reader::Phone { phone, .. } if phone == index);
+                }
+                self.server.waiting.retain(|_, waiting| waiting.phone != index);
+                let now = self.now;
+                self.change(index, |phone| {
+                    phone.half_open = true;
+                    phone.excused_until = phone.excused_until.max(now + DEAF);
+                    phone.open.values_mut().for_each(|cut_off| *cut_off = true);
+                });
+                Ok(())
+            }
+            Act::NetworkLies { phone } => self.tells(phone, Event::NetworkDown),
+            Act::KeyFails { phone, how } => {
+                self.change(phone, |phone| phone.key_fault = Some(how));
+                Ok(())
+            }
+            Act::DesktopAnswers => {
+                if let Some(call_id) = self.calls.last().cloned() {
+                    self.browser_does(Command::Answer { call_id, by: Surface::Desktop });
+                }
+                Ok(())
+            }
+            Act::Decline { phone: index } => {
+                let now = self.now;
+                let ringing = self
+                    .phones
+                    .get(index)
+                    .and_then(|phone| phone.state.view(phone.now(now)).calls.ringing.into_iter().next());
+                ringing.map_or(Ok(()), |call| self.ask(index, Ask::Decline { call_id: call.call_id }, None))
             }
             Act::Repair { phone } => self.ask(phone, Ask::Repair, None),
             Act::SetClock { phone, skew } => {
@@ -155,6 +199,15 @@ impl World<'_> {
         }
     }
 
+    pub(super) fn kills(&mut self, index: usize) {
+        self.tell(|| format!("phone-{}: dies", index + 1));
+        self.tally.deaths += 1;
+        self.change(index, SimulatedPhone::dies);
+        self.server.streams.retain(|_, stream| !matches!(stream.reader, Reader::Phone { phone, .. } if phone == index));
+        let wait = self.phones_luck(index).u64(100..3_000);
+        self.at(self.now + wait, Happening::Starts(index));
+    }
+
     fn change(&mut self, index: usize, change: impl FnOnce(&mut SimulatedPhone)) {
         if let Some(phone) = self.phones.get_mut(index) {
             change(phone);
@@ -167,7 +220,11 @@ impl World<'_> {
     }
 
     fn network(&mut self, index: usize, up: bool) -> Result<(), Broken> {
-        self.change(index, |phone| phone.network = up);
+        let now = self.now;
+        self.change(index, |phone| {
+            phone.network = up;
+            phone.excused_until = phone.excused_until.max(now + SOON);
+        });
         self.tells(index, if up { Event::NetworkUp } else { Event::NetworkDown })
     }
 
@@ -175,6 +232,7 @@ impl World<'_> {
     pub(super) fn heals(&mut self) -> Result<(), Broken> {
         self.tell(|| "* the network heals, all phones are in front".to_owned());
         self.healed = true;
+        let now = self.now;
         for index in 0..self.phones.len() {
             let down = self.phones.get(index).is_some_and(|phone| !phone.network);
             let away = self.phones.get(index).is_some_and(|phone| !phone.foreground);
@@ -182,8 +240,11 @@ impl World<'_> {
                 // A proxy that holds streams back stays.
                 (phone.partitioned, phone.slow, phone.asleep_until) = (false, 0, 0);
                 (phone.network, phone.foreground) = (true, true);
+                (phone.half_open, phone.dies_after, phone.key_fault) = (false, None, None);
+                phone.excused_until = phone.excused_until.max(now + DEAF);
             });
-            if down {
+            // (Of agreement it is known that the platform tells the truth; elsewhere it may have lied.)
+            if down || self.plan.kind == Kind::Answers {
                 self.tells(index, Event::NetworkUp)?;
             }
             if away {

@@ -1,8 +1,10 @@
 //! The phones: real cores, their steps with what must hold after each, and their effects.
 
+use std::collections::BTreeMap;
+
 use hookswitch::{
     machine::{Event, Output, Silence, StreamNews, Verdict, Work, step},
-    wire::StreamEvent,
+    wire::{CallId, PushKind, Snapshot, StreamEvent, UnixMillis, Version},
 };
 
 use super::{
@@ -11,10 +13,13 @@ use super::{
     words::describe,
 };
 use crate::simulation::{
-    Broken, claims,
-    phone::SimulatedPhone,
+    Broken, calls, claims,
+    phone::{Ringing, SimulatedPhone},
     server::{Reader, clock},
 };
+
+/// An answer that is older than this, or of a clock that is off by more, says nothing of the time, in milliseconds.
+const CLOCK_IS_RIGHT: i64 = 2_500;
 
 impl<'p> World<'p> {
     pub(super) fn phone(&mut self, (index, life): To) -> Option<&mut SimulatedPhone> {
@@ -39,10 +44,12 @@ impl<'p> World<'p> {
             }
             Happening::Event(to, event) => {
                 // One answer a request: a timeout that comes after it is none.
-                if let Event::Completed { effect, .. } = &event
-                    && phone.open.remove(effect).is_none()
-                {
-                    return Ok(());
+                if let Event::Completed { effect, server_time, .. } = &event {
+                    // An answer on a connection that was cut off is none either.
+                    if phone.open.get(effect).is_none_or(|cut_off| *cut_off && server_time.is_some()) {
+                        return Ok(());
+                    }
+                    phone.open.remove(effect);
                 }
                 self.step(to, event)
             }
@@ -83,6 +90,11 @@ impl<'p> World<'p> {
         let beats =
             matches!(&event, Event::Stream { news: StreamNews::Event { event: StreamEvent::Heartbeat(_) }, .. });
         let is_push = matches!(&event, Event::Push { .. });
+        if let Event::Completed { server_time: Some(said), .. } = &event {
+            let is_right = (said.since(clock(now))).abs() < CLOCK_IS_RIGHT;
+            phone.clock_is_right |= is_right;
+            phone.clock_is_wrong |= !is_right;
+        }
         let effects = step(&mut phone.state, event, at);
         let decisions = effects.output.iter().filter(|output| matches!(output, Output::Decided { .. })).count();
         claims::reported_once(is_push, decisions)?;
@@ -95,13 +107,23 @@ impl<'p> World<'p> {
         for work in effects.work {
             self.carry_out(to, work);
         }
-        self.phones.get(to.0).map_or(Ok(()), |phone| claims::while_it_rings(phone, &self.server.history))
+        if let Some(phone) = self.phones.get_mut(to.0) {
+            claims::while_it_rings(phone, &self.server.history, now)?;
+            if let Some(left) = &mut phone.dies_after {
+                *left = left.saturating_sub(1);
+                if *left == 0 && phone.running {
+                    self.kills(to.0);
+                }
+            }
+        }
+        calls::one_device_has_it(self, to.0)
     }
 
     /// What a phone shows now, after a step.
     fn shows(&mut self, (index, _): To) -> Result<(), Broken> {
         let Some(phone) = self.phones.get_mut(index) else { return Ok(()) };
         let view = phone.state.view(phone.now(self.now));
+        phone.in_call = view.calls.in_call.map(|call| (call.call_id, call.connecting));
         let Some(presence) = &view.presence else { return Ok(()) };
         if let Some(superseded) = &presence.superseded
             && let Some(tap) = phone.newest_tap(superseded.choice.kind())
@@ -148,9 +170,10 @@ impl<'p> World<'p> {
                 let lost = self.chance(&mut luck, self.plan.lost);
                 let Some(phone) = self.phone(to) else { return };
                 let (slow, cut_off) = (phone.slow, phone.partitioned);
+                let stale = std::mem::take(&mut phone.half_open);
                 if !phone.network {
                     self.closes(to, id, 1, never_left());
-                } else if lost || cut_off {
+                } else if lost || cut_off || stale {
                     self.closes(to, id, ANSWER_TIMEOUT, cut());
                 } else {
                     let at = now + self.latency(&mut luck, slow);
@@ -188,9 +211,14 @@ impl<'p> World<'p> {
                 let Some(phone) = self.phone(to) else { return Ok(()) };
                 let device = phone.device.clone();
                 if let Some(tap) = phone.taps.iter_mut().rev().find(|tap| tap.id == command)
-                    && tap.reply.replace(reply).is_some()
+                    && tap.reply.replace(reply.clone()).is_some()
                 {
                     return Err(format!("{device}: a second reply to {:?}", tap.choice));
+                }
+                if let Some(asked) = phone.asked.get_mut(&command)
+                    && asked.reply.replace(reply).is_some()
+                {
+                    return Err(format!("{device}: a second reply about {}", asked.call_id));
                 }
             }
             Output::Decided { decision } => {
@@ -209,12 +237,26 @@ impl<'p> World<'p> {
                 let Some(phone) = self.phones.get_mut(index) else { return Ok(()) };
                 claims::ring_decision(phone, &decision, history, clock(self.now))?;
                 if matches!(decision.verdict, Verdict::Ring { .. }) {
-                    phone.rings.insert(decision.push.call_id.clone(), decision.push.routing);
+                    let call_id = &decision.push.call_id;
+                    if let Some(pushed) = phone.pushed.get(call_id)
+                        && decision.push.kind != PushKind::AnsweredElsewhere
+                        && !phone.stopped.contains(call_id)
+                    {
+                        let wait = self.now.saturating_sub(*pushed);
+                        self.tally.sounds += 1;
+                        self.tally.until_sound += wait;
+                        self.tally.latest_sound = self.tally.latest_sound.max(wait);
+                    }
+                    let expires_at = expires_at(history, call_id).unwrap_or(decision.push.expires_at);
+                    let (routing, shown, since) = (decision.push.routing, phone.newest, self.now);
+                    phone.rings.insert(call_id.clone(), Ringing { routing, shown, since, expires_at });
                 }
             }
             Output::StopRinging { call_id, why } => {
                 self.tell(|| format!("phone-{}: stops ringing for {call_id}: {why:?}", index + 1));
-                if let Some(phone) = self.phone(to) {
+                let (now, history) = (self.now, &self.server.history);
+                if let Some(phone) = self.phones.get_mut(index) {
+                    claims::stops_for_a_reason(phone, &call_id, why, history, now)?;
                     phone.rings.remove(&call_id);
                     phone.stopped.insert(call_id);
                 }
@@ -222,4 +264,10 @@ impl<'p> World<'p> {
         }
         Ok(())
     }
+}
+
+/// By the server's true clock.
+fn expires_at(history: &BTreeMap<Version, Snapshot>, call_id: &CallId) -> Option<UnixMillis> {
+    let calls = history.values().rev().flat_map(|state| &state.calls);
+    calls.filter(|call| call.call_id == *call_id).map(|call| call.expires_at).next()
 }

@@ -23,9 +23,9 @@ use hookswitch::{
 };
 
 use super::{
-    Broken, claims,
+    Broken, calls, claims,
     phone::SimulatedPhone,
-    plan::{Act, Plan},
+    plan::{Act, Kind, Plan},
     server::{HEARTBEAT, Server, clock},
 };
 
@@ -40,6 +40,15 @@ const RACE_ENDS: u64 = 9_000;
 
 /// A process that a push starts is asked so often whether it has read the vault, in milliseconds.
 const A_MOMENT: u64 = 5;
+
+/// A request without an answer is raced on a new connection after this time, in milliseconds.
+const RACED_AFTER: u64 = 1_500;
+
+/// What was not heard is said again after this time at most, in milliseconds.
+const SOON: u64 = 3_000 + 500;
+
+/// A request that vanishes is given up and said again by then.
+const DEAF: u64 = ANSWER_TIMEOUT + SOON;
 
 /// How many browser-like clients there are.
 const BROWSERS: usize = 2;
@@ -57,11 +66,52 @@ pub(crate) struct Tally {
     pub(crate) cold_starts: usize,
     pub(crate) requests: usize,
     pub(crate) heartbeats: usize,
+    /// Answers that an agent gave, and calls that came.
+    pub(crate) answers: usize,
+    pub(crate) calls: usize,
+    /// Processes that died.
+    pub(crate) deaths: usize,
+    /// From a push to the sound of it in milliseconds: how many, all together, and the longest.
+    pub(crate) sounds: usize,
+    pub(crate) until_sound: u64,
+    pub(crate) latest_sound: u64,
+    /// For so long, in milliseconds, an agent counted as in a call at most: after the phone knew better and could say so;
+    /// whatever came between; and after the phone had died.
+    pub(crate) in_no_call: u64,
+    pub(crate) in_no_call_excused: u64,
+    pub(crate) in_no_call_dead: u64,
 }
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        let Self { steps, commands, rings, silences, forwarded, cold_starts, requests, heartbeats } = other;
+        let Self {
+            steps,
+            commands,
+            rings,
+            silences,
+            forwarded,
+            cold_starts,
+            requests,
+            heartbeats,
+            answers,
+            calls,
+            deaths,
+            sounds,
+            until_sound,
+            latest_sound,
+            in_no_call,
+            in_no_call_excused,
+            in_no_call_dead,
+        } = other;
+        self.answers += answers;
+        self.calls += calls;
+        self.deaths += deaths;
+        self.sounds += sounds;
+        self.until_sound += until_sound;
+        self.latest_sound = self.latest_sound.max(latest_sound);
+        self.in_no_call = self.in_no_call.max(in_no_call);
+        self.in_no_call_excused = self.in_no_call_excused.max(in_no_call_excused);
+        self.in_no_call_dead = self.in_no_call_dead.max(in_no_call_dead);
         self.steps += steps;
         self.commands += commands;
         self.rings += rings;
@@ -146,12 +196,14 @@ pub(crate) struct World<'p> {
     pub(crate) tally: Tally,
     next_key: u64,
     calls: Vec<CallId>,
+    /// Since when an agent counts as in a call that nobody has.
+    pub(crate) in_no_call_since: BTreeMap<CallId, u64>,
     story: Option<Vec<String>>,
 }
 
 impl<'p> World<'p> {
     pub(super) fn new(plan: &'p Plan, tells: bool) -> Self {
-        let mut server = Server::new();
+        let mut server = Server::new(plan.tomorrow);
         let phones = (0..plan.phones).map(|index| SimulatedPhone::new(index, &mut server, plan.token_life)).collect();
         Self {
             plan,
@@ -166,6 +218,7 @@ impl<'p> World<'p> {
             tally: Tally::default(),
             next_key: 0,
             calls: Vec::new(),
+            in_no_call_since: BTreeMap::new(),
             story: tells.then(Vec::new),
         }
     }
@@ -197,11 +250,15 @@ impl<'p> World<'p> {
     fn run_to_the_end(&mut self) -> Result<(), Broken> {
         self.begin();
         let end = self.plan.end();
-        if self.plan.is_race {
+        match self.plan.kind {
             // What is on its way arrives.
-            return self.play_until(end + RACE_ENDS);
+            Kind::Race => return self.play_until(end + RACE_ENDS),
+            Kind::Answers => {
+                self.play_until(end + QUIET)?;
+                return calls::in_the_end(self);
+            }
+            Kind::Agreement => self.play_until(end + QUIET)?,
         }
-        self.play_until(end + QUIET)?;
         // A state that has just changed is still on its way.
         for _ in 0..20 {
             if self.now.saturating_sub(self.server.changed_at) > 2_000 {
@@ -222,6 +279,9 @@ impl<'p> World<'p> {
             let happening = entry.remove();
             self.now = at;
             self.happens(happening)?;
+            if self.plan.kind == Kind::Answers {
+                calls::nobody_is_in_a_call_that_nobody_has(self)?;
+            }
         }
         self.now = end;
         Ok(())
@@ -256,7 +316,8 @@ impl<'p> World<'p> {
             Happening::BrowserHears(browser, connection, event) => self.browser_hears(browser, connection, event),
             Happening::Beat(stream) => {
                 if self.server.streams.get(&stream).is_some_and(|stream| !stream.dead) {
-                    self.send_on(stream, StreamEvent::Heartbeat(Heartbeat { at: clock(self.now) }));
+                    let skew = self.server.streams.get(&stream).map_or(0, |stream| stream.skew);
+                    self.send_on(stream, StreamEvent::Heartbeat(Heartbeat { at: clock(self.now) + skew }));
                     self.at(self.now + HEARTBEAT, Happening::Beat(stream));
                 }
                 Ok(())
@@ -267,9 +328,12 @@ impl<'p> World<'p> {
             }
             Happening::Push(phone, push) => {
                 let now = self.now;
-                let Some(SimulatedPhone { running, life, asleep_until, state, .. }) = self.phones.get_mut(phone) else {
+                let Some(SimulatedPhone { running, life, asleep_until, state, pushed, .. }) =
+                    self.phones.get_mut(phone)
+                else {
                     return Ok(());
                 };
+                pushed.entry(push.call_id.clone()).or_insert(now);
                 *asleep_until = 0;
                 let life = *life;
                 // An app decides when its core is open, which is when the vault was read.

@@ -5,7 +5,7 @@ use hookswitch::{
     wire::StreamEvent,
 };
 
-use super::{ANSWER_TIMEOUT, Fate, Happening, To, World, words::name};
+use super::{ANSWER_TIMEOUT, DEAF, Fate, Happening, RACED_AFTER, SOON, To, World, words::name};
 use crate::simulation::server::Reader;
 
 impl World<'_> {
@@ -39,7 +39,8 @@ impl World<'_> {
         let twice = self.chance(&mut luck, self.plan.twice);
         let late = self.chance(&mut luck, self.plan.late).then(|| luck.u64(5_000..40_000));
         let Some(phone) = self.phone(to) else { return };
-        phone.open.insert(id, ());
+        phone.open.insert(id, false);
+        let stale = std::mem::take(&mut phone.half_open);
         let (slow, cut_off, network) = (phone.slow, phone.partitioned, phone.network);
         if let Request::Api { call, .. } = &request {
             phone.sends(call);
@@ -47,15 +48,24 @@ impl World<'_> {
         self.tell(|| format!("phone-{}: sends {}", index + 1, name(&request)));
         let gives_up = |outcome| Happening::Event(to, Event::Completed { effect: id, server_time: None, outcome });
         if !network {
+            if let Some(phone) = self.phone(to) {
+                phone.excused_until = phone.excused_until.max(now + SOON);
+            }
             return self.at(now + 1, gives_up(never_left()));
         }
         // A broken connection is noticed soon, a silent one late.
         let patience = if luck.bool() { luck.u64(50..2_000) } else { ANSWER_TIMEOUT };
         self.at(now + ANSWER_TIMEOUT, gives_up(cut()));
+        let trouble = lost || cut_off || stale || answer_lost || late.is_some();
+        if trouble && let Some(phone) = self.phone(to) {
+            phone.excused_until = phone.excused_until.max(now + DEAF);
+        }
         if lost || cut_off {
             return self.at(now + patience, gives_up(cut()));
         }
-        let there = self.latency(&mut luck, slow) + late.unwrap_or(0);
+        // On a connection that is dead nothing arrives: the shell races a new one after a moment.
+        let raced = if stale { RACED_AFTER } else { 0 };
+        let there = self.latency(&mut luck, slow) + late.unwrap_or(0) + raced;
         let back = self.latency(&mut luck, slow);
         if twice {
             // A proxy repeats what it takes for safe to repeat.

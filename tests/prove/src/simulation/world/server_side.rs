@@ -6,7 +6,7 @@ use hookswitch::{
 };
 
 use super::{
-    Fate, Happening, To, World,
+    Fate, Happening, SOON, To, World,
     network::cut,
     words::{describe_outcome, name_of_call},
 };
@@ -14,6 +14,7 @@ use crate::simulation::{
     Broken,
     phone::{date, metadata},
     server::{HEARTBEAT, Pushes, Reader, Stream, Waiting, clock},
+    tomorrow,
 };
 
 impl World<'_> {
@@ -21,7 +22,8 @@ impl World<'_> {
     pub(super) fn answer_waiting(&mut self, waiting: u64, outcome: Outcome) {
         let Some(Waiting { phone, life, effect, back, .. }) = self.server.waiting.remove(&waiting) else { return };
         if self.phones.get(phone).is_some_and(|phone| phone.life == life && !phone.partitioned) {
-            let event = Event::Completed { effect, server_time: date(self.now), outcome };
+            let server_time = date(self.now).map(|date| date + self.node(waiting));
+            let event = Event::Completed { effect, server_time, outcome };
             self.at(self.now + back, Happening::Event((phone, life), event));
         }
     }
@@ -36,7 +38,14 @@ impl World<'_> {
         }
         let now = self.now;
         self.announce(Vec::new());
+        let mut luck = self.phones_luck(index);
+        let fails = self.plan.failing > 0 && self.chance(&mut luck, self.plan.failing);
+        let unavailable = || Outcome::Unavailable { status: 503, retry_after: None };
+        if fails && let Some(phone) = self.phones.get_mut(index) {
+            phone.excused_until = phone.excused_until.max(now + fate.back + SOON);
+        }
         let (outcome, pushes) = match request {
+            Request::Api { .. } if fails && luck.bool() => (unavailable(), Vec::new()),
             Request::Discover => (Outcome::Metadata { metadata: metadata() }, Vec::new()),
             Request::Refresh { .. } => {
                 let (access, _) = self.server.token(now, self.plan.token_life);
@@ -66,9 +75,11 @@ impl World<'_> {
             Request::ExchangeCode { .. } | Request::Revoke { .. } => (Outcome::Done, Vec::new()),
         };
         self.announce(pushes);
+        let outcome = if fails { unavailable() } else { outcome };
         let still_there = self.phones.get(index).is_some_and(|phone| phone.life == life && !phone.partitioned);
         if still_there && !fate.answer_lost {
-            let event = Event::Completed { effect, server_time: date(now), outcome };
+            let server_time = date(now).map(|date| date + self.node(effect.0));
+            let event = Event::Completed { effect, server_time, outcome };
             self.at(now + fate.back, Happening::Event(to, event));
         }
         Ok(())
@@ -88,10 +99,18 @@ impl World<'_> {
         Ok(())
     }
 
+    /// How far the clock of the node is off that something comes to.
+    fn node(&self, luck: u64) -> i64 {
+        let nodes = &self.plan.nodes;
+        let nth = luck.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        usize::try_from(nth).ok().and_then(|nth| nodes.get(nth.checked_rem(nodes.len())?)).copied().unwrap_or(0)
+    }
+
     fn opens(&mut self, reader: Reader) {
         self.server.next_stream += 1;
         let id = self.server.next_stream;
-        let stream = Stream { reader, sent: None, arrives: self.now, held: Vec::new(), dead: false };
+        let skew = self.node(id);
+        let stream = Stream { reader, sent: None, arrives: self.now, held: Vec::new(), dead: false, skew };
         self.server.streams.insert(id, stream);
         self.at(self.now + HEARTBEAT, Happening::Beat(id));
         self.announce(Vec::new());
@@ -122,6 +141,7 @@ impl World<'_> {
             let Some(index) = self.phones.iter().position(|phone| phone.device == device) else { continue };
             let mut luck = self.phones_luck(index);
             let at = self.now + luck.u64(20..3_000);
+            let push = tomorrow::push(push, self.plan.tomorrow, &mut luck);
             if self.chance(&mut luck, self.plan.twice) {
                 self.at(at + luck.u64(0..5_000), Happening::Push(index, push.clone()));
             }
