@@ -11,7 +11,7 @@ use crate::{
     event::Outcome,
     kept::{AgentProfile, Contents, Loaded, PendingLogin, Refusals, SignedOutWhy, TokenSet},
     running::Purpose,
-    state::session::{BeforeLogin, LoginStage, Refresh, Session, SignedIn},
+    state::session::{BeforeLogin, Distrust, LoginStage, Refresh, Session, SignedIn},
     step::Step,
     time::ServerClock,
 };
@@ -115,6 +115,7 @@ impl Step<'_> {
             refresh: Refresh::Idle,
             backoff: Backoff::default(),
             unsettled: None,
+            distrust: Distrust::default(),
             refusals: Refusals::default(),
             said: None,
             unsaved: false,

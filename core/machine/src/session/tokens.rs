@@ -18,6 +18,7 @@ use crate::{
     names::{CommandId, Generation, SecretRef},
     ring::Silence,
     running::{Purpose, SentCall},
+    sentences::try_again_in,
     state::session::{Parked, Refresh, RepairStage, Session},
     step::Step,
     time::Mono,
@@ -41,9 +42,17 @@ const ENOUGH_REFUSALS: u32 = 3;
 /// For a refresh that the issuer refuses without a reason: it does not change its mind within seconds.
 const REFUSED: Bounds = Bounds { first: 10_000, most: 15 * 60 * 1_000 };
 
-/// The life of an access token in milliseconds. A server that says "none at all" must not make a storm of refreshes.
+/// A life that is shorter than this is a fault of the server's, in seconds.
+const SHORTEST_LIFE: u64 = 10;
+
+/// How long a token is used that is said to live for no time at all, in seconds: the API will say how long it is good. A refresh
+/// for each request would be a storm.
+const LIFE_WHEN_NONE: u64 = 60;
+
+/// The life of an access token in milliseconds.
 pub(super) fn life_of(expires_in: Option<u64>) -> u64 {
-    expires_in.unwrap_or(LIFE_WHEN_UNTOLD).max(1).saturating_mul(1_000)
+    let life = expires_in.unwrap_or(LIFE_WHEN_UNTOLD);
+    (if life < SHORTEST_LIFE { LIFE_WHEN_NONE } else { life }).saturating_mul(1_000)
 }
 
 impl Step<'_> {
@@ -136,7 +145,6 @@ impl Step<'_> {
             }
             Session::SignedIn(session) => {
                 session.waiters.push(to);
-                session.backoff.retry_now();
                 self.refresh_if_possible();
             }
             session => {
@@ -170,7 +178,7 @@ impl Step<'_> {
     pub(crate) fn token_refused(&mut self, sent: SentCall, purpose: Purpose) {
         self.token_is_stale(sent.access);
         self.tap_was_not_looked_at(&purpose);
-        if sent.retried {
+        if sent.retried || self.is_current_and_fresh(sent.access) {
             let detail = Some("The server refuses this phone's access.".to_owned());
             let outcome = Outcome::Refused { status: 401, code: "unauthenticated".into(), detail, current: None };
             return self.finish(purpose, outcome);
@@ -181,12 +189,32 @@ impl Step<'_> {
         self.call_api_again(sent.call, purpose, true);
     }
 
+    /// A server said 401 to a token that is good by its clock: the next one is asked for, though not too often.
     pub(crate) fn token_is_stale(&mut self, access: SecretRef) {
+        let now = self.now;
         if let Session::SignedIn(session) = &mut self.state.session
             && session.tokens.access == access
+            && session.has_fresh_token(now)
+            && session.distrust.allows(now.mono)
         {
-            session.fresh_until = self.now.mono;
-            session.refresh_at = self.now.mono;
+            session.distrust.renews(now.mono);
+            session.fresh_until = now.mono;
+            session.refresh_at = now.mono;
+        }
+    }
+
+    /// Whether the token is still the one to use: another was asked for a moment ago, and this is all that came of it.
+    fn is_current_and_fresh(&self, access: SecretRef) -> bool {
+        matches!(&self.state.session, Session::SignedIn(session)
+            if session.tokens.access == access && session.has_fresh_token(self.now))
+    }
+
+    /// The API has taken the token.
+    pub(crate) const fn token_taken(&mut self, access: SecretRef) {
+        if let Session::SignedIn(session) = &mut self.state.session
+            && session.tokens.access.0 == access.0
+        {
+            session.distrust.forgives();
         }
     }
 
@@ -201,7 +229,9 @@ impl Step<'_> {
             return self.refresh_came_to_nothing(&Outcome::NotSent { cause: "no network".into() });
         }
         if !session.backoff.is_over(now.mono) {
-            return self.fail_waiting(&Outcome::NotSent { cause: "waiting to try again".into() });
+            let left = session.backoff.left(now.mono);
+            let outcome = Outcome::NotSent { cause: "waiting to try again".into() };
+            return self.fail_waiting(&outcome, Failure::offline(try_again_in(left)));
         }
         session.refresh = Refresh::Leasing;
         let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
@@ -496,17 +526,17 @@ impl Step<'_> {
         if (self.is_active() || soon.is_some()) && self.state.network_up {
             self.set_timer(Timer::Refresh, at);
         }
-        self.fail_waiting(outcome);
         let failure = outcome.failure();
+        self.fail_waiting(outcome, failure.clone());
         self.repair_progress(RepairStage::Refreshing, Err(failure));
     }
 
-    fn fail_waiting(&mut self, outcome: &Outcome) {
+    fn fail_waiting(&mut self, outcome: &Outcome, failure: Failure) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         let failure = if session.refusals.asks {
             Failure::reauthenticate(ReauthReason::Refused.explain_with(session.said.as_deref()))
         } else {
-            outcome.failure()
+            failure
         };
         let waiters = std::mem::take(&mut session.waiters);
         let parked = std::mem::take(&mut session.parked);
