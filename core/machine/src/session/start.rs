@@ -113,6 +113,7 @@ impl Step<'_> {
             fresh_until,
             refresh_at,
             refresh: Refresh::Idle,
+            leased_until: 0,
             backoff: Backoff::default(),
             unsettled: None,
             distrust: Distrust::default(),

@@ -9,7 +9,7 @@ use hookswitch_wire::UnixMillis;
 
 use crate::{
     backoff::{Bounds, NETWORK},
-    effect::{ApiCall, Reply, Request, Transaction},
+    effect::{ApiCall, LEASE, Reply, Request, Transaction},
     error::Failure,
     event::{Grant, Outcome},
     issuer_profile::Refusal,
@@ -234,6 +234,8 @@ impl Step<'_> {
             return self.fail_waiting(&outcome, Failure::offline(try_again_in(left)));
         }
         session.refresh = Refresh::Leasing;
+        // It runs from when the vault grants it, which is not before now.
+        session.leased_until = now.mono.saturating_add(LEASE);
         let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
         // The vault must know this generation before it can lease the next one.
         self.store_again();
@@ -255,25 +257,27 @@ impl Step<'_> {
             }
             // Another process of this installation has signed out.
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
-            Outcome::RefreshLeaseHeld { for_millis } => {
-                session.refresh = Refresh::LeaseHeldElsewhere;
-                // Its holder will be done in a moment, or never: look again soon, and take over at the end of its lease.
-                let at = self.after(for_millis.clamp(50, 250));
-                self.set_timer(Timer::Refresh, at);
-            }
+            Outcome::RefreshLeaseHeld { for_millis } => self.wait_for_lease(for_millis),
             other => self.refresh_came_to_nothing(&other),
         }
     }
 
     /// The lease is taken: the refresh token goes to the issuer.
     fn post_refresh(&mut self) {
+        let now = self.now.mono;
         let Session::SignedIn(session) = &mut self.state.session else { return };
+        // The phone slept over it, and another process may have begun meanwhile.
+        if now >= session.leased_until {
+            session.refresh = Refresh::Idle;
+            return self.refresh_if_possible();
+        }
         match &self.state.metadata {
             Some(metadata) if !self.state.metadata_in_doubt => {
                 session.refresh = Refresh::Posting;
                 let request = Request::Refresh {
                     token_endpoint: metadata.token_endpoint.clone(),
                     refresh: session.tokens.refresh,
+                    until: session.leased_until,
                 };
                 self.send(request, Purpose::Refresh);
             }
@@ -285,6 +289,14 @@ impl Step<'_> {
                 }
             }
         }
+    }
+
+    /// Its holder will be done in a moment, or never: look again soon, and take over at the end of its lease.
+    fn wait_for_lease(&mut self, for_millis: u64) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        session.refresh = Refresh::LeaseHeldElsewhere;
+        let at = self.after(for_millis.clamp(50, 250));
+        self.set_timer(Timer::Refresh, at);
     }
 
     /// It is time to ask for the lease again.
@@ -375,6 +387,8 @@ impl Step<'_> {
                 self.state.session = Session::ReauthRequired { agent, reason, said };
             }
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
+            // Another process has taken the lease over, and is asking now: perhaps it was its token that is the newest.
+            Outcome::RefreshLeaseHeld { for_millis } => self.wait_for_lease(for_millis),
             other => self.abandon_refresh(&other),
         }
     }
