@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answer::{self, Answer},
     auth::id_token,
-    ports::{Http, HttpFault},
+    ports::{Delivery, Http, HttpFault},
     secrets::Secrets,
 };
 
@@ -210,6 +210,8 @@ pub(crate) async fn revoke(http: &dyn Http, endpoint: &str, client_id: &str, tok
         .finish();
     let request = http::Request::post(endpoint)
         .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        // A token that is revoked twice is revoked (RFC 7009, section 2.2).
+        .extension(Delivery::Raced)
         .body(Bytes::from(body));
     let Ok(request) = request else {
         return Answer::without_time(Outcome::Done);
