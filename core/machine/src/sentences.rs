@@ -13,6 +13,13 @@ pub(crate) const NOT_LOADED: &str = "The app is still starting.";
 
 pub(crate) const SIGN_IN_FIRST: &str = "Nobody is signed in on this phone.";
 
+/// How long nobody is asked, since the last attempt came to nothing or the server wants to be left alone.
+pub(crate) fn try_again_in(millis: u64) -> String {
+    let seconds = millis.div_ceil(1_000);
+    let (number, unit) = if seconds <= 180 { (seconds, "s") } else { (seconds.div_ceil(60), "minutes") };
+    format!("The server cannot be asked right now. You stay signed in; it is tried again in {number} {unit}.")
+}
+
 /// As much of a server's text as goes into a sentence.
 fn cut(said: &str) -> String {
     clean(said, 160)
