@@ -1,5 +1,7 @@
 //! All words for people that are not an app's own.
 
+use hookswitch_wire::{Call, CallState, PhoneNumber, Surface};
+
 use crate::{
     error::Failure,
     event::Outcome,
@@ -10,6 +12,19 @@ use crate::{
 pub(crate) const NOT_LOADED: &str = "The app is still starting.";
 
 pub(crate) const SIGN_IN_FIRST: &str = "Nobody is signed in on this phone.";
+
+/// What an agent is told of a call at the number that calls are forwarded to; `None` when it is not there.
+pub(crate) fn at_the_number(call: &Call) -> Option<String> {
+    let number = call.forwarded_to.as_ref().map_or("the external number", PhoneNumber::as_str);
+    let from = call.from_name.as_deref().or(call.from.as_ref().map(PhoneNumber::as_str)).unwrap_or("A caller");
+    match &call.state {
+        CallState::Offered => {
+            Some(format!("{from} is being offered at {number}. Whoever picks up there presses 1 to take the call."))
+        }
+        CallState::Answered { by: Surface::Forwarded } => Some(format!("{from} is on the line at {number}.")),
+        CallState::Ringing | CallState::Answered { .. } | CallState::Ended | CallState::Unknown => None,
+    }
+}
 
 impl SignedOutWhy {
     /// One sentence for the agent; `None` when there is nothing to explain.
