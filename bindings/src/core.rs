@@ -89,7 +89,7 @@ impl Core {
         };
         let http = match proxy {
             Some(proxy) => hookswitch::http::Network::through(&proxy)?,
-            None => hookswitch::http::Network::new()?,
+            None => hookswitch::http::Network::new(),
         };
         let ports = Ports { clock, keys: Arc::new(ForeignKeys(keys)), http: Arc::new(http) };
         let core = runtime.handle.block_on(Hookswitch::open(config, ports))?;

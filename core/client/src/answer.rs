@@ -152,8 +152,7 @@ pub(crate) fn metadata(head: &Parts, body: &[u8]) -> Outcome {
 
 /// As much of somebody else's text as a person or a log should have to take.
 pub(crate) fn excerpt(text: &str) -> String {
-    const MOST: usize = 300;
-    text.chars().take(MOST).collect()
+    hookswitch_wire::clean(text, 300)
 }
 
 /// The media type without its parameters; empty when there is none.

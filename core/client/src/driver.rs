@@ -13,7 +13,7 @@ use crate::{
     answer::{self, Answer},
     auth::token::{self, TokenRequest},
     config::Config,
-    ports::Ports,
+    ports::{Delivery, Ports},
     secrets::Secrets,
     shared_machine::SharedMachine,
     store::Store,
@@ -120,7 +120,9 @@ impl Environment {
             Request::Discover => {
                 // OpenID Connect Discovery 1.0, section 4: appended to the issuer, path and all.
                 let address = format!("{}/.well-known/openid-configuration", self.config.issuer.trim_end_matches('/'));
-                match http::Request::get(address).header("accept", "application/json").body(bytes::Bytes::new()) {
+                let request =
+                    http::Request::get(address).header("accept", "application/json").extension(Delivery::Raced);
+                match request.body(bytes::Bytes::new()) {
                     Ok(request) => answer::exchange(http, request, answer::SMALL_BODY, answer::metadata).await,
                     Err(_) => Answer::without_time(unusable("the issuer has no address")),
                 }

@@ -31,7 +31,10 @@ pub mod store;
 mod sync;
 mod transcript;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 pub use config::{Config, DeviceDescription};
 pub use hookswitch_machine as machine;
@@ -54,11 +57,8 @@ use store::Store;
 
 impl Ports {
     /// The real time and the real network.
-    ///
-    /// # Errors
-    /// [`Failure::Internal`] when the network cannot be prepared: see [`http::Network::new`].
-    pub fn real(keys: Arc<dyn KeyProvider>) -> Result<Self, Failure> {
-        Ok(Self { clock: Arc::new(SystemClock), keys, http: Arc::new(http::Network::new()?) })
+    pub fn real(keys: Arc<dyn KeyProvider>) -> Self {
+        Self { clock: Arc::new(SystemClock), keys, http: Arc::new(http::Network::new()) }
     }
 }
 
@@ -70,6 +70,8 @@ pub struct Hookswitch {
     machine: Arc<SharedMachine>,
     environment: Arc<Environment>,
     driver: AbortHandle,
+    /// Whether the platform has said whether there is a network.
+    knows_network: AtomicBool,
 }
 
 impl Drop for Hookswitch {
@@ -111,7 +113,7 @@ impl Hookswitch {
         machine.apply(Event::Started { seed });
         let driver = Driver { machine: Arc::clone(&machine), environment: Arc::clone(&environment), work };
         let driver = tokio::spawn(driver.run()).abort_handle();
-        let core = Self { machine, environment, driver };
+        let core = Self { machine, environment, driver, knows_network: AtomicBool::new(false) };
         // The vault answers in milliseconds; a decision on the push that started the process needs what it holds.
         let _ = restored.wait_for(|view| view.session != machine::view::SessionState::Loading).await;
         Ok(core)
@@ -378,8 +380,14 @@ impl Hookswitch {
         self.machine.saved().await;
     }
 
-    /// The device has a network, or has none.
+    /// The device has a network, or has none. To be said at each change, also from one network to another: connections of before may
+    /// be dead without a word, and are left.
     pub fn network(&self, up: bool) {
+        // The first time it says how things are, and not that they have changed.
+        let is_change = self.knows_network.swap(true, Ordering::Relaxed);
+        if up && is_change {
+            self.environment.ports.http.network_changed();
+        }
         self.machine.apply(if up { Event::NetworkUp } else { Event::NetworkDown });
     }
 

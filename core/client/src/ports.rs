@@ -128,6 +128,25 @@ pub enum HttpFault {
     NoAnswer(String),
 }
 
+impl HttpFault {
+    /// What is known of a request that was sent twice, to no avail: it never left only if neither did.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if matches!(self, Self::NoAnswer(_)) { self } else { other }
+    }
+}
+
+/// How a request may be sent. An extension of the request; an implementation of [`Http`] may pass over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Once, and on a connection that cannot have died unseen: what must not come twice, such as a refresh token.
+    #[default]
+    Alone,
+    /// Twice if need be: it changes nothing, or has an `Idempotency-Key`.
+    Raced,
+    /// Once; that no answer comes for a while means nothing, since the server waits for news.
+    Waits,
+}
+
 impl fmt::Display for HttpFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,4 +174,7 @@ pub trait Http: Send + Sync + 'static {
     /// # Errors
     /// When no answer came: [`HttpFault::NotSent`] only when the request cannot have left.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault>;
+
+    /// The device is in another network: connections of before may be dead without a word.
+    fn network_changed(&self) {}
 }

@@ -12,7 +12,7 @@ use hookswitch_wire::{CallId, CallPush, CallState, Effective, PushKind, Snapshot
 use crate::{
     effect::{ApiCall, Output, Reply},
     event::Outcome,
-    kept::Knowledge,
+    kept::{Knowledge, Refusals},
     ring::{
         CallAction, CallKnowledge, Decision, Facts, Identity, RingRecord, Routing, Silence, StopReason, TOMBSTONE_LIFE,
         Verdict, decide,
@@ -20,7 +20,7 @@ use crate::{
     running::Purpose,
     state::State,
     state::calls::{HeardCall, Phase},
-    state::session::{BeforeLogin, Session},
+    state::session::Session,
     step::Step,
     time::Timestamp,
     timer::Timer,
@@ -38,11 +38,12 @@ impl State {
         let remembered = self.calls.remembered.as_ref();
         let identity = match &self.session {
             Session::SignedIn(session) => Identity::SignedIn { account: session.agent.account.clone() },
-            Session::ReauthRequired { agent, .. }
-            | Session::SigningIn { before: BeforeLogin::ReauthRequired { agent, .. }, .. } => {
-                Identity::SignedIn { account: agent.account.clone() }
-            }
-            Session::SignedOut { .. } | Session::SigningIn { .. } | Session::SigningOut { .. } => Identity::SignedOut,
+            Session::ReauthRequired { agent, .. } => Identity::SignedIn { account: agent.account.clone() },
+            Session::SigningIn { before, .. } => match before.agent() {
+                Some(agent) => Identity::SignedIn { account: agent.account.clone() },
+                None => Identity::SignedOut,
+            },
+            Session::SignedOut { .. } | Session::SigningOut { .. } => Identity::SignedOut,
             Session::Loading | Session::Locked => match remembered {
                 Some(Knowledge { account: Some(account), .. }) => Identity::SignedIn { account: account.clone() },
                 Some(Knowledge { account: None, .. }) => Identity::SignedOut,
@@ -104,6 +105,15 @@ impl State {
             routing: self.routing(),
             registration: self.device.seen,
             calls: calls.filter(|(_, how, _)| *how != CallKnowledge::Open).collect(),
+            refusals: match &self.session {
+                Session::SignedIn(session) => session.refusals,
+                Session::Loading
+                | Session::Locked
+                | Session::SignedOut { .. }
+                | Session::SigningIn { .. }
+                | Session::ReauthRequired { .. }
+                | Session::SigningOut { .. } => Refusals::default(),
+            },
         }
     }
 }

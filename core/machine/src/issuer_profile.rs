@@ -46,6 +46,10 @@ pub(crate) enum Refusal {
     Expired,
     /// It is not valid: revoked, or used before.
     Invalid,
+    /// The agent must sign in again, for whatever reason.
+    SignInAgain,
+    /// The app is not one that the issuer knows, or that it gives tokens to. Perhaps only now: a server that was set up anew.
+    NotThisApp,
     /// Nothing: the request was wrong in another way, or the server cannot now.
     SaysNothing,
 }
@@ -63,13 +67,31 @@ impl IssuerProfile {
         }
     }
 
-    /// What a refusal says. Only `invalid_grant` can prove that a refresh token is dead, and not every one does.
+    /// What a refusal says of the refresh token. `invalid_grant` is the word for a dead one (RFC 6749, section 5.2), though not every
+    /// one says so, and some issuers have others.
     pub(crate) fn judge(self, error: &str, description: Option<&str>) -> Refusal {
-        if error != "invalid_grant" {
-            return Refusal::SaysNothing;
-        }
         let description = description.unwrap_or_default().to_ascii_lowercase();
-        let says = |words: &[&str]| words.iter().any(|words| description.contains(words));
+        match error {
+            "invalid_grant" => self.judge_grant(&description),
+            // Dex has these descriptions for a dead token, and the same word for requests that are wrong in other ways:
+            // https://github.com/dexidp/dex/blob/01105ace/server/refreshhandlers.go
+            "invalid_request" if description == "refresh token expired." => Refusal::Expired,
+            "invalid_request" if description.contains("is invalid or has already been claimed") => Refusal::Invalid,
+            // Hydra, for a token that was used before: https://github.com/ory/hydra/issues/3004
+            "token_inactive" => Refusal::Invalid,
+            // OpenID Connect Core, section 3.1.2.6; Entra ID has them at the token endpoint as well:
+            // https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
+            "interaction_required" | "login_required" | "consent_required" | "account_selection_required" => {
+                Refusal::SignInAgain
+            }
+            "invalid_client" | "unauthorized_client" => Refusal::NotThisApp,
+            _ => Refusal::SaysNothing,
+        }
+    }
+
+    fn judge_grant(self, description: &str) -> Refusal {
+        let words: Vec<&str> = description.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let says = |any: &[&str]| words.iter().any(|word| any.contains(word));
         // A missing or stale proof of possession is a fault of the request (Keycloak words it as an invalid grant; RFC
         // 9449, section 5 has `invalid_dpop_proof` and `use_dpop_nonce` for it).
         if says(&["dpop"]) {
@@ -78,8 +100,10 @@ impl IssuerProfile {
         let expired = match self {
             // https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes
             Self::Entra => says(&["aadsts700082", "aadsts70008", "aadsts700084"]),
+            // Where it is one reason among several ("invalid, expired, revoked, ...", as Hydra, Okta and Ping have it), it is
+            // none; nor where it is a consequence ("expired due to it being revoked").
             Self::Unknown | Self::Okta | Self::Auth0 | Self::Keycloak | Self::Cognito | Self::Fapi2 => {
-                says(&["expired"])
+                says(&["expired"]) && !says(&["or", "invalid", "revoked", "used", "claimed", "unknown"])
             }
         };
         if expired { Refusal::Expired } else { Refusal::Invalid }
@@ -101,16 +125,13 @@ mod tests {
     ];
 
     #[test]
-    fn only_an_invalid_grant_can_prove_that_a_token_is_dead() {
+    fn words_that_are_not_about_the_token_say_nothing_of_it() {
         let others = [
             "invalid_request",
-            "invalid_client",
-            "unauthorized_client",
             "unsupported_grant_type",
             "invalid_scope",
             "temporarily_unavailable",
             "server_error",
-            "interaction_required",
             "slow_down",
             "use_dpop_nonce",
             "invalid_dpop_proof",
@@ -127,14 +148,19 @@ mod tests {
 
     #[test]
     fn what_the_issuers_say() {
-        use IssuerProfile::{Auth0, Entra, Keycloak, Okta, Unknown};
+        use IssuerProfile::{Auth0, Cognito, Entra, Keycloak, Okta, Unknown};
         let table = [
             (Keycloak, "DPoP proof is missing", Refusal::SaysNothing),
             (Unknown, "DPoP proof is missing", Refusal::SaysNothing),
             (Keycloak, "Maximum allowed refresh token reuse exceeded", Refusal::Invalid),
             (Keycloak, "Session not active", Refusal::Invalid),
             (Keycloak, "Token is not active", Refusal::Invalid),
-            (Okta, "The refresh token is invalid or expired.", Refusal::Expired),
+            (Okta, "The refresh token is invalid or expired.", Refusal::Invalid),
+            (Unknown, HYDRA, Refusal::Invalid),
+            (Unknown, "Token has been expired or revoked.", Refusal::Invalid),
+            (Unknown, "unknown, invalid, or expired refresh token", Refusal::Invalid),
+            (Cognito, "Refresh Token has expired", Refusal::Expired),
+            (Cognito, "Refresh Token has been revoked", Refusal::Invalid),
             (Auth0, "Unknown or invalid refresh token.", Refusal::Invalid),
             (Entra, "AADSTS700082: The refresh token has expired due to inactivity.", Refusal::Expired),
             (Entra, "AADSTS50173: The provided grant has expired due to it being revoked.", Refusal::Invalid),
@@ -142,6 +168,32 @@ mod tests {
         ];
         for (profile, description, refusal) in table {
             assert_eq!(profile.judge("invalid_grant", Some(description)), refusal, "{profile:?}: {description}");
+        }
+    }
+
+    /// RFC 6749's own words, in which Hydra and django-oauth-toolkit (oauthlib) give every reason at once:
+    /// https://github.com/ory/fosite/blob/master/errors.go
+    const HYDRA: &str = "The provided authorization grant (e.g., authorization code, resource owner credentials) or \
+        refresh token is invalid, expired, revoked, does not match the redirection URI used in the authorization request, \
+        or was issued to another client.";
+
+    #[test]
+    fn a_dead_token_under_other_words() {
+        let claimed = "clientID app refresh token (ID 7) is invalid or has already been claimed by another client.";
+        for profile in ALL {
+            for (error, description, refusal) in [
+                ("invalid_request", Some("Refresh token expired."), Refusal::Expired),
+                ("invalid_request", Some(claimed), Refusal::Invalid),
+                ("invalid_request", Some("No refresh token is found in request."), Refusal::SaysNothing),
+                ("token_inactive", None, Refusal::Invalid),
+                ("interaction_required", Some("AADSTS50076: use multi-factor authentication"), Refusal::SignInAgain),
+                ("login_required", None, Refusal::SignInAgain),
+                ("consent_required", Some("the consent has expired"), Refusal::SignInAgain),
+                ("invalid_client", None, Refusal::NotThisApp),
+                ("unauthorized_client", Some("it has expired"), Refusal::NotThisApp),
+            ] {
+                assert_eq!(profile.judge(error, description), refusal, "{profile:?} {error} {description:?}");
+            }
         }
     }
 

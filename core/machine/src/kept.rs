@@ -136,6 +136,20 @@ pub enum ReauthReason {
     Revoked,
     /// The refresh token has run out.
     Expired,
+    /// The issuer wants the agent to sign in again, or has refused for hours without saying that the session is over: then its
+    /// tokens are kept, and tried until somebody signs in.
+    Refused,
+}
+
+/// Refusals of a refresh that do not say what has become of the refresh token: since the last grant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusals {
+    /// When the first one came, by the server's clock; `None` while nobody vouches for that.
+    pub since: Option<UnixMillis>,
+    /// How many there were.
+    pub times: u32,
+    /// Whether the agent is asked to sign in again.
+    pub asks: bool,
 }
 
 /// What the vault holds.
@@ -212,6 +226,9 @@ pub struct Knowledge {
     pub registration: Registration,
     /// Calls that this phone has heard of, and until when (server's clock) that matters.
     pub calls: Vec<(CallId, CallKnowledge, UnixMillis)>,
+    /// What the issuer has refused without a reason since the last grant.
+    #[serde(default)]
+    pub refusals: Refusals,
 }
 
 impl Knowledge {

@@ -107,8 +107,8 @@ pub use error::Failure;
 pub use event::{Claims, Command, DeviceFacts, Event, Grant, Outcome, Redirect, StreamNews};
 pub use issuer_profile::IssuerProfile;
 pub use kept::{
-    AgentProfile, Contents, Knowledge, LOGIN_LIFE, Loaded, PendingLogin, ReauthReason, SignedOutWhy, StoredSession,
-    TokenSet,
+    AgentProfile, Contents, Knowledge, LOGIN_LIFE, Loaded, PendingLogin, ReauthReason, Refusals, SignedOutWhy,
+    StoredSession, TokenSet,
 };
 pub use lifecycle::BACKGROUND_GRACE;
 pub use metadata::is_secure_address;
@@ -195,6 +195,7 @@ impl Step<'_> {
         let Some(InFlight { purpose, api, began: _ }) = running else { return };
         match (api, outcome) {
             (Some(sent), Outcome::Unauthenticated) => self.token_refused(sent, purpose),
+            (_, outcome) if purpose == Purpose::Refresh => self.refreshed(outcome, server_time),
             (_, outcome) => self.finish(purpose, outcome),
         }
     }
@@ -209,7 +210,7 @@ impl Step<'_> {
             Purpose::Exchange => self.exchanged(outcome),
             Purpose::SignIn => self.signed_in(&outcome),
             Purpose::TakeRefreshLease => self.refresh_lease_answered(outcome),
-            Purpose::Refresh => self.refreshed(outcome),
+            Purpose::Refresh => self.refreshed(outcome, None),
             Purpose::SaveTokens { generation } => self.tokens_saved(generation, outcome),
             Purpose::Reread => self.reread(outcome),
             Purpose::SignOut { to } => self.sign_out_stored(to, outcome),

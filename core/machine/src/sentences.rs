@@ -1,6 +1,6 @@
 //! All words for people that are not an app's own.
 
-use hookswitch_wire::{Call, CallState, PhoneNumber, Surface};
+use hookswitch_wire::{Call, CallState, PhoneNumber, Surface, clean};
 
 use crate::{
     error::Failure,
@@ -24,6 +24,11 @@ pub(crate) fn at_the_number(call: &Call) -> Option<String> {
         CallState::Answered { by: Surface::Forwarded } => Some(format!("{from} is on the line at {number}.")),
         CallState::Ringing | CallState::Answered { .. } | CallState::Ended | CallState::Unknown => None,
     }
+}
+
+/// As much of a server's text as goes into a sentence.
+fn cut(said: &str) -> String {
+    clean(said, 160)
 }
 
 impl SignedOutWhy {
@@ -50,6 +55,15 @@ impl ReauthReason {
             }
             Self::Revoked => "Your session was ended. Sign in again to go on.",
             Self::Expired => "Your session has expired. Sign in again to go on.",
+            Self::Refused => "The sign-in server does not renew your session. Sign in again to go on.",
+        }
+    }
+
+    /// The same, and what the issuer said of it, if anything.
+    pub(crate) fn explain_with(self, said: Option<&str>) -> String {
+        match said {
+            Some(said) => format!("{} (The sign-in server says: {})", self.explain(), cut(said)),
+            None => self.explain().to_owned(),
         }
     }
 }
@@ -119,8 +133,9 @@ impl Outcome {
                 Failure::forbidden(detail.clone().unwrap_or_else(|| format!("The server refuses this ({code}).")))
             }
             Self::StorageFailed { cause } => Failure::storage(format!("This phone's storage fails: {cause}")),
-            Self::OAuthError { error, .. } => {
-                Failure::internal(format!("The sign-in server refuses the request ({error})."))
+            Self::OAuthError { error, description } => {
+                let said = description.as_deref().map_or(String::new(), |said| format!(": {}", cut(said)));
+                Failure::internal(format!("The sign-in server refuses the request ({error}{said})."))
             }
             Self::Done
             | Self::State { .. }

@@ -256,12 +256,17 @@ impl State {
                     LoginStage::Exchanging { .. } | LoginStage::Storing { .. } => true,
                 },
             },
+            Session::SignedIn(session) if session.refusals.asks => {
+                SessionState::reauth_required(session.agent.clone(), ReauthReason::Refused, session.said.as_deref())
+            }
             Session::SignedIn(session) => SessionState::SignedIn {
                 agent: session.agent.clone(),
                 health: self.health(session, now),
                 token_expires_at: session.tokens.expires_at,
             },
-            Session::ReauthRequired { agent, reason } => SessionState::reauth_required(agent.clone(), *reason),
+            Session::ReauthRequired { agent, reason, said } => {
+                SessionState::reauth_required(agent.clone(), *reason, said.as_deref())
+            }
             Session::SigningOut { .. } => SessionState::SigningOut,
         }
     }
@@ -362,9 +367,9 @@ impl SessionState {
         Self::SignedOut { why, message: why.explain().map(str::to_owned) }
     }
 
-    /// The agent must sign in again, in the words for it.
-    pub fn reauth_required(agent: AgentProfile, reason: ReauthReason) -> Self {
-        Self::ReauthRequired { agent, reason, message: reason.explain().to_owned() }
+    /// The agent must sign in again, in the words for it and, if it said any, the issuer's.
+    pub fn reauth_required(agent: AgentProfile, reason: ReauthReason, said: Option<&str>) -> Self {
+        Self::ReauthRequired { agent, reason, message: reason.explain_with(said) }
     }
 }
 

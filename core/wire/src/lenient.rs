@@ -37,24 +37,24 @@ pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Option<T> {
 /// The most characters of a name that anybody shows.
 const LONGEST_NAME: usize = 120;
 
-/// A name as an app may show it: without control characters, which break lines, and without those that turn the direction of what
-/// stands beside it; not longer than [`LONGEST_NAME`].
-fn clean(text: &str) -> String {
+/// Somebody else's text as an app may show it: without control characters, which break lines, and without those that turn the
+/// direction of what stands beside it; not longer than `most` characters.
+pub fn clean(text: &str, most: usize) -> String {
     let shown = |c: &char| {
         !c.is_control()
             && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
     };
-    text.chars().filter(shown).take(LONGEST_NAME).collect::<String>().trim().to_owned()
+    text.chars().filter(shown).take(most).collect::<String>().trim().to_owned()
 }
 
 /// A name for display; empty when there is none.
 pub(crate) fn name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    or_default::<D, String>(from).map(|text| clean(&text))
+    or_default::<D, String>(from).map(|text| clean(&text, LONGEST_NAME))
 }
 
 /// A name for display, where there may be none. What nothing is left of is none.
 pub(crate) fn name_if_any<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    Ok(or_default::<D, Option<String>>(from)?.map(|text| clean(&text)).filter(|name| !name.is_empty()))
+    Ok(or_default::<D, Option<String>>(from)?.map(|text| clean(&text, LONGEST_NAME)).filter(|name| !name.is_empty()))
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub use command::{
     SetAvailability, SetForwarding, VerifyNumber,
 };
 pub use id::{AccountId, CallId, DeviceId, SessionId};
+pub use lenient::clean;
 pub use oauth::{ServerMetadata, TokenAnswer, TokenError};
 pub use presence::{
     Availability, CallLease, Chosen, Effective, Forwarding, InvalidNumber, LeaseKind, PhoneNumber, Presence,

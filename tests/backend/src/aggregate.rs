@@ -402,7 +402,7 @@ impl Aggregate {
         let rev = context.next_rev;
         self.forwarding = Forwarding { number: number.clone(), rev, until, own_device: None, chosen };
         match number {
-            Some(number) => self.to_the_number(&number, context),
+            Some(number) => self.forward_what_rings(&number, context),
             None => self.back_to_the_apps(context.now),
         }
     }

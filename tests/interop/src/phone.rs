@@ -197,7 +197,7 @@ impl InteropPhone {
     /// A phone out of the box.
     pub(crate) async fn new(app: &App) -> Result<Self, ErrorMessage> {
         let line = Line {
-            network: Network::new().map_err(text)?,
+            network: Network::new(),
             pulled: AtomicBool::new(false),
             loses: AtomicBool::new(false),
             instead: Mutex::default(),

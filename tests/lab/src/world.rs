@@ -79,7 +79,7 @@ impl World {
         }
         let base = backend.base_url().to_owned();
         let timeline = Arc::new(Timeline::new(clock.clone()));
-        let network: Arc<dyn Http> = Arc::new(Network::new().map_err(|failure| failure.to_string())?);
+        let network: Arc<dyn Http> = Arc::new(Network::new());
         let began = clock.now() - 1_000;
         let mut phones = Vec::new();
         for model in [("iphone", "iPhone", Platform::Ios), ("android", "Android phone", Platform::Android)] {

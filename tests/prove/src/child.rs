@@ -148,7 +148,7 @@ async fn open(arguments: &Arguments, stages: &Arc<Stages>) -> Result<Hookswitch,
     let ports = Ports {
         clock: Arc::new(clock),
         keys: Arc::new(StagedKeys { inner: KeyFile::new(folder.join("key")), stages: Arc::clone(stages) }),
-        http: Arc::new(StagedHttp { inner: Network::new()?, stages: Arc::clone(stages) }),
+        http: Arc::new(StagedHttp { inner: Network::new(), stages: Arc::clone(stages) }),
     };
     Hookswitch::open(config(issuer, folder, role, Platform::Ios), ports).await
 }

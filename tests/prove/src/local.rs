@@ -69,7 +69,7 @@ pub(crate) struct Cable {
 impl Cable {
     pub(crate) fn open(leads_to: Option<SocketAddr>) -> Result<Self, ErrorMessage> {
         Ok(Self {
-            network: Network::new().map_err(text)?,
+            network: Network::new(),
             leads_to,
             pulled: AtomicBool::new(false),
             far: AtomicU64::new(0),

@@ -65,7 +65,7 @@ pub(crate) async fn run(main: i64, arguments: Arguments) -> ExitCode {
 async fn wake(main: i64, Arguments { folder, issuer, push }: &Arguments) -> Result<Woken, Failure> {
     let push: CallPush = serde_json::from_str(push).map_err(|error| Failure::internal(error.to_string()))?;
     let keys = Arc::new(KeyFile::new(folder.join("key")));
-    let ports = Ports { clock: Arc::new(SystemClock), keys, http: Arc::new(Network::new()?) };
+    let ports = Ports { clock: Arc::new(SystemClock), keys, http: Arc::new(Network::new()) };
     let ready = now();
     let core = Hookswitch::open(config(issuer, folder, "app", Platform::Ios), ports).await?;
     let open = now();

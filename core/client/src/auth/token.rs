@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answer::{self, Answer},
     auth::id_token,
-    ports::{Http, HttpFault},
+    ports::{Delivery, Http, HttpFault},
     secrets::Secrets,
 };
 
@@ -150,7 +150,8 @@ fn judge(
             Ok(grant) => Outcome::Granted { grant },
             Err(cause) => unintelligible(cause),
         },
-        (None, Err(RequestTokenError::ServerResponse(_))) if !head.is_some_and(answer::may_be_json) => {
+        // (Not all say "application/json". But what says that it is a page is one, whatever is in it.)
+        (None, Err(RequestTokenError::ServerResponse(_))) if head.is_none_or(answer::is_page) => {
             unintelligible("an OAuth error with a media type of another kind")
         }
         (None, Err(RequestTokenError::ServerResponse(refusal))) if matches!(status, 400 | 401 | 403) => {
@@ -209,6 +210,8 @@ pub(crate) async fn revoke(http: &dyn Http, endpoint: &str, client_id: &str, tok
         .finish();
     let request = http::Request::post(endpoint)
         .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        // A token that is revoked twice is revoked (RFC 7009, section 2.2).
+        .extension(Delivery::Raced)
         .body(Bytes::from(body));
     let Ok(request) = request else {
         return Answer::without_time(Outcome::Done);

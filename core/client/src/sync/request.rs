@@ -11,7 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use url::Url;
 
-use crate::{config::DeviceDescription, ports::HttpRequest};
+use crate::{
+    config::DeviceDescription,
+    ports::{Delivery, HttpRequest},
+};
 
 /// A request of the API before it is authorised.
 pub(crate) struct Draft {
@@ -21,6 +24,7 @@ pub(crate) struct Draft {
     key: Option<String>,
     base: Option<Version>,
     body: Option<Vec<u8>>,
+    delivery: Delivery,
 }
 
 /// What `call` asks for. `secret` is the one behind the name that it carries ([`ApiCall::secret`]).
@@ -38,6 +42,7 @@ pub(crate) fn draft(
         key: Some(key.to_owned()),
         base: None,
         body: None,
+        delivery: Delivery::Raced,
     };
     let state = |query| Draft {
         method: Method::GET,
@@ -46,19 +51,23 @@ pub(crate) fn draft(
         key: None,
         base: None,
         body: None,
+        delivery: Delivery::Raced,
     };
     fn json(body: &impl Serialize) -> serde_json::Result<Option<Vec<u8>>> {
         serde_json::to_vec(body).map(Some)
     }
     Ok(match call {
         ApiCall::FetchState => state(Vec::new()),
-        ApiCall::AwaitState { after, wait } => state(vec![("after", after.to_string()), ("wait", wait.to_string())]),
+        ApiCall::AwaitState { after, wait } => {
+            Draft { delivery: Delivery::Waits, ..state(vec![("after", after.to_string()), ("wait", wait.to_string())]) }
+        }
         ApiCall::SetAvailability { key, base, availability } => Draft {
             method: Method::PUT,
             path: path(&["v1", "me", "availability"]),
             query: Vec::new(),
             key: Some(key.clone()),
             base: Some(*base),
+            delivery: Delivery::Raced,
             body: json(&SetAvailability { availability: *availability })?,
         },
         ApiCall::SetForwarding { key, base, to } => Draft {
@@ -67,6 +76,7 @@ pub(crate) fn draft(
             query: Vec::new(),
             key: Some(key.clone()),
             base: Some(*base),
+            delivery: Delivery::Raced,
             body: json(&SetForwarding::from(to.as_ref()))?,
         },
         ApiCall::RegisterDevice { key, push_token: _, facts } => Draft {
@@ -75,6 +85,7 @@ pub(crate) fn draft(
             query: Vec::new(),
             key: Some(key.clone()),
             base: None,
+            delivery: Delivery::Raced,
             body: json(&RegisterDevice {
                 name: description.name.clone(),
                 platform: description.platform,
@@ -124,7 +135,8 @@ impl Draft {
             .method(self.method)
             .uri(address.as_str())
             .header(header::AUTHORIZATION, bearer(access)?)
-            .header(header::ACCEPT, "application/json");
+            .header(header::ACCEPT, "application/json")
+            .extension(self.delivery);
         if let Some(key) = self.key {
             request = request.header(HEADER_IDEMPOTENCY_KEY, key);
         }
@@ -157,7 +169,8 @@ pub(crate) fn open_stream(
     let mut request = http::Request::get(endpoint(server, &["v1", "me", "stream"]).as_str())
         .header(header::AUTHORIZATION, bearer(access)?)
         .header(header::ACCEPT, "text/event-stream")
-        .header(header::CACHE_CONTROL, "no-store");
+        .header(header::CACHE_CONTROL, "no-store")
+        .extension(Delivery::Raced);
     if let Some(after) = after {
         request = request.header("last-event-id", after.to_string());
     }

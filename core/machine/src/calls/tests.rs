@@ -517,6 +517,7 @@ fn knowledge(forwarding_on: bool, calls: &[(&str, CallKnowledge)]) -> Knowledge 
         routing: Some(Routing { version, forwarding_on, effective: Effective::Available }),
         registration: Registration::Registered,
         calls: calls.iter().map(|(id, how)| ((*id).into(), *how, EPOCH + 60_000)).collect(),
+        refusals: crate::Refusals::default(),
     }
 }
 

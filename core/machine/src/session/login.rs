@@ -19,7 +19,7 @@ use crate::{
     running::Purpose,
     sentences::NOT_LOADED,
     state::presence::PresenceSync,
-    state::session::{BeforeLogin, LoginStage, Session},
+    state::session::{BeforeLogin, LoginStage, Refresh, Session, SignedIn},
     step::Step,
 };
 
@@ -30,7 +30,14 @@ impl Step<'_> {
         }
         let before = match std::mem::replace(&mut self.state.session, Session::Loading) {
             Session::SignedOut { why } => BeforeLogin::SignedOut { why },
-            Session::ReauthRequired { agent, reason } => BeforeLogin::ReauthRequired { agent, reason },
+            Session::ReauthRequired { agent, reason, said } => BeforeLogin::ReauthRequired { agent, reason, said },
+            Session::SignedIn(session) if session.refusals.asks => {
+                self.state.session = Session::SignedIn(session);
+                match self.set_aside() {
+                    Some(session) => BeforeLogin::SignedIn { session },
+                    None => return self.fail(to, Failure::storage(NOT_LOADED)),
+                }
+            }
             // The newer login wins; the older one's redirect will be refused by its state.
             Session::SigningIn { stage, before, pending: older } => match stage {
                 LoginStage::Storing { .. } => {
@@ -62,6 +69,21 @@ impl Step<'_> {
         self.state.session = Session::SigningIn { pending, stage: LoginStage::Preparing { to }, before };
         // Asked each time: a login needs the network anyway, and endpoints move.
         self.send(Request::Discover, Purpose::Discover);
+    }
+
+    /// A session that the issuer does not renew makes place for a login, and waits with its tokens for what comes of it.
+    fn set_aside(&mut self) -> Option<Box<SignedIn>> {
+        self.store_again();
+        let Session::SignedIn(session) = &self.state.session else { return None };
+        let leased = session.refresh != Refresh::Idle;
+        self.leave_session(&Failure::cancelled("A new sign-in has begun."), Silence::SignedOut);
+        if leased {
+            self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
+        }
+        match std::mem::replace(&mut self.state.session, Session::Loading) {
+            Session::SignedIn(session) => Some(Box::new(SignedIn { refresh: Refresh::Idle, ..*session })),
+            _ => None,
+        }
     }
 
     pub(crate) fn discovered(&mut self, outcome: Outcome) {
@@ -194,7 +216,7 @@ impl Step<'_> {
         };
         let (to, agent, tokens) = (*to, agent.clone(), tokens.clone());
         let saved = matches!(outcome, Outcome::Done);
-        if !matches!(before, BeforeLogin::ReauthRequired { agent: before, .. } if before.account == agent.account) {
+        if before.agent().is_none_or(|before| before.account != agent.account) {
             self.stop_all_calls(StopReason::Silenced { reason: Silence::OtherAccount });
         }
         self.state.presence = PresenceSync::default();

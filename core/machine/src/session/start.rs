@@ -9,7 +9,7 @@ use crate::{
     backoff::Backoff,
     effect::Transaction,
     event::Outcome,
-    kept::{AgentProfile, Contents, Loaded, PendingLogin, ReauthReason, SignedOutWhy, StoredSession, TokenSet},
+    kept::{AgentProfile, Contents, Loaded, PendingLogin, Refusals, SignedOutWhy, TokenSet},
     running::Purpose,
     state::session::{BeforeLogin, LoginStage, Refresh, Session, SignedIn},
     step::Step,
@@ -75,16 +75,19 @@ impl Step<'_> {
         };
         let stage = LoginStage::Browser;
         match (session, pending) {
-            // A login can only have begun because this session had come to its end.
-            (Some(StoredSession { agent, .. }), Some(pending)) => {
+            // A login can only have begun because this session had come to its end, or was refused: its tokens tell, should
+            // the login come to nothing.
+            (Some(stored), Some(pending)) => {
                 self.recall(knowledge);
-                let before = BeforeLogin::ReauthRequired { agent, reason: ReauthReason::Revoked };
-                self.state.session = Session::SigningIn { pending, stage, before };
+                let session = Box::new(self.session_of(stored.agent, stored.tokens));
+                self.state.session = Session::SigningIn { pending, stage, before: BeforeLogin::SignedIn { session } };
             }
             (Some(stored), None) => {
-                self.recall(knowledge);
+                self.recall(knowledge.clone());
                 self.state.presence.confirmed = stored.snapshot;
-                self.enter(stored.agent, stored.tokens);
+                let refusals = knowledge.map(|knowledge| knowledge.refusals).unwrap_or_default();
+                let session = SignedIn { refusals, ..self.session_of(stored.agent, stored.tokens) };
+                self.state.session = Session::SignedIn(Box::new(session));
                 if stored.unsettled {
                     self.settle_refresh();
                 }
@@ -98,8 +101,13 @@ impl Step<'_> {
     }
 
     pub(super) fn enter(&mut self, agent: AgentProfile, tokens: TokenSet) {
+        let session = self.session_of(agent, tokens);
+        self.state.session = Session::SignedIn(Box::new(session));
+    }
+
+    fn session_of(&mut self, agent: AgentProfile, tokens: TokenSet) -> SignedIn {
         let (fresh_until, refresh_at) = self.token_times(self.stored_life(&tokens).unwrap_or(0));
-        self.state.session = Session::SignedIn(Box::new(SignedIn {
+        SignedIn {
             agent,
             tokens,
             fresh_until,
@@ -107,11 +115,13 @@ impl Step<'_> {
             refresh: Refresh::Idle,
             backoff: Backoff::default(),
             unsettled: None,
+            refusals: Refusals::default(),
+            said: None,
             unsaved: false,
             waiters: Vec::new(),
             parked: Vec::new(),
             repair: None,
-        }));
+        }
     }
 
     /// Keeps what must outlive the process; one save at a time, the newest wins.

@@ -580,11 +580,7 @@ fn offline_outcomes() -> Vec<Outcome> {
     let mut outcomes =
         vec![not_sent(), unreachable(), captive_portal(), Outcome::Unintelligible { status: 400, cause: "".into() }];
     outcomes.extend(unavailable);
-    outcomes.extend([
-        oauth_error("temporarily_unavailable"),
-        oauth_error("invalid_request"),
-        oauth_error("invalid_client"),
-    ]);
+    outcomes.extend([oauth_error("temporarily_unavailable"), oauth_error("invalid_request")]);
     outcomes
 }
 
@@ -1151,6 +1147,166 @@ fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
         assert!(phone.sent(refresh) <= 1);
         assert!(phone.is_signed_in());
     }
+}
+
+// ---- refusals --------------------------------------------------------------------------------------------------
+
+fn refused_with(error: &str, description: Option<&str>) -> Outcome {
+    Outcome::OAuthError { error: error.into(), description: description.map(str::to_owned) }
+}
+
+/// In the foreground with a token of long ago, while the issuer refuses every refresh with a word that nobody knows.
+fn refused_for(hours: u64, with_time: bool) -> TestPhone {
+    let mut phone = expired();
+    phone.event(Event::Foreground);
+    refuses_for(&mut phone, hours, with_time);
+    phone
+}
+
+fn refuses_for(phone: &mut TestPhone, hours: u64, with_time: bool) {
+    for _ in 0..hours * 60 {
+        while phone.open.values().any(refresh) {
+            let outcome = refused_with("server_says_no", Some("Ask the administrator."));
+            if with_time {
+                phone.answer_with_time(refresh, outcome);
+            } else {
+                phone.answer(refresh, outcome);
+            }
+        }
+        phone.advance(60_000);
+    }
+}
+
+fn asks_to_sign_in(phone: &TestPhone) -> Option<String> {
+    match phone.view().session {
+        SessionState::ReauthRequired { agent, message, .. } => {
+            assert_eq!(agent, alice());
+            Some(message)
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn a_dead_refresh_token_under_other_words_asks_for_a_new_sign_in() {
+    for (error, description) in [
+        ("invalid_request", Some("Refresh token expired.")),
+        (
+            "invalid_request",
+            Some("clientID app refresh token (ID 7) is invalid or has already been claimed by another client."),
+        ),
+        ("interaction_required", None),
+        ("login_required", None),
+        ("consent_required", None),
+        ("token_inactive", None),
+        ("invalid_client", None),
+        ("unauthorized_client", None),
+    ] {
+        let mut phone = expired();
+        let waiting = phone.command(Command::AccessToken);
+        phone.answer(refresh, refused_with(error, description));
+        assert!(matches!(phone.failure_of(waiting), Failure::Reauthenticate { .. }), "{error} {description:?}");
+        let message = asks_to_sign_in(&phone).unwrap_or_else(|| panic!("{error}: {:?}", phone.view()));
+        assert!(description.is_none_or(|said| message.contains(said)), "{message}");
+        phone.begins_login();
+        phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+        phone.comes_back_with(redirect());
+        phone.answer(exchange, login_granted(claims()));
+        assert!(phone.is_signed_in(), "{error} {description:?}");
+    }
+}
+
+#[test]
+fn a_refusal_without_a_reason_that_lasts_asks_for_a_new_sign_in_and_the_old_tokens_are_tried_until_then() {
+    assert!(refused_for(3, true).is_signed_in());
+    assert!(refused_for(12, false).is_signed_in(), "nobody vouches for the clock");
+    let mut phone = refused_for(5, true);
+    assert!(phone.sent(refresh) < 100, "{} in five hours", phone.sent(refresh));
+    let message = asks_to_sign_in(&phone).unwrap_or_else(|| panic!("{:?}", phone.view()));
+    assert!(message.contains("Ask the administrator."), "{message}");
+    let token = phone.command(Command::AccessToken);
+    while phone.open.values().any(refresh) {
+        phone.answer(refresh, refused_with("server_says_no", None));
+    }
+    assert!(matches!(phone.failure_of(token), Failure::Reauthenticate { .. }));
+    phone.advance(HOUR);
+    phone.answer(refresh, granted(2));
+    assert!(phone.is_signed_in(), "never a false sign-out");
+    let token = phone.command(Command::AccessToken);
+    assert_eq!(phone.reply_to(token), &Ok(Reply::Token { access: SecretRef(1_002) }));
+}
+
+#[test]
+fn a_night_between_two_refusals_proves_nothing() {
+    let mut phone = expired();
+    for _ in 0..2 {
+        phone.command(Command::AccessToken);
+        phone.answer_with_time(refresh, refused_with("server_says_no", None));
+        phone.pass(9 * HOUR);
+    }
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn refusals_are_remembered_by_the_next_process() {
+    let phone = refused_for(3, true);
+    let contents = Contents { knowledge: phone.knowledge(), ..TestPhone::contents_of_alice() };
+    let mut next = TestPhone::new(contents);
+    next.now = phone.now;
+    let mut next = next.started();
+    next.event(Event::Foreground);
+    refuses_for(&mut next, 2, true);
+    assert!(asks_to_sign_in(&next).is_some(), "{:?}", next.view());
+}
+
+#[test]
+fn who_is_refused_may_sign_in_at_once_and_a_login_that_is_given_up_costs_nothing() {
+    let mut phone = refused_for(5, true);
+    let begun = phone.begins_login();
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert!(phone.reply_to(begun).is_ok(), "{:?}", phone.reply_to(begun));
+    phone.command(Command::CancelLogin);
+    assert!(asks_to_sign_in(&phone).is_some());
+    phone.advance(HOUR);
+    phone.answer(refresh, granted(2));
+    assert!(phone.is_signed_in());
+
+    let mut phone = refused_for(5, true);
+    phone.begins_login();
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    let finished = phone.comes_back_with(redirect());
+    phone.answer(exchange, login_granted(claims()));
+    assert!(phone.reply_to(finished).is_ok());
+    assert_eq!(phone.health(), SessionHealth::Fresh);
+
+    let mut phone = refused_for(5, true);
+    phone.begins_login();
+    phone.command(Command::SignOut);
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
+}
+
+#[test]
+fn a_repair_works_while_the_issuer_refuses() {
+    let mut phone = refused_for(5, true);
+    let repair = phone.command(Command::Repair);
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    phone.answer(refresh, granted(2));
+    phone.answer(register, is_state(state(1)));
+    phone.answer(fetch, is_state(state(2)));
+    assert!(phone.reply_to(repair).is_ok());
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn a_login_of_an_earlier_process_that_is_given_up_leaves_the_tokens_that_it_was_to_replace() {
+    let mut contents = TestPhone::contents_of_alice();
+    contents.pending = in_browser().kept_login();
+    let mut phone = TestPhone::new(contents).started();
+    phone.command(Command::CancelLogin);
+    phone.pass(2 * HOUR);
+    let token = phone.command(Command::AccessToken);
+    phone.answer(refresh, granted(2));
+    assert!(phone.reply_to(token).is_ok());
 }
 
 // ---- sign-out --------------------------------------------------------------------------------------------------

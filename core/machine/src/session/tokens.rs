@@ -5,13 +5,15 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
+use hookswitch_wire::UnixMillis;
+
 use crate::{
-    backoff::NETWORK,
+    backoff::{Bounds, NETWORK},
     effect::{ApiCall, Reply, Request, Transaction},
     error::Failure,
     event::{Grant, Outcome},
     issuer_profile::Refusal,
-    kept::{ReauthReason, SignedOutWhy, TokenSet},
+    kept::{ReauthReason, Refusals, SignedOutWhy, TokenSet},
     metadata::check_metadata,
     names::{CommandId, Generation, SecretRef},
     ring::Silence,
@@ -28,6 +30,16 @@ const CLOCK_DOUBT: i64 = 5_000;
 
 /// The life of an access token whose answer does not tell it, in seconds.
 const LIFE_WHEN_UNTOLD: u64 = 300;
+
+/// How long an issuer may refuse without a reason until the agent is asked to sign in again, in milliseconds, by the `Date` of
+/// its refusals: what stands in front of it as a rule has none, or not its own.
+const PATIENCE: i64 = 4 * 60 * 60 * 1_000;
+
+/// And how often: a night's sleep between two of them proves nothing.
+const ENOUGH_REFUSALS: u32 = 3;
+
+/// For a refresh that the issuer refuses without a reason: it does not change its mind within seconds.
+const REFUSED: Bounds = Bounds { first: 10_000, most: 15 * 60 * 1_000 };
 
 /// The life of an access token in milliseconds. A server that says "none at all" must not make a storm of refreshes.
 pub(super) fn life_of(expires_in: Option<u64>) -> u64 {
@@ -254,7 +266,7 @@ impl Step<'_> {
         }
     }
 
-    pub(crate) fn refreshed(&mut self, outcome: Outcome) {
+    pub(crate) fn refreshed(&mut self, outcome: Outcome, server_time: Option<UnixMillis>) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         let generation = session.tokens.generation;
         match outcome {
@@ -276,11 +288,16 @@ impl Step<'_> {
             }
             Outcome::OAuthError { error, description } => {
                 let lost = session.unsettled.is_some();
+                session.said = Some(description.as_deref().unwrap_or(&error).to_owned());
                 let reason = match self.state.setup.profile.judge(&error, description.as_deref()) {
                     Refusal::Expired => ReauthReason::Expired,
                     Refusal::Invalid if lost => ReauthReason::RotationLost,
                     Refusal::Invalid => ReauthReason::Revoked,
-                    Refusal::SaysNothing => return self.abandon_refresh(&Outcome::OAuthError { error, description }),
+                    Refusal::SignInAgain => ReauthReason::Refused,
+                    refusal @ (Refusal::NotThisApp | Refusal::SaysNothing) => {
+                        self.refused_without_reason(refusal, server_time);
+                        return self.abandon_refresh(&Outcome::OAuthError { error, description });
+                    }
                 };
                 session.refresh = Refresh::Rereading { reason };
                 self.store(Transaction::Reread, Purpose::Reread);
@@ -293,6 +310,17 @@ impl Step<'_> {
                 self.abandon_refresh(&other);
             }
         }
+    }
+
+    /// Not now, and nobody knows why. When that lasts, the agent may sign in again; the tokens are tried until then.
+    fn refused_without_reason(&mut self, refusal: Refusal, now: Option<UnixMillis>) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        let refusals = &mut session.refusals;
+        refusals.since = refusals.since.or(now);
+        refusals.times = refusals.times.saturating_add(1);
+        let lasts = refusals.since.zip(now).is_some_and(|(since, now)| now.since(since) >= PATIENCE);
+        refusals.asks |= refusal == Refusal::NotThisApp || (lasts && refusals.times >= ENOUGH_REFUSALS);
+        self.state.unremembered = true;
     }
 
     /// The lease goes back, so that another process need not wait for its end.
@@ -311,10 +339,10 @@ impl Step<'_> {
                 self.adopt_stored(tokens);
             }
             Outcome::Reread { tokens: Some(_) } => {
-                let agent = session.agent.clone();
+                let (agent, said) = (session.agent.clone(), session.said.clone());
                 let Refresh::Rereading { reason } = session.refresh else { return };
                 self.leave_session(&Failure::reauthenticate(reason.explain()), Silence::SignedOut);
-                self.state.session = Session::ReauthRequired { agent, reason };
+                self.state.session = Session::ReauthRequired { agent, reason, said };
             }
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
             other => self.abandon_refresh(&other),
@@ -428,6 +456,9 @@ impl Step<'_> {
         session.fresh_until = fresh_until;
         session.refresh_at = refresh_at;
         session.unsettled = None;
+        self.state.unremembered |= session.refusals != Refusals::default();
+        session.refusals = Refusals::default();
+        session.said = None;
         session.backoff.reset();
         let waiters = std::mem::take(&mut session.waiters);
         let parked = std::mem::take(&mut session.parked);
@@ -451,7 +482,8 @@ impl Step<'_> {
         session.refresh = Refresh::Idle;
         let retry_after = outcome.retry_after();
         let now = self.now.mono;
-        let at = session.backoff.fail(NETWORK, now, &mut self.state.random, retry_after);
+        let bounds = if matches!(outcome, Outcome::OAuthError { .. }) { REFUSED } else { NETWORK };
+        let at = session.backoff.fail(bounds, now, &mut self.state.random, retry_after);
         // While the issuer would still take it for a retry, the next attempt comes soon, in the background too: what is
         // lost otherwise is the session.
         let window = session.retry_window(self.state.setup.profile, now).filter(|_| retry_after.is_none());
@@ -465,17 +497,17 @@ impl Step<'_> {
             self.set_timer(Timer::Refresh, at);
         }
         self.fail_waiting(outcome);
-        if let Outcome::OAuthError { error, .. } = outcome {
-            self.repair_progress(RepairStage::Refreshing, Err(Failure::internal(format!("refused: {error}"))));
-        } else {
-            let failure = outcome.failure();
-            self.repair_progress(RepairStage::Refreshing, Err(failure));
-        }
+        let failure = outcome.failure();
+        self.repair_progress(RepairStage::Refreshing, Err(failure));
     }
 
     fn fail_waiting(&mut self, outcome: &Outcome) {
-        let failure = outcome.failure();
         let Session::SignedIn(session) = &mut self.state.session else { return };
+        let failure = if session.refusals.asks {
+            Failure::reauthenticate(ReauthReason::Refused.explain_with(session.said.as_deref()))
+        } else {
+            outcome.failure()
+        };
         let waiters = std::mem::take(&mut session.waiters);
         let parked = std::mem::take(&mut session.parked);
         for to in waiters {

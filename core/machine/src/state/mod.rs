@@ -25,7 +25,7 @@ use crate::{
     state::calls::Calls,
     state::device::DeviceState,
     state::presence::PresenceSync,
-    state::session::{LoginStage, Session},
+    state::session::{BeforeLogin, LoginStage, Session},
     time::{Mono, ServerClock},
     timer::Timer,
 };
@@ -143,8 +143,11 @@ impl State {
     pub fn secrets(&self) -> BTreeSet<SecretRef> {
         let mut names: BTreeSet<SecretRef> = self.device.push_token.into_iter().collect();
         match &self.session {
-            Session::SigningIn { pending, stage, .. } => {
+            Session::SigningIn { pending, stage, before } => {
                 names.extend([pending.state, pending.nonce, pending.verifier]);
+                if let BeforeLogin::SignedIn { session } = before {
+                    names.extend([session.tokens.access, session.tokens.refresh]);
+                }
                 if let LoginStage::Storing { tokens, .. } = stage {
                     names.extend([tokens.access, tokens.refresh]);
                 }

@@ -7,7 +7,7 @@ use crate::{
     effect::{ApiCall, SignOutScope},
     error::Failure,
     issuer_profile::IssuerProfile,
-    kept::{AgentProfile, PendingLogin, ReauthReason, SignedOutWhy, TokenSet},
+    kept::{AgentProfile, PendingLogin, ReauthReason, Refusals, SignedOutWhy, TokenSet},
     names::CommandId,
     running::Purpose,
     sentences::{NOT_LOADED, SIGN_IN_FIRST},
@@ -36,6 +36,9 @@ pub(crate) enum Session {
     ReauthRequired {
         agent: AgentProfile,
         reason: ReauthReason,
+        /// What the issuer said of it, for the agent.
+        #[serde(default)]
+        said: Option<String>,
     },
     SigningOut {
         of: SignOutScope,
@@ -87,15 +90,38 @@ pub(crate) enum LoginStage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "before", rename_all = "snake_case")]
 pub(crate) enum BeforeLogin {
-    SignedOut { why: SignedOutWhy },
-    ReauthRequired { agent: AgentProfile, reason: ReauthReason },
+    SignedOut {
+        why: SignedOutWhy,
+    },
+    ReauthRequired {
+        agent: AgentProfile,
+        reason: ReauthReason,
+        #[serde(default)]
+        said: Option<String>,
+    },
+    /// A session that the issuer does not renew, and has not ended: it goes on with the tokens that it has.
+    SignedIn {
+        session: Box<SignedIn>,
+    },
+}
+
+impl BeforeLogin {
+    /// Who was signed in.
+    pub(crate) const fn agent(&self) -> Option<&AgentProfile> {
+        match self {
+            Self::SignedOut { .. } => None,
+            Self::ReauthRequired { agent, .. } => Some(agent),
+            Self::SignedIn { session } => Some(&session.agent),
+        }
+    }
 }
 
 impl From<BeforeLogin> for Session {
     fn from(before: BeforeLogin) -> Self {
         match before {
             BeforeLogin::SignedOut { why } => Self::SignedOut { why },
-            BeforeLogin::ReauthRequired { agent, reason } => Self::ReauthRequired { agent, reason },
+            BeforeLogin::ReauthRequired { agent, reason, said } => Self::ReauthRequired { agent, reason, said },
+            BeforeLogin::SignedIn { session } => Self::SignedIn(session),
         }
     }
 }
@@ -114,6 +140,12 @@ pub(crate) struct SignedIn {
     /// Since when nobody knows whether the issuer has replaced the refresh token: a refresh was sent, and no answer came
     /// that says so.
     pub(crate) unsettled: Option<Mono>,
+    /// What the issuer has refused without a reason since the last grant.
+    #[serde(default)]
+    pub(crate) refusals: Refusals,
+    /// What it said with the last one, for the agent.
+    #[serde(default)]
+    pub(crate) said: Option<String>,
     /// Rotated tokens are in memory only.
     pub(crate) unsaved: bool,
     /// Commands that wait for a fresh token.

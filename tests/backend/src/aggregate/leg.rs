@@ -183,7 +183,7 @@ impl Aggregate {
     }
 
     /// Forwarding was turned on: of what rings in the apps, the first goes to the number.
-    pub(super) fn to_the_number(&mut self, number: &PhoneNumber, context: Context) -> Vec<Push> {
+    pub(super) fn forward_what_rings(&mut self, number: &PhoneNumber, context: Context) -> Vec<Push> {
         let mut pushes = Vec::new();
         for call_id in self.in_state(&CallState::Ringing) {
             if self.agent_is_taken() {

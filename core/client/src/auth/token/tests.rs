@@ -197,10 +197,18 @@ async fn an_oauth_error_with_a_status_of_another_kind_decides_nothing() {
 #[tokio::test]
 async fn a_refusal_that_comes_as_a_page_is_not_the_issuers() {
     for status in [400, 401, 403] {
-        for media_type in ["text/html", "text/plain", "application/xml"] {
+        for media_type in ["text/html", "application/xhtml+xml; charset=utf-8"] {
             let outcome = endpoint(status, media_type, REJECTED).comes_to().await;
             assert!(decides_nothing(&outcome), "{status} {media_type:?}: {outcome:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_one_under_whatever_name_its_json_comes() {
+    for media_type in ["text/plain", "text/json", "application/problem+json", "application/octet-stream"] {
+        let outcome = endpoint(400, media_type, REJECTED).comes_to().await;
+        assert!(matches!(outcome, Outcome::OAuthError { .. }), "{media_type:?}: {outcome:?}");
     }
 }
 

@@ -208,6 +208,7 @@ fn knowledge(account: &str, rev: u64, forwarding_on: bool) -> Knowledge {
         routing: Some(routing),
         registration: Registration::Registered,
         calls: vec![],
+        refusals: hookswitch_machine::Refusals::default(),
     }
 }
 
