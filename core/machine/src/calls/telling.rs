@@ -67,6 +67,10 @@ impl Step<'_> {
                     self.fail(to, Failure::cancelled("The call is over."));
                 }
             }
+            // The stream was quicker and has said that the call is ours: what became of its answer does not matter any more.
+            other if self.phase_of(call_id) == Some(Phase::InCall) && !matches!(other, Outcome::Refused { .. }) => {
+                self.reply(to, Ok(Reply::Done));
+            }
             other => {
                 let taken = matches!(&other, Outcome::Refused { code, .. } if code == code::CALL_TAKEN);
                 let (how, why) = if taken {

@@ -321,6 +321,24 @@ fn a_lost_answer_is_given_again_under_its_key_and_the_call_is_ours() {
 }
 
 #[test]
+fn a_call_that_the_stream_has_confirmed_survives_the_loss_of_its_answer() {
+    for outcome in [unreachable(), unavailable(503), Outcome::Unauthenticated] {
+        let (mut phone, answer) = answering();
+        phone.hears(with_call(3, "c1", here()));
+        phone.answer(answer_call, outcome.clone());
+        phone.advance(60_000);
+        assert_eq!(
+            phone.view().calls.in_call.map(|call| (call.call_id, call.connecting)),
+            Some(("c1".into(), false)),
+            "{outcome:?}"
+        );
+        if outcome != Outcome::Unauthenticated {
+            assert_eq!(phone.reply_to(answer), &Ok(Reply::Done));
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_nobody_confirmed_by_the_calls_end_is_taken_back_and_the_server_is_told() {
     let (mut phone, answer) = answering();
     for _ in 0..200 {
