@@ -26,7 +26,7 @@ pub use self::{
     reports::{CallReport, DeliveryReport, OutboxEntry, RequestLog, SessionReport},
 };
 use crate::{
-    aggregate::{Aggregate, Command, Refusal},
+    aggregate::{Aggregate, Command, LegNews, Refusal},
     carrier::CarrierMessage,
     clock::{Clock, Millis},
     faults::{FaultPlan, FaultReport},
@@ -160,6 +160,17 @@ impl Operator {
         let account = self.find(call_id)?.0;
         let command = Command::HangUp { call_id: call_id.clone(), by: None };
         self.service.write(|unit| unit.apply(&account, command, Change::Seen)).map(drop)
+    }
+
+    /// The carrier says something of the call to the number that this one was forwarded to. Said again it changes nothing; a 1
+    /// that is pressed when the call is elsewhere is [`Refusal::CallTaken`].
+    pub fn leg(&self, call_id: &CallId, news: LegNews) -> Result<CallReport, ServiceError> {
+        let account = self.find(call_id)?.0;
+        self.service.write(|unit| {
+            unit.apply(&account, Command::Leg { call_id: call_id.clone(), news }, Change::Seen)?;
+            let agent = unit.tx.agent(&account)?.ok_or(ServiceError::NoSuchAgent)?;
+            Ok(CallReport::from(agent.aggregate.tracked(call_id)?))
+        })
     }
 
     fn find(&self, call_id: &CallId) -> Result<(AccountId, CallReport), ServiceError> {
