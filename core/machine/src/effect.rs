@@ -328,14 +328,15 @@ pub enum Transaction {
         /// The tokens of generation 1.
         tokens: TokenSet,
     },
-    /// Before a refresh: take the lease and write down the intent. Answers: done, superseded, or lease held.
+    /// Before a refresh: take the lease and write down the intent. Answers: done, newer tokens, or the lease is
+    /// held by another process.
     BeginRefresh {
         /// The sign-in whose tokens they are.
         sign_in: SignInId,
         /// The generation to be replaced.
         generation: Generation,
     },
-    /// After a refresh: keep the new tokens, clear intent and lease. Answers: done or superseded.
+    /// After a refresh: keep the new tokens, clear intent and lease. Answers: done, or newer tokens.
     FinishRefresh {
         /// The new tokens, one generation above those that they replace.
         tokens: TokenSet,
