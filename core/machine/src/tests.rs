@@ -501,13 +501,7 @@ fn whatever_may_happen(phone: &TestPhone) -> Vec<Event> {
         Command::Repair,
     ];
     let mut events: Vec<Event> = commands.map(|command| Event::Command { id, command }).into();
-    events.extend([
-        Event::Foreground,
-        Event::Background,
-        Event::Unlocked,
-        Event::NetworkUp,
-        Event::NetworkDown,
-    ]);
+    events.extend([Event::Foreground, Event::Background, Event::Unlocked, Event::NetworkUp, Event::NetworkDown]);
     let completed = |effect, outcome| Event::Completed { effect, server_time: None, outcome };
     for (effect, request) in &phone.open {
         let rejected = [
