@@ -424,9 +424,8 @@ impl Aggregate {
         };
         let mut pushes = Vec::new();
         for device in &self.devices {
-            // The old server decides as if nothing were forwarded.
-            let old_server = context.old_server && !taken;
-            let reason = cannot_ring(forwarded && !old_server, effective, device.push_token.is_some());
+            // The old server decides as if nothing were forwarded, and does not know that a number takes one call at a time.
+            let reason = cannot_ring(forwarded && !context.old_server, effective, device.push_token.is_some());
             let outcome = match (reason, &device.push_token) {
                 (None, Some(push_token)) => {
                     tracked.ringing.push(device.id.clone());
