@@ -25,8 +25,6 @@ pub(crate) const LEASE: i64 = 45_000;
 pub(crate) const AFTER_CALL: i64 = 30_000;
 /// How long an ended call stays in the snapshot.
 pub(crate) const KEEP_ENDED: i64 = 60_000;
-/// How long before a lease's end the server renews it for a leg that stands.
-const RENEW_AHEAD: i64 = 15_000;
 /// How many calls are remembered for reports.
 const REMEMBER: usize = 50;
 
@@ -472,7 +470,7 @@ impl Aggregate {
             | Surface::Unknown => None,
         };
         let pushes = self.stop(call_id, PushKind::AnsweredElsewhere, answering.as_ref());
-        if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id) {
+        if let Some(tracked) = self.tracked_mut(call_id) {
             // Only the device that answered still has to hear of the end.
             tracked.ringing.retain(|device| Some(device) == answering.as_ref());
             tracked.call.state = CallState::Answered { by };
@@ -503,7 +501,7 @@ impl Aggregate {
     fn end(&mut self, call_id: &CallId, by: Option<&DeviceId>, now: UnixMillis) -> Vec<Push> {
         let pushes = self.stop(call_id, PushKind::Ended, by);
         self.leases.retain(|lease| lease.call_id != *call_id);
-        if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id) {
+        if let Some(tracked) = self.tracked_mut(call_id) {
             tracked.call.state = CallState::Ended;
             tracked.ended_at = Some(now);
             tracked.leg = None;
@@ -522,6 +520,10 @@ impl Aggregate {
 
     pub(crate) fn tracked(&self, call_id: &CallId) -> Result<&TrackedCall, Refusal> {
         self.calls.iter().find(|tracked| tracked.call.call_id == *call_id).ok_or(Refusal::NoSuchCall)
+    }
+
+    fn tracked_mut(&mut self, call_id: &CallId) -> Option<&mut TrackedCall> {
+        self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id)
     }
 
     /// The device that a session registered.

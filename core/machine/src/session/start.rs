@@ -83,9 +83,9 @@ impl Step<'_> {
                 self.state.session = Session::SigningIn { pending, stage, before: BeforeLogin::SignedIn { session } };
             }
             (Some(stored), None) => {
-                self.recall(knowledge.clone());
+                let refusals = knowledge.as_ref().map(|knowledge| knowledge.refusals).unwrap_or_default();
+                self.recall(knowledge);
                 self.state.presence.confirmed = stored.snapshot;
-                let refusals = knowledge.map(|knowledge| knowledge.refusals).unwrap_or_default();
                 let session = SignedIn { refusals, ..self.session_of(stored.agent, stored.tokens) };
                 self.state.session = Session::SignedIn(Box::new(session));
                 if stored.unsettled {

@@ -265,24 +265,21 @@ impl Step<'_> {
     /// The lease is taken: the refresh token goes to the issuer.
     fn post_refresh(&mut self) {
         let now = self.now.mono;
+        let token_endpoint = self.state.endpoints().map(|metadata| metadata.token_endpoint.clone());
         let Session::SignedIn(session) = &mut self.state.session else { return };
         // The phone slept over it, and another process may have begun meanwhile.
         if now >= session.leased_until {
             session.refresh = Refresh::Idle;
             return self.refresh_if_possible();
         }
-        match &self.state.metadata {
-            Some(metadata) if !self.state.metadata_in_doubt => {
+        match token_endpoint {
+            Some(token_endpoint) => {
                 session.refresh = Refresh::Posting;
-                let request = Request::Refresh {
-                    token_endpoint: metadata.token_endpoint.clone(),
-                    refresh: session.tokens.refresh,
-                    until: session.leased_until,
-                };
-                self.send(request, Purpose::Refresh);
+                let (refresh, until) = (session.tokens.refresh, session.leased_until);
+                self.send(Request::Refresh { token_endpoint, refresh, until }, Purpose::Refresh);
             }
-            // Or they are not there: a vault of an older version, or one that was damaged.
-            Some(_) | None => {
+            // They are in doubt; or a vault of an older version has none, or one that was damaged.
+            None => {
                 session.refresh = Refresh::Discovering;
                 if !self.is_in_flight(|purpose| *purpose == Purpose::DiscoverAgain) {
                     self.send(Request::Discover, Purpose::DiscoverAgain);

@@ -9,8 +9,11 @@ use std::time::Duration;
 use hookswitch_wire::{CallId, CallLease, CallState, Effective, LeaseKind, PhoneNumber, PushKind, Surface, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregate, Context, DeviceRing, LEASE, Push, RENEW_AHEAD, RING, Refusal, RingOutcome, TrackedCall};
+use super::{Aggregate, Context, DeviceRing, LEASE, Push, RING, Refusal, RingOutcome, TrackedCall};
 use crate::rings::cannot_ring;
+
+/// How long before a lease's end the server renews it for a leg that stands, in milliseconds.
+const RENEW_AHEAD: i64 = 15_000;
 
 /// How long a call is offered at the number that it is forwarded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,10 +265,6 @@ impl Aggregate {
     fn in_state(&self, state: &CallState) -> Vec<CallId> {
         let calls = self.calls.iter().filter(|tracked| tracked.call.state == *state);
         calls.map(|tracked| tracked.call.call_id.clone()).collect()
-    }
-
-    fn tracked_mut(&mut self, call_id: &CallId) -> Option<&mut TrackedCall> {
-        self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id)
     }
 }
 
