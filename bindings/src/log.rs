@@ -26,7 +26,7 @@ pub enum LogLevel {
     Error,
     /// Something went wrong, and was dealt with.
     Warn,
-    /// What happens.
+    /// What happens in the ordinary course of things, for those who look into a fault.
     Info,
     /// The steps in between, for whoever looks for a fault.
     Debug,
@@ -35,7 +35,7 @@ pub enum LogLevel {
 /// What a sink threw. Nobody is told.
 #[derive(Debug, thiserror::Error, uniffi::Error)]
 pub enum LogLinesError {
-    /// It threw.
+    /// The foreign function threw.
     #[error("{why}")]
     Failed {
         /// What it threw, in words.

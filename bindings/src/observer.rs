@@ -18,7 +18,7 @@ use tokio::{
 /// What an observer threw. It is logged, and changes nothing.
 #[derive(Debug, thiserror::Error, uniffi::Error)]
 pub enum ObserverError {
-    /// It threw.
+    /// The foreign function threw.
     #[error("the observer failed: {why}")]
     Failed {
         /// For the log.

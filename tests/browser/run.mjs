@@ -344,6 +344,26 @@ await check("forwarding on, with an old server that pushes all the same: the pho
   }
 }, { after: [FORWARDING_ON] });
 
+await check("forwarding on: the call is offered at the number, and is the agent's once 1 is pressed there", async () => {
+  const name = await ring();
+  const told = (words) => Promise.all(both.map(([place, phone]) => see(phone.getByText(words), `${place} telling of it`)));
+  await told(`${name} is being offered at`);
+  await see(web.getByTestId("call").filter({ hasText: /press 1/i }), "the offer on the web");
+  await page.getByTestId("leg-picked-up").click();
+  await picture(page, "5a-offered-at-the-number");
+  await page.getByTestId("leg-pressed-1").click();
+  await told(`${name} is on the line at`);
+  await see(page.getByTestId("why-state").filter({ hasText: /answered by the forwarding number/i }), "who has the call");
+  await picture(page, "5b-spoken-at-the-number");
+  await page.getByTestId("leg-hung-up").click();
+  await see(page.getByTestId("why-state").filter({ hasText: /over/i }), "the end of the call");
+  await becomeAvailable();
+  await ring();
+  await page.getByTestId("leg-busy").click();
+  await see(page.getByTestId("why-state").filter({ hasText: /back in the queue: the number is busy/i }), "where the call goes");
+  await neverRang();
+}, { after: [FORWARDING_ON] });
+
 const FORWARDING_OFF = "one tap on a phone's banner turns forwarding off everywhere";
 await check(FORWARDING_OFF, async () => {
   await iphone.getByTestId("forwarding-off").click();

@@ -134,7 +134,10 @@ impl Environment {
                 let request = TokenRequest::Code { code, verifier, redirect_uri };
                 self.ask_for_tokens(token_endpoint, request).await
             }
-            Request::Refresh { token_endpoint, refresh } => {
+            Request::Refresh { token_endpoint, refresh, until } => {
+                if self.ports.clock.now().mono >= until {
+                    return Answer::without_time(unusable("the lease is over"));
+                }
                 let Some(refresh) = self.secrets.get(refresh) else { return forgotten() };
                 self.ask_for_tokens(token_endpoint, TokenRequest::Refresh { refresh }).await
             }

@@ -187,7 +187,8 @@ impl Network {
             return first.await;
         }
         tracing::debug!(target: "hookswitch::http", "no answer yet: asks on a new connection as well");
-        let (spare, _) = self.line(true, |lines| &mut lines.spare)?;
+        // The first one is out: that another cannot be made says nothing of it.
+        let Ok((spare, _)) = self.line(true, |lines| &mut lines.spare) else { return first.await };
         // What it brings hangs on the connections that are the main ones from then on.
         let second = pin!(self.exchange(spare, generation + 1, request));
         match select(first, second).await {

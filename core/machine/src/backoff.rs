@@ -52,6 +52,11 @@ impl Backoff {
         self.until = None;
     }
 
+    /// How long it is until then, in milliseconds.
+    pub(crate) fn left(&self, now: Mono) -> u64 {
+        self.until.map_or(0, |until| until.saturating_sub(now))
+    }
+
     /// Whether an attempt may be made.
     pub(crate) fn is_over(&self, now: Mono) -> bool {
         self.until.is_none_or(|until| now >= until)

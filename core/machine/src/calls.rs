@@ -60,7 +60,7 @@ impl State {
             None => match in_state {
                 Some(CallState::Answered { .. }) => CallKnowledge::AnsweredElsewhere,
                 Some(CallState::Ended) => CallKnowledge::Ended,
-                Some(CallState::Ringing | CallState::Unknown) | None => CallKnowledge::Open,
+                Some(CallState::Ringing | CallState::Offered | CallState::Unknown) | None => CallKnowledge::Open,
             },
         };
         Facts {
@@ -372,7 +372,7 @@ impl Step<'_> {
                 // (A state of the call that this version does not know is not its end.)
                 (
                     Phase::Ringing | Phase::Answering | Phase::InCall,
-                    Some(CallState::Ringing | CallState::Unknown) | None,
+                    Some(CallState::Ringing | CallState::Offered | CallState::Unknown) | None,
                 ) => {}
             }
         }

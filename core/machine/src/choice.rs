@@ -24,7 +24,7 @@ pub enum Choice {
     },
     /// Calls to this number, or to the apps.
     Forwarding {
-        /// Which; `None`: to the apps.
+        /// The number that calls go to; `None`: they ring in the apps.
         to: Option<ForwardTo>,
     },
 }

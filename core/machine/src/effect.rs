@@ -15,6 +15,9 @@ use crate::{
     timer::Timer,
 };
 
+/// How long a refresh lease runs, in milliseconds: longer than any token request. Then it ends by itself.
+pub const LEASE: u64 = 45_000;
+
 /// What comes of a step, by who carries it out. Each list is in order; between the two there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effects {
@@ -157,6 +160,8 @@ pub enum Request {
         token_endpoint: String,
         /// The one of the current generation.
         refresh: SecretRef,
+        /// The end of the lease: what has not left by then must not leave, since another process may have begun.
+        until: Mono,
     },
     /// Revoke a refresh token (RFC 7009). The queue in the vault has it.
     Revoke {
@@ -323,21 +328,22 @@ pub enum Transaction {
         /// The tokens of generation 1.
         tokens: TokenSet,
     },
-    /// Before a refresh: take the lease and write down the intent. Answers: done, superseded, or lease held.
+    /// Before a refresh: take the lease and write down the intent. Answers: done, newer tokens, or the lease is
+    /// held by another process.
     BeginRefresh {
         /// The sign-in whose tokens they are.
         sign_in: SignInId,
         /// The generation to be replaced.
         generation: Generation,
     },
-    /// After a refresh: keep the new tokens, clear intent and lease. Answers: done or superseded.
+    /// After a refresh: keep the new tokens, clear intent and lease. Answers: done, or newer tokens.
     FinishRefresh {
         /// The new tokens, one generation above those that they replace.
         tokens: TokenSet,
     },
     /// A refresh came to nothing: let the lease go, if it is held. The intent stays until a refresh succeeds.
     AbandonRefresh,
-    /// What generation is current? Answers: re-read.
+    /// What generation is current? Answers: re-read, or lease held, when another process is about to replace it.
     Reread,
     /// Sign out: forget session, snapshot and routing. Answers: what the vault holds then.
     SignOut {

@@ -195,6 +195,10 @@ impl Step<'_> {
         let Some(InFlight { purpose, api, began: _ }) = running else { return };
         match (api, outcome) {
             (Some(sent), Outcome::Unauthenticated) => self.token_refused(sent, purpose),
+            (Some(sent), outcome @ (Outcome::Done | Outcome::State { .. })) => {
+                self.token_taken(sent.access);
+                self.finish(purpose, outcome);
+            }
             (_, outcome) if purpose == Purpose::Refresh => self.refreshed(outcome, server_time),
             (_, outcome) => self.finish(purpose, outcome),
         }

@@ -19,8 +19,7 @@ impl Step<'_> {
             return;
         }
         let Some(revocation) = self.state.revocations.first().copied() else { return };
-        let known = self.state.metadata.as_ref().filter(|_| !self.state.metadata_in_doubt);
-        let endpoint = known.map(|metadata| metadata.revocation_endpoint.clone());
+        let endpoint = self.state.endpoints().map(|metadata| metadata.revocation_endpoint.clone());
         match endpoint {
             Some(Some(revocation_endpoint)) => {
                 self.send(Request::Revoke { revocation_endpoint, revocation }, Purpose::Revoke { revocation });

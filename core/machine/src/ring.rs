@@ -234,7 +234,8 @@ pub enum CallAction {
     /// An app that takes a VoIP push and reports no call is terminated, and soon gets no pushes
     /// (`PKPushRegistryDelegate`); the fresh UUID keeps a call that rings already from being ended.
     ReportThenEnd,
-    /// Android: add the call to Telecom; Telecom rings. (`CallsManager.addCall`, `TelecomManager.addNewIncomingCall`.)
+    /// Android: add the call to Telecom (`TelecomManager.addNewIncomingCall`), and ring. Telecom does not ring calls of a
+    /// self-managed app (AOSP: `Ringer`, `isSelfManaged`): when it says `Connection.onShowIncomingCallUi`, the shell does.
     AddCall,
     /// Nothing: no call is added, nothing is shown.
     Nothing,

@@ -1,6 +1,6 @@
 //! All words for people that are not an app's own.
 
-use hookswitch_wire::clean;
+use hookswitch_wire::{Call, CallState, PhoneNumber, Surface, clean};
 
 use crate::{
     error::Failure,
@@ -12,6 +12,26 @@ use crate::{
 pub(crate) const NOT_LOADED: &str = "The app is still starting.";
 
 pub(crate) const SIGN_IN_FIRST: &str = "Nobody is signed in on this phone.";
+
+/// How long nobody is asked, since the last attempt came to nothing or the server wants to be left alone.
+pub(crate) fn try_again_in(millis: u64) -> String {
+    let seconds = millis.div_ceil(1_000);
+    let (number, unit) = if seconds <= 180 { (seconds, "s") } else { (seconds.div_ceil(60), "minutes") };
+    format!("The server cannot be asked right now. You stay signed in; it is tried again in {number} {unit}.")
+}
+
+/// What an agent is told of a call at the number that calls are forwarded to; `None` when it is not there.
+pub(crate) fn at_the_number(call: &Call) -> Option<String> {
+    let number = call.forwarded_to.as_ref().map_or("the external number", PhoneNumber::as_str);
+    let from = call.from_name.as_deref().or(call.from.as_ref().map(PhoneNumber::as_str)).unwrap_or("A caller");
+    match &call.state {
+        CallState::Offered => {
+            Some(format!("{from} is being offered at {number}. Whoever picks up there presses 1 to take the call."))
+        }
+        CallState::Answered { by: Surface::Forwarded } => Some(format!("{from} is on the line at {number}.")),
+        CallState::Ringing | CallState::Answered { .. } | CallState::Ended | CallState::Unknown => None,
+    }
+}
 
 /// As much of a server's text as goes into a sentence.
 fn cut(said: &str) -> String {

@@ -166,6 +166,7 @@ pub(crate) fn with_call(rev: u64, call_id: &str, call: CallState) -> Box<Snapsho
             state: call,
             started_at: EPOCH,
             expires_at: EPOCH + 30_000,
+            forwarded_to: None,
         });
     })
 }

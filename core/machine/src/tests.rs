@@ -501,10 +501,16 @@ fn whatever_may_happen(phone: &TestPhone) -> Vec<Event> {
         Command::Repair,
     ];
     let mut events: Vec<Event> = commands.map(|command| Event::Command { id, command }).into();
-    events.extend([Event::Foreground, Event::Background, Event::Unlocked]);
+    events.extend([Event::Foreground, Event::Background, Event::Unlocked, Event::NetworkUp, Event::NetworkDown]);
     let completed = |effect, outcome| Event::Completed { effect, server_time: None, outcome };
     for (effect, request) in &phone.open {
-        let rejected = [oauth_error("invalid_grant"), Outcome::Unauthenticated, unreachable()];
+        let rejected = [
+            oauth_error("invalid_grant"),
+            oauth_error("unauthorized_client"),
+            Outcome::Unauthenticated,
+            unreachable(),
+            not_sent(),
+        ];
         let outcomes = std::iter::once(fitting(phone, request)).chain(rejected);
         events.extend(outcomes.map(|outcome| completed(*effect, outcome)));
     }
@@ -527,8 +533,9 @@ fn likeness(phone: &TestPhone) -> String {
             format!("{} {}", kind(format!("{stage:?}")), kind(format!("{before:?}")))
         }
         Session::SignedIn(session) => format!(
-            "{} {} {} {}",
+            "{} {} {} {} {}",
             kind(format!("{:?}", session.refresh)),
+            session.refusals.asks,
             session.unsaved,
             session.has_fresh_token(phone.now),
             session.repair.is_some()

@@ -77,7 +77,7 @@ enum Holds {
 
 fn holds(key: Option<&str>) -> Holds {
     match key {
-        Some("number" | "line_number" | "from") => Holds::Person("number"),
+        Some("number" | "line_number" | "from" | "forwarded_to") => Holds::Person("number"),
         Some("email" | "hint") => Holds::Person("email"),
         Some("name" | "from_name") => Holds::Person("name"),
         Some("cause" | "code" | "complaint" | "description" | "detail" | "error") => Holds::Text,

@@ -10,6 +10,7 @@ use crate::{
     choice::{Choice, SupersededChoice},
     kept::{AgentProfile, ReauthReason, SignedOutWhy},
     ring::{CallAction, Decision, Identity, RingRecord, Silence, StopReason, Verdict},
+    sentences,
     state::{
         Lifecycle, State,
         calls::{HeardCall, Phase},
@@ -106,7 +107,7 @@ pub struct PresenceState {
     pub pending: Vec<Choice>,
     /// What was chosen on this phone and will not happen.
     pub superseded: Option<SupersededChoice>,
-    /// What the agent should be told, a sentence or two each.
+    /// What the agent should be told, a sentence or two each; first what is going on at the number that calls are forwarded to.
     pub notices: Vec<String>,
     /// The phones and desktops that are registered for the agent, this one among them.
     pub devices: Vec<Device>,
@@ -283,8 +284,9 @@ impl State {
     }
 
     fn presence_state(&self, confirmed: &Snapshot) -> PresenceState {
-        let Snapshot { version, presence, devices, sessions, notices, at, agent: _, calls: _, trace: _ } = confirmed;
+        let Snapshot { version, presence, devices, sessions, notices, at, calls, agent: _, trace: _ } = confirmed;
         let number = presence.forwarding.number.clone();
+        let at_the_number = calls.iter().filter_map(sentences::at_the_number);
         PresenceState {
             version: version.to_string(),
             availability: presence.availability,
@@ -293,7 +295,7 @@ impl State {
             banner: self.banner(presence),
             pending: self.presence.taps.iter().map(|tap| tap.choice.clone()).collect(),
             superseded: self.presence.superseded.clone(),
-            notices: notices.iter().map(|notice| notice.explain().to_owned()).collect(),
+            notices: at_the_number.chain(notices.iter().map(|notice| notice.explain().to_owned())).collect(),
             devices: devices.clone(),
             sign_ins: sessions.clone(),
             as_of: *at,

@@ -154,9 +154,8 @@ pub enum LeaseKind {
 
 /// Forward-to-device: all calls of the agent go to one external phone number.
 ///
-/// On the wire `{"on": bool, "number": string|null, "rev": number, "until": ms|absent, "own_device": string|absent, "chosen": {"by",
-/// "at"}|absent}`; here "on
-/// without a number" cannot be said.
+/// On the wire `{"on": bool, "number": string|null, "rev": number, "until": ms|absent, "own_device": string|absent, "chosen":
+/// {"by", "at"}|absent}`; here "on without a number" cannot be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ForwardingOnTheWire", into = "ForwardingOnTheWire")]
 pub struct Forwarding {
@@ -199,14 +198,12 @@ impl TryFrom<ForwardingOnTheWire> for Forwarding {
     type Error = &'static str;
 
     fn try_from(wire: ForwardingOnTheWire) -> Result<Self, Self::Error> {
-        match (wire.on, wire.number.clone()) {
+        let ForwardingOnTheWire { on, number, rev, until, own_device, chosen } = wire;
+        match (on, number) {
             (true, None) => Err("forwarding is on without a number"),
-            (true, number) => {
-                let ForwardingOnTheWire { on: _, number: _, rev, until, own_device, chosen } = wire;
-                Ok(Self { number, rev, until, own_device, chosen })
-            }
+            (true, number) => Ok(Self { number, rev, until, own_device, chosen }),
             // A server may remember the last number for the next time; it is not where calls go.
-            (false, _) => Ok(Self { rev: wire.rev, chosen: wire.chosen, ..Self::default() }),
+            (false, _) => Ok(Self { rev, chosen, ..Self::default() }),
         }
     }
 }

@@ -100,21 +100,27 @@ pub struct Call {
     /// When it stops ringing if nobody answers; [`UnixMillis::UNTOLD`] when the server does not say.
     #[serde(default = "UnixMillis::untold", deserialize_with = "UnixMillis::or_untold")]
     pub expires_at: UnixMillis,
+    /// The external number that it went to in place of the apps; `None`: it did not, or the server does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::or_default")]
+    pub forwarded_to: Option<PhoneNumber>,
 }
 
 /// Where a call is in its life.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CallState {
-    /// Waiting for somebody to answer.
+    /// Waiting for somebody to answer in an app.
     Ringing,
+    /// Waiting at the number that calls are forwarded to ([`Call::forwarded_to`]): whoever picks up there has the call by pressing 1,
+    /// and else it goes back to the queue at [`Call::expires_at`]. No app rings for it.
+    Offered,
     /// It was answered, and runs.
     Answered {
         /// The place where the agent answered.
         #[serde(default, deserialize_with = "lenient::or_default")]
         by: Surface,
     },
-    /// Over: hung up, declined or not answered in time.
+    /// Over for this agent: hung up, declined, not answered in time, or back in the queue.
     Ended,
     /// Something that this version has no word for. It is not over: whoever rings for it rings on.
     #[default]

@@ -7,7 +7,7 @@ import Hookswitch
 /// ```swift ios
 /// let calls = PhoneCalls(CXProviderConfiguration())
 /// let opener = CoreOpener { try await Hookswitch.connect(configuration, keys: keys) } opened: { calls.attach($0) }
-/// calls.wantsCore = { opener.hurry() }
+/// calls.wantsCore = { opener.openNow() }
 /// opener.start()
 /// ```
 @MainActor public final class CoreOpener<Core: Sendable> {
@@ -77,7 +77,7 @@ import Hookswitch
     }
 
     /// There is a reason to try now: a push, the foreground, an unlock.
-    public func hurry() {
+    public func openNow() {
         start()
         waiting?.cancel()
     }

@@ -377,16 +377,19 @@ import PushKit
         Task { [weak self] in
             do {
                 try await core.answer(callID)
-                self?.answered(action, nil)
+                self?.answered(callID, action, nil)
             } catch {
-                self?.answered(action, error)
+                self?.answered(callID, action, error)
             }
         }
     }
 
-    private func answered(_ action: CXAnswerCallAction, _ error: (any Error)?) {
-        // Hung up, reset or out of time meanwhile: over is over.
-        guard let at = index(of: action.callUUID), entries[at].answering === action else { return }
+    private func answered(_ callID: CallId, _ action: CXAnswerCallAction, _ error: (any Error)?) {
+        guard let at = index(of: action.callUUID), entries[at].answering === action else {
+            // Hung up, reset or out of time meanwhile: over is over, also when the core heard of that before it had begun to answer.
+            if error == nil { tell { try await $0.hangUp(callID) } }
+            return
+        }
         guard let error else {
             entries[at].answering = nil
             entries[at].shown.phase = .inCall

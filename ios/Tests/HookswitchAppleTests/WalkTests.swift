@@ -198,7 +198,7 @@ struct SplitMix: RandomNumberGenerator {
             opened: { app.calls.attach($0) },
             // Nothing but a push makes it try again.
             pause: { _ in while !Task.isCancelled { await Task.yield() } })
-        app.calls.wantsCore = { opener.hurry() }
+        app.calls.wantsCore = { opener.openNow() }
         opener.start()
         try await until { if case .failed("The disk is full.", _) = opener.state { true } else { false } }
         #expect(app.calls.calls.isEmpty)

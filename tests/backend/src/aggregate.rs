@@ -3,13 +3,18 @@
 //! [`Aggregate::settle`] lets time pass, [`Aggregate::apply`] carries out a command, [`Aggregate::snapshot`] is what apps
 //! see. The effective status is computed in one place: [`Aggregate::effective`].
 
+mod device;
+mod leg;
+
 use hookswitch_wire::{
-    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Capabilities, Chosen, Device, DeviceId,
-    Effective, ForwardTo, Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice,
-    SignIn, Snapshot, Surface, UnixMillis, Version,
+    Agent, Availability, Call, CallId, CallLease, CallState, CannotRing, Chosen, Device, DeviceId, Effective,
+    ForwardTo, Forwarding, LeaseKind, Notice, PhoneNumber, Platform, Presence, PushKind, RegisterDevice, SignIn,
+    Snapshot, Surface, UnixMillis, Version,
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::leg::{ForwardingTimes, GivenBack, LegNews};
+pub(crate) use self::{device::TrackedDevice, leg::Leg};
 use crate::{hours::WorkingHours, rings::cannot_ring};
 
 /// How long a call rings.
@@ -54,9 +59,14 @@ pub(crate) struct TrackedCall {
     pub(crate) rings: Vec<DeviceRing>,
     /// Devices that were pushed the call and not yet its end.
     pub(crate) ringing: Vec<DeviceId>,
-    pub(crate) forwarded_to: Option<PhoneNumber>,
-    /// Why the agent was not offered the call.
+    /// The call to the number that it went to, while there is one.
+    #[serde(default)]
+    pub(crate) leg: Option<Leg>,
+    /// What the agent was when the call was not offered.
     pub(crate) agent_was: Option<Effective>,
+    /// Why the queue has it again.
+    #[serde(default)]
+    pub(crate) given_back: Option<GivenBack>,
     pub(crate) ended_at: Option<UnixMillis>,
 }
 
@@ -79,27 +89,6 @@ pub enum RingOutcome {
     Pushed,
     /// None is, and why.
     NotPushed(CannotRing),
-}
-
-/// A registered device and what only the server knows of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TrackedDevice {
-    pub(crate) id: DeviceId,
-    pub(crate) name: String,
-    pub(crate) platform: Platform,
-    pub(crate) app_version: String,
-    pub(crate) push_token: Option<String>,
-    /// When the app said so last.
-    #[serde(default)]
-    pub(crate) token_at: UnixMillis,
-    #[serde(default)]
-    pub(crate) capabilities: Capabilities,
-    /// Its own number, if the platform told it.
-    #[serde(default)]
-    pub(crate) line_number: Option<PhoneNumber>,
-    /// The session that registered it and that it ends with.
-    pub(crate) session: String,
-    pub(crate) last_seen: UnixMillis,
 }
 
 /// What can happen to an agent.
@@ -173,6 +162,13 @@ pub enum Command {
     },
     /// A phone is still in the call.
     Renew(CallId),
+    /// The carrier says something of the call to the number that a call was forwarded to.
+    Leg {
+        /// Which call.
+        call_id: CallId,
+        /// What it says.
+        news: LegNews,
+    },
 }
 
 /// What the command depends on besides the agent.
@@ -183,6 +179,7 @@ pub(crate) struct Context {
     pub(crate) next_rev: u64,
     /// Plays a server that does not know the ring rule: it pushes although calls are forwarded.
     pub(crate) old_server: bool,
+    pub(crate) times: ForwardingTimes,
 }
 
 /// A push that is to be sent.
@@ -252,30 +249,24 @@ impl Aggregate {
     /// Lets time pass until now: calls stop ringing, leases run out, forwarding comes to its end.
     pub(crate) fn settle(&mut self, context: Context) -> Vec<Push> {
         let now = context.now;
-        if self.forwarding.until.is_some_and(|until| until <= now) {
-            self.forwarding = Forwarding { rev: context.next_rev, ..Forwarding::default() };
-        }
-        let lost: Vec<CallId> = self
-            .leases
-            .iter()
-            .filter(|lease| lease.expires_at <= now && lease.kind == LeaseKind::InCall)
-            .map(|lease| lease.call_id.clone())
-            .collect();
+        self.renew_for_legs(now);
         self.leases.retain(|lease| lease.expires_at > now);
         let over: Vec<CallId> = self
             .calls
             .iter()
             .filter(|tracked| match &tracked.call.state {
-                CallState::Ringing => tracked.call.expires_at <= now,
-                // The number that a call was forwarded to renews no lease; the apps forget the call after a while.
-                CallState::Answered { by: Surface::Forwarded } => tracked.call.expires_at <= now,
-                // An app that stopped renewing its lease has lost the call.
-                CallState::Answered { .. } => lost.contains(&tracked.call.call_id),
+                CallState::Ringing | CallState::Offered => tracked.call.expires_at <= now,
+                // An app that stopped renewing its lease has lost the call, and so has a number whose leg is gone.
+                CallState::Answered { .. } => self.lease_of(&tracked.call.call_id).is_none(),
                 CallState::Ended | CallState::Unknown => false,
             })
             .map(|tracked| tracked.call.call_id.clone())
             .collect();
-        let pushes = over.iter().flat_map(|call_id| self.end(call_id, None, now)).collect();
+        let mut pushes: Vec<Push> = over.iter().flat_map(|call_id| self.run_out(call_id, now)).collect();
+        if self.forwarding.until.is_some_and(|until| until <= now) {
+            self.forwarding = Forwarding { rev: context.next_rev, ..Forwarding::default() };
+            pushes.extend(self.back_to_the_apps(now));
+        }
         let surplus = self.calls.len().saturating_sub(REMEMBER);
         self.calls.drain(..surplus);
         pushes
@@ -283,10 +274,10 @@ impl Aggregate {
 
     /// When [`Aggregate::settle`] or the clock changes the snapshot next.
     pub(crate) fn next_change(&self, now: UnixMillis) -> Option<UnixMillis> {
-        let leases = self.leases.iter().map(|lease| lease.expires_at);
+        let leases = self.leases.iter().map(|lease| self.lease_changes(lease));
         let calls =
             self.calls.iter().filter(|tracked| tracked.offered).filter_map(|tracked| match tracked.call.state {
-                CallState::Ringing | CallState::Answered { by: Surface::Forwarded } => Some(tracked.call.expires_at),
+                CallState::Ringing | CallState::Offered => Some(tracked.call.expires_at),
                 CallState::Answered { .. } | CallState::Unknown => None,
                 CallState::Ended => tracked.ended_at.map(|at| at + KEEP_ENDED),
             });
@@ -372,12 +363,14 @@ impl Aggregate {
                     state: CallState::Ringing,
                     started_at: now,
                     expires_at: now + RING,
+                    forwarded_to: None,
                 };
                 Ok(self.incoming(call, context))
             }
             Command::Answer { call_id, by } => self.answer(&call_id, by, now),
             Command::Decline { call_id, by } => match self.tracked(&call_id)?.call.state {
                 CallState::Ringing => Ok(self.end(&call_id, by.as_ref(), now)),
+                CallState::Offered => Ok(self.give_back(&call_id, GivenBack::Declined, now)),
                 CallState::Answered { .. } => Err(Refusal::CallTaken),
                 CallState::Ended | CallState::Unknown => Ok(Vec::new()),
             },
@@ -392,6 +385,7 @@ impl Aggregate {
                 lease.expires_at = now + LEASE;
                 Ok(Vec::new())
             }
+            Command::Leg { call_id, news } => self.leg(&call_id, news, context),
         }
     }
 
@@ -405,41 +399,30 @@ impl Aggregate {
         }
         let rev = context.next_rev;
         self.forwarding = Forwarding { number: number.clone(), rev, until, own_device: None, chosen };
-        let Some(number) = number else { return Vec::new() };
-        let ringing: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|tracked| tracked.call.state == CallState::Ringing)
-            .map(|tracked| tracked.call.call_id.clone())
-            .collect();
-        let mut pushes = Vec::new();
-        for call_id in ringing {
-            pushes.extend(self.stop(&call_id, PushKind::Ended, None));
-            if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == call_id) {
-                tracked.call.state = CallState::Answered { by: Surface::Forwarded };
-                tracked.forwarded_to = Some(number.clone());
-                tracked.ringing.clear();
-            }
+        match number {
+            Some(number) => self.forward_what_rings(&number, context),
+            None => self.back_to_the_apps(context.now),
         }
-        pushes
     }
 
     fn incoming(&mut self, mut call: Call, context: Context) -> Vec<Push> {
         let effective = self.effective(context.now);
         let forwarded = self.forwarding.is_on();
-        let offered = effective == Effective::Available;
+        let taken = forwarded && self.number_is_taken();
+        let offered = effective == Effective::Available && !taken;
         let mut tracked = TrackedCall {
             rings: Vec::new(),
             ringing: Vec::new(),
             offered,
-            forwarded_to: self.forwarding.number.clone().filter(|_| offered),
+            leg: (offered && forwarded).then_some(Leg::Rings),
             agent_was: (!offered).then_some(effective),
+            given_back: taken.then_some(GivenBack::OneAtATime),
             ended_at: (!offered).then_some(context.now),
             call: call.clone(),
         };
         let mut pushes = Vec::new();
         for device in &self.devices {
-            // The old server decides as if nothing were forwarded.
+            // The old server decides as if nothing were forwarded, and does not know that a number takes one call at a time.
             let reason = cannot_ring(forwarded && !context.old_server, effective, device.push_token.is_some());
             let outcome = match (reason, &device.push_token) {
                 (None, Some(push_token)) => {
@@ -455,7 +438,9 @@ impl Aggregate {
         if !offered {
             call.state = CallState::Ended;
         } else if forwarded {
-            call.state = CallState::Answered { by: Surface::Forwarded };
+            call.state = CallState::Offered;
+            call.expires_at = context.now + context.times.ring_ms();
+            call.forwarded_to = self.forwarding.number.clone();
         }
         tracked.call = call;
         self.calls.push(tracked);
@@ -466,8 +451,15 @@ impl Aggregate {
         match &self.tracked(call_id)?.call.state {
             CallState::Ringing => {}
             CallState::Answered { by: taken_by } if *taken_by == by => return Ok(Vec::new()),
-            CallState::Answered { .. } | CallState::Ended | CallState::Unknown => return Err(Refusal::CallTaken),
+            CallState::Offered | CallState::Answered { .. } | CallState::Ended | CallState::Unknown => {
+                return Err(Refusal::CallTaken);
+            }
         }
+        Ok(self.taken_by(call_id, by, now))
+    }
+
+    /// Somebody has the call, and the agent is in it for as long as the lease is renewed.
+    fn taken_by(&mut self, call_id: &CallId, by: Surface, now: UnixMillis) -> Vec<Push> {
         let answering = match &by {
             Surface::Mobile { device } => Some(device.clone()),
             Surface::Web
@@ -478,20 +470,20 @@ impl Aggregate {
             | Surface::Unknown => None,
         };
         let pushes = self.stop(call_id, PushKind::AnsweredElsewhere, answering.as_ref());
-        if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id) {
+        if let Some(tracked) = self.tracked_mut(call_id) {
             // Only the device that answered still has to hear of the end.
             tracked.ringing.retain(|device| Some(device) == answering.as_ref());
             tracked.call.state = CallState::Answered { by };
         }
         self.leases.retain(|lease| lease.kind != LeaseKind::AfterCallWork);
         self.leases.push(CallLease { call_id: call_id.clone(), kind: LeaseKind::InCall, expires_at: now + LEASE });
-        Ok(pushes)
+        pushes
     }
 
     fn hang_up(&mut self, call_id: &CallId, by: Option<&DeviceId>, now: UnixMillis) -> Result<Vec<Push>, Refusal> {
-        let talked = self.leases.iter().any(|lease| lease.call_id == *call_id && lease.kind == LeaseKind::InCall);
+        let talked = self.lease_of(call_id).is_some();
         match self.tracked(call_id)?.call.state {
-            CallState::Ringing | CallState::Answered { .. } => {}
+            CallState::Ringing | CallState::Offered | CallState::Answered { .. } => {}
             CallState::Ended | CallState::Unknown => return Ok(Vec::new()),
         }
         let pushes = self.end(call_id, by, now);
@@ -509,9 +501,10 @@ impl Aggregate {
     fn end(&mut self, call_id: &CallId, by: Option<&DeviceId>, now: UnixMillis) -> Vec<Push> {
         let pushes = self.stop(call_id, PushKind::Ended, by);
         self.leases.retain(|lease| lease.call_id != *call_id);
-        if let Some(tracked) = self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id) {
+        if let Some(tracked) = self.tracked_mut(call_id) {
             tracked.call.state = CallState::Ended;
             tracked.ended_at = Some(now);
+            tracked.leg = None;
             tracked.ringing.clear();
         }
         pushes
@@ -527,6 +520,10 @@ impl Aggregate {
 
     pub(crate) fn tracked(&self, call_id: &CallId) -> Result<&TrackedCall, Refusal> {
         self.calls.iter().find(|tracked| tracked.call.call_id == *call_id).ok_or(Refusal::NoSuchCall)
+    }
+
+    fn tracked_mut(&mut self, call_id: &CallId) -> Option<&mut TrackedCall> {
+        self.calls.iter_mut().find(|tracked| tracked.call.call_id == *call_id)
     }
 
     /// The device that a session registered.
@@ -580,18 +577,6 @@ impl Aggregate {
             notices: if self.shared { vec![Notice::SharedLogin] } else { Vec::new() },
             at: now,
             trace: None,
-        }
-    }
-}
-
-impl TrackedDevice {
-    fn push(&self, push_token: &str, kind: PushKind, call: &Call) -> Push {
-        Push {
-            device: self.id.clone(),
-            platform: self.platform,
-            push_token: push_token.to_owned(),
-            kind,
-            call: call.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::{Clock, Gateways, LogoutClient, RotationProfile};
+use crate::{Clock, ForwardingTimes, Gateways, LogoutClient, RotationProfile};
 
 /// How a backend is set up. The default is what the lab and the tests want: all in memory, on a free port of loopback.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Config {
     pub logout_clients: Vec<LogoutClient>,
     /// Whether calls are forwarded only to numbers that the agent has shown to be reachable at.
     pub verify_forwarding: bool,
+    /// How long a call is offered at the number that it is forwarded to.
+    pub forwarding_times: ForwardingTimes,
     /// Who carries pushes.
     pub push: Gateways,
     /// How much work a password is.
@@ -69,6 +71,7 @@ impl Default for Config {
             refresh: RotationProfile::default(),
             logout_clients: Vec::new(),
             verify_forwarding: false,
+            forwarding_times: ForwardingTimes::default(),
             push: Gateways::default(),
             password_cost: PasswordCost::default(),
             operator_key: None,

@@ -32,8 +32,8 @@
 //! | `clock` | the one clock, which can be moved |
 //!
 //! The contract is `CONTRACT.md` of the wire crate. What it leaves open is decided here:
-//! - A call that rings while forwarding is turned on, or comes while it is on, is `answered` by `forwarded`: the apps are
-//!   told that it ended, and forget it 30 s after it began.
+//! - A call that rings while forwarding is turned on, or comes while it is on, is `offered` at the number: the apps are told
+//!   that it ended. Where a call goes that nobody takes there, the operator's report says.
 //! - A call comes to an agent who takes none: the operator's report says so, and the apps never hear of it.
 //! - A call whose app stops renewing its lease is over when the lease is. Who says "available" (or "automatic") ends the
 //!   work after a call.
@@ -71,7 +71,7 @@ use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 use axum::serve::ListenerExt;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-pub use aggregate::{Command, DeviceRing, Refusal, RingOutcome};
+pub use aggregate::{Command, DeviceRing, ForwardingTimes, GivenBack, LegNews, Refusal, RingOutcome};
 pub use carrier::CarrierMessage;
 pub use clock::Clock;
 pub use config::{Config, Database, PasswordCost};

@@ -7,12 +7,12 @@
 //!                                                            one of several nodes behind a proxy
 //! ```
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Parser;
 use hookswitch_backend::{
-    AgentSeed, Apns, ApnsConfig, Backend, Clock, Config, DEMO_PASSWORD, Database, Fcm, FcmConfig, Gateways,
-    ServiceError,
+    AgentSeed, Apns, ApnsConfig, Backend, Clock, Config, DEMO_PASSWORD, Database, Fcm, FcmConfig, ForwardingTimes,
+    Gateways, ServiceError,
 };
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
@@ -56,6 +56,12 @@ struct Arguments {
     /// Forward calls only to numbers that were verified by a code; the codes are at /operator/carrier.
     #[arg(long)]
     verify_forwarding: bool,
+    /// How many seconds a number rings that a call is forwarded to.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=120))]
+    forwarding_ring_seconds: u64,
+    /// How many seconds whoever picks up there has to press 1.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]
+    forwarding_press_seconds: u64,
     /// Send pushes to iPhones with this key of Apple's (a .p8 file).
     #[arg(long, requires_all = ["apns_key_id", "apns_team_id", "apns_bundle_id"])]
     apns_key: Option<PathBuf>,
@@ -125,6 +131,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clock = Clock::system();
     let config = Config {
         verify_forwarding: arguments.verify_forwarding,
+        forwarding_times: ForwardingTimes {
+            ring: Duration::from_secs(arguments.forwarding_ring_seconds),
+            press: Duration::from_secs(arguments.forwarding_press_seconds),
+        },
         push: arguments.gateways(&clock)?,
         clock,
         address: arguments.listen,

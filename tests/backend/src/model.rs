@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hookswitch_wire::{AccountId, Agent, CallPush, DeviceId, Role, SignIn, SignInKind, Snapshot, UnixMillis, Version};
 
 use crate::{
-    aggregate::{Aggregate, Command, Refusal},
+    aggregate::{Aggregate, Command, ForwardingTimes, Refusal},
     hours::WorkingHours,
     record::{AnswerWith, Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
     store::Answer,
@@ -121,7 +121,8 @@ impl PresenceModel {
         let signed_in =
             SignIn { id: "model".into(), kind: SignInKind::Mobile, device: None, signed_in_at: UnixMillis(0) };
         let (sessions, trace) = (vec![signed_in], None);
-        let around = Circumstances { epoch: self.epoch, now: now.0, sessions, old_server: self.old_server, trace };
+        let (old_server, times) = (self.old_server, ForwardingTimes::default());
+        let around = Circumstances { epoch: self.epoch, now: now.0, sessions, old_server, times, trace };
         let mut record = self.record.clone();
         let pushes = record.change(
             around,

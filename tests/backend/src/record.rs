@@ -9,7 +9,7 @@ use hookswitch_wire::UnixMillis;
 use hookswitch_wire::{CallPush, SignIn, Snapshot, TraceId, Version};
 
 use crate::{
-    aggregate::{Aggregate, Command, Context, Push, Refusal},
+    aggregate::{Aggregate, Command, Context, ForwardingTimes, Push, Refusal},
     store::Answer,
 };
 
@@ -30,6 +30,7 @@ pub(crate) struct Circumstances {
     /// The agent's sessions that live, oldest first.
     pub(crate) sessions: Vec<SignIn>,
     pub(crate) old_server: bool,
+    pub(crate) times: ForwardingTimes,
     /// The trace of the request that is carried out; it goes out with the state that the request makes.
     pub(crate) trace: Option<TraceId>,
 }
@@ -54,9 +55,9 @@ impl Record {
         change: impl FnOnce(&mut Aggregate, Context) -> Result<Vec<Push>, Refusal>,
         is_shared: impl FnOnce(&Aggregate) -> bool,
     ) -> Result<Vec<Push>, Refusal> {
-        let Circumstances { epoch, now, sessions, old_server, trace } = around;
+        let Circumstances { epoch, now, sessions, old_server, times, trace } = around;
         let next_rev = self.rev.saturating_add(1);
-        let context = Context { now: UnixMillis(now), next_rev, old_server };
+        let context = Context { now: UnixMillis(now), next_rev, old_server, times };
         self.aggregate.signed_in = !sessions.is_empty();
         self.aggregate.sessions = sessions;
         let mut pushes = self.aggregate.settle(context);

@@ -451,24 +451,27 @@ const nameOf = (key) => lab.view.phones.find((phone) => phone.key === key)?.name
 
 const midSentence = (name) => name.replace(/^The /, "the ");
 
+/** Whether nobody has the call yet: it rings in the apps, or is offered at the number that calls go to. */
+const waits = (call) => call.state === "ringing" || call.state === "offered";
+
 /**
  * The decision of a phone that explains a call: while it rings the newest; afterwards the one that made it ring, if one did, and
  * not the later one that stopped it.
  */
 function decisionOf(call, key) {
   const decisions = lab.view.phones.find((phone) => phone.key === key)?.decisions.filter((item) => item.call_id === call.call_id) ?? [];
-  return (call.state !== "ringing" && decisions.find((item) => item.verdict === "ring")) || decisions[0];
+  return (!waits(call) && decisions.find((item) => item.verdict === "ring")) || decisions[0];
 }
 
 /** What a device did when the call came: the lab tells what it does now. */
 function outcomeOf(call, device) {
-  return call.state !== "ringing" && decisionOf(call, device.key)?.verdict === "ring" ? "rings" : device.outcome;
+  return !waits(call) && decisionOf(call, device.key)?.verdict === "ring" ? "rings" : device.outcome;
 }
 
 /** ring, call or silent: what the lamp of a device shows for a call. */
 function lampOf(call, device) {
   if (call.answered_by === device.key) return "call";
-  if (call.state === "ringing") return outcomeOf(call, device) === "rings" ? "ring" : "silent";
+  if (waits(call)) return outcomeOf(call, device) === "rings" ? "ring" : "silent";
   return outcomeOf(call, device) === "rings" ? "rest" : "silent";
 }
 
@@ -498,11 +501,13 @@ function renderWhy(view) {
 
   text($("caller-name"), caller(call));
   text($("caller-number"), call.from_name ? call.from : "");
-  const stateWords = { ringing: "ringing", answered: `answered by ${call.answered_by ? midSentence(nameOf(call.answered_by)) : "a device"}`, ended: call.answered_by ? `over, answered by ${midSentence(nameOf(call.answered_by))}` : "over" };
+  const stateWords = { ringing: "ringing", answered: `answered by ${call.answered_by ? midSentence(nameOf(call.answered_by)) : "a device"}`, offered: "offered at the forwarding number: press 1 there", ended: call.given_back ? `back in the queue: ${call.given_back}` : call.answered_by ? `over, answered by ${midSentence(nameOf(call.answered_by))}` : "over" };
   text($("caller-state"), stateWords[call.state] ?? call.state);
-  attribute($("caller-lamp"), "data-lamp", { ringing: "ring", answered: "call" }[call.state] ?? "rest");
+  attribute($("caller-lamp"), "data-lamp", { ringing: "ring", offered: "ring", answered: "call" }[call.state] ?? "rest");
 
   renderTrunk(call);
+  show($("leg"), call.state === "offered" || (call.state === "answered" && call.answered_by === "forwarded"));
+  for (const button of document.querySelectorAll("[data-leg]")) show(button, button.dataset.leg === "hung_up" ? call.state === "answered" : call.state === "offered");
   list($("outcomes"), call.devices, (device) => device.key, (device) => {
     const item = make("li", { "data-testid": `outcome-${device.key}` });
     item.append(make("span", { class: "socket" }, lampSvg()), make("strong"), make("span", { class: "outcome" }), make("small"));
@@ -567,7 +572,7 @@ function updateDecision(element, phone, call) {
   attribute(element, "data-testid", `decision-${phone.key}`);
   text(title, phone.name);
   const rings = decision ? decision.verdict === "ring" : device?.outcome === "rings";
-  const over = call.state !== "ringing";
+  const over = !waits(call);
   const lamp = !rings ? "silent" : over ? "rest" : "ring";
   attribute(element, "data-verdict", decision?.verdict ?? (rings ? "ring" : "silence"));
   attribute(element, "data-lamp", lamp);
@@ -624,18 +629,18 @@ function renderVerdict(view, call) {
   const reasons = [...new Set(silent.map((device) => ruleWords(decisionOf(call, device.key)?.rule ?? device.reason).toLowerCase()).filter(Boolean))];
   const why = reasons.length === 1 ? `: ${reasons[0]}` : "";
   const sentences = [];
-  if (call.state === "ringing") {
+  if (waits(call)) {
     sentences.push(`${caller(call)} calls.`);
     sentences.push(rang.length ? `${join(rang)} ${rang.length > 1 ? "ring" : "rings"}.` : "Nothing rings.");
     if (silent.length) sentences.push(`${join(silent)} ${silent.length > 1 ? "stay" : "stays"} silent${why}.`);
   } else {
     sentences.push(call.state === "answered"
       ? `${call.answered_by ? nameOf(call.answered_by) : "Somebody"} answered ${caller(call)}.`
-      : `The call of ${caller(call)} is over.`);
+      : call.given_back ? `${caller(call)} is back in the queue: ${call.given_back}.` : `The call of ${caller(call)} is over.`);
     if (call.state === "answered" && rang.length) sentences.push(`${join(rang)} stopped ringing.`);
     if (silent.length) sentences.push(`${join(silent)} stayed silent${why}.`);
   }
-  attribute(element, "data-ring", { ringing: rang.length ? "ring" : "silent", answered: "call" }[call.state] ?? "idle");
+  attribute(element, "data-ring", { ringing: rang.length ? "ring" : "silent", offered: "ring", answered: "call" }[call.state] ?? "idle");
   text(element, sentences.join(" "));
 }
 
@@ -838,6 +843,13 @@ $("hang-up").addEventListener("click", () => {
   const call = lab.view?.calls[0];
   if (call && call.state !== "ended") post(`/lab/calls/${encodeURIComponent(call.call_id)}/hang-up`, {}, { button: $("hang-up"), complaint: labError });
 });
+
+for (const button of document.querySelectorAll("[data-leg]")) {
+  button.addEventListener("click", () => {
+    const call = lab.view?.calls[0];
+    if (call) post(`/lab/calls/${encodeURIComponent(call.call_id)}/leg`, { is: button.dataset.leg }, { button, complaint: labError });
+  });
+}
 
 $("old-server").addEventListener("click", () =>
   post("/lab/switches", { old_server: !lab.view?.switches.old_server }, { button: $("old-server"), complaint: labError }));

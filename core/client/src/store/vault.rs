@@ -15,7 +15,7 @@ use std::{path::Path, sync::Arc};
 
 use hookswitch_machine::{
     AgentProfile, Contents, Generation, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
-    SignOutScope, SignedOutWhy, StoredSession, TokenSet, Transaction,
+    SignOutScope, SignedOutWhy, StoredSession, TokenSet, Transaction, effect::LEASE,
 };
 use hookswitch_wire::{ServerMetadata, Snapshot, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -41,9 +41,6 @@ const SIGNED_OUT: &str = "signed_out";
 
 /// The fact that says whose session was left here last; none while somebody is signed in.
 const LEFT: &str = "left";
-
-/// A lease ends by itself after this time, in milliseconds: longer than any token request.
-const LEASE: u64 = 45_000;
 
 /// What is kept of a session, with its secrets in the clear: lives in memory only between sealing and naming.
 #[derive(Serialize, Deserialize)]
@@ -317,6 +314,9 @@ impl Vault {
 
     fn reread(&mut self) -> Result<Outcome, Fault> {
         let session = self.session()?;
+        if let Some(for_millis) = self.lease_of_another()?.filter(|_| session.is_some()) {
+            return Ok(Outcome::RefreshLeaseHeld { for_millis });
+        }
         Ok(Outcome::Reread { tokens: session.map(|(session, generation)| self.tokens(&session, generation)) })
     }
 
@@ -407,30 +407,34 @@ impl Vault {
     }
 
     fn begin_refresh(&mut self, sign_in: SignInId, generation: Generation) -> Result<Outcome, Fault> {
-        let now = self.clock.now().mono;
         // A refresh whose end cannot be stored must not begin: the session has to open.
         let Some((stored, newest)) = self.session()? else { return Ok(Outcome::Reread { tokens: None }) };
         if stored.sign_in != sign_in || newest > generation {
             return Ok(Outcome::NewerTokens { tokens: self.tokens(&stored, newest) });
         }
+        if let Some(for_millis) = self.lease_of_another()? {
+            return Ok(Outcome::RefreshLeaseHeld { for_millis });
+        }
+        let now = self.clock.now().mono;
+        self.db.execute(
+            "INSERT OR REPLACE INTO refresh (id, owner, lease_until, intent) VALUES (1, ?1, ?2, ?3)",
+            params![self.owner.name(), as_sql(now.saturating_add(LEASE)), as_sql(generation)],
+        )?;
+        Ok(Outcome::Done)
+    }
+
+    /// How long another process that lives still holds the lease, in milliseconds.
+    fn lease_of_another(&self) -> Result<Option<u64>, Fault> {
         let lease: Option<(Option<String>, Option<i64>)> = self
             .db
             .query_row("SELECT owner, lease_until FROM refresh WHERE id = 1", [], |row| {
                 Ok((text(row, 0)?, integer(row, 1)?))
             })
             .optional()?;
-        if let Some((Some(owner), Some(until))) = lease {
-            let left = from_sql(until).saturating_sub(now);
-            // More left than a lease lasts: it was taken before a reboot.
-            if !self.owner.may_take_over_from(&owner) && (1..=LEASE).contains(&left) {
-                return Ok(Outcome::RefreshLeaseHeld { for_millis: left });
-            }
-        }
-        self.db.execute(
-            "INSERT OR REPLACE INTO refresh (id, owner, lease_until, intent) VALUES (1, ?1, ?2, ?3)",
-            params![self.owner.name(), as_sql(now.saturating_add(LEASE)), as_sql(generation)],
-        )?;
-        Ok(Outcome::Done)
+        let Some((Some(owner), Some(until))) = lease else { return Ok(None) };
+        let left = from_sql(until).saturating_sub(self.clock.now().mono);
+        // More left than a lease lasts: it was taken before a reboot.
+        Ok((!self.owner.may_take_over_from(&owner) && (1..=LEASE).contains(&left)).then_some(left))
     }
 
     fn finish_refresh(&mut self, tokens: &TokenSet) -> Result<Outcome, Fault> {

@@ -156,6 +156,9 @@ async fn a_lost_answer_is_told_to_all_who_wait_and_ends_nothing() {
         assert!(matches!(soon(asked).await, Err(Failure::Offline { .. })));
     }
     assert_eq!(health(&core), Some(SessionHealth::Offline));
+    // Who asks again at once is told to wait, and costs no request.
+    assert!(matches!(token(&core).await, Err(Failure::Offline { .. })));
+    phone.clock.advance(5_000);
     let again = begun(core.access_token());
     let post = phone.post().await;
     assert_eq!(post.field("refresh_token"), "refresh-1");

@@ -70,6 +70,7 @@ async fn a_sign_in_that_cannot_be_saved_lasts_while_the_app_does() {
     assert_eq!(phone.posts(), 1);
 
     phone.free_disk();
+    phone.clock.advance(1_000);
     let asked = begun(core.access_token());
     phone.post().await.grants(2);
     assert_eq!(soon(asked).await.unwrap().expose_secret(), "access-2");

@@ -1,6 +1,6 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one thing")]
 
-use hookswitch_wire::{CallPush, CallState, Effective, PushKind, UnixMillis, Version};
+use hookswitch_wire::{CallPush, CallState, Effective, PushKind, Surface, UnixMillis, Version};
 
 use crate::{
     calls::{LEASE_RENEWAL, LONGEST_RING},
@@ -154,6 +154,27 @@ fn a_state_that_says_answered_elsewhere_or_ended_stops_the_ringing() {
         assert_eq!(phone.stops(), [("c1".into(), because(reason))]);
         assert_eq!(phone.timers.keys().filter(|t| matches!(t, Timer::RingUntil { .. })).count(), 0);
     }
+}
+
+#[test]
+fn a_call_that_is_offered_at_the_number_is_not_over_and_the_agent_is_told_where_it_is() {
+    let mut phone = ringing();
+    let offered = |rev, call: CallState| {
+        let mut snapshot = with_call(rev, "c1", call);
+        let call = snapshot.calls.first_mut().unwrap();
+        (call.from_name, call.forwarded_to) = (Some("Grace".into()), Some("+33612345678".parse().unwrap()));
+        snapshot
+    };
+    let notices = |phone: &TestPhone| phone.view().presence.unwrap().notices;
+    phone.hears(offered(3, CallState::Offered));
+    assert_eq!(phone.ringing(), ["c1"], "only forwarding itself silences");
+    let told = "Grace is being offered at +33612345678. Whoever picks up there presses 1 to take the call.";
+    assert_eq!(notices(&phone), [told]);
+    phone.hears(offered(4, CallState::Answered { by: Surface::Forwarded }));
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::AnsweredElsewhere))]);
+    assert_eq!(notices(&phone), ["Grace is on the line at +33612345678."]);
+    phone.hears(offered(5, CallState::Ended));
+    assert!(notices(&phone).is_empty());
 }
 
 #[test]

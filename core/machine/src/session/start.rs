@@ -11,7 +11,7 @@ use crate::{
     event::Outcome,
     kept::{AgentProfile, Contents, Loaded, PendingLogin, Refusals, SignedOutWhy, TokenSet},
     running::Purpose,
-    state::session::{BeforeLogin, LoginStage, Refresh, Session, SignedIn},
+    state::session::{BeforeLogin, Distrust, LoginStage, Refresh, Session, SignedIn},
     step::Step,
     time::ServerClock,
 };
@@ -83,9 +83,9 @@ impl Step<'_> {
                 self.state.session = Session::SigningIn { pending, stage, before: BeforeLogin::SignedIn { session } };
             }
             (Some(stored), None) => {
-                self.recall(knowledge.clone());
+                let refusals = knowledge.as_ref().map(|knowledge| knowledge.refusals).unwrap_or_default();
+                self.recall(knowledge);
                 self.state.presence.confirmed = stored.snapshot;
-                let refusals = knowledge.map(|knowledge| knowledge.refusals).unwrap_or_default();
                 let session = SignedIn { refusals, ..self.session_of(stored.agent, stored.tokens) };
                 self.state.session = Session::SignedIn(Box::new(session));
                 if stored.unsettled {
@@ -113,8 +113,10 @@ impl Step<'_> {
             fresh_until,
             refresh_at,
             refresh: Refresh::Idle,
+            leased_until: 0,
             backoff: Backoff::default(),
             unsettled: None,
+            distrust: Distrust::default(),
             refusals: Refusals::default(),
             said: None,
             unsaved: false,

@@ -595,6 +595,7 @@ fn offline_is_never_a_logout() {
         assert!(phone.reply_to(waiting).is_err());
         assert!(!matches!(phone.failure_of(waiting), Failure::Reauthenticate { .. }), "{outcome:?}");
         assert_eq!(phone.health(), SessionHealth::Offline);
+        phone.pass(31_000);
         let again = phone.command(Command::AccessToken);
         phone.answer(refresh, granted(2));
         assert!(phone.reply_to(again).is_ok(), "{outcome:?}");
@@ -836,6 +837,7 @@ fn the_agent_is_told_why_a_new_sign_in_is_needed() {
         phone.command(Command::AccessToken);
         if let Some(outcome) = before {
             phone.answer(refresh, outcome);
+            phone.pass(31_000);
             phone.command(Command::AccessToken);
         }
         phone.answer(refresh, refusal);
@@ -864,6 +866,7 @@ fn a_request_that_never_left_does_not_hide_that_an_earlier_one_did() {
     for outcome in [unreachable(), not_sent()] {
         phone.command(Command::AccessToken);
         phone.answer(refresh, outcome);
+        phone.pass(31_000);
     }
     phone.command(Command::AccessToken);
     phone.answer(refresh, oauth_error("invalid_grant"));
@@ -1024,6 +1027,7 @@ fn a_sign_in_that_could_not_be_stored_is_not_ended_by_a_vault_that_knows_nothing
         assert_eq!(phone.health(), SessionHealth::Degraded);
         phone.storage_fails = false;
         phone.release_storage();
+        phone.pass(31_000);
         let waiting = phone.command(Command::AccessToken);
         phone.answer(refresh, granted(2));
         assert!(phone.reply_to(waiting).is_ok());
@@ -1086,8 +1090,8 @@ fn endpoints_that_have_moved_are_asked_for_again_and_kept() {
         let waiting = phone.command(Command::AccessToken);
         phone.answer(refresh, Outcome::Unintelligible { status, cause: "a page".into() });
         assert!(phone.reply_to(waiting).is_err(), "{status}");
-        let waiting = phone.command(Command::AccessToken);
         phone.pass(HOUR / 30);
+        let waiting = phone.command(Command::AccessToken);
         let moved = ServerMetadata { token_endpoint: "https://id.example.com/new/token".into(), ..metadata() };
         phone.answer(discover, Outcome::Metadata { metadata: moved.clone() });
         let asks = |request: &&Request| matches!(request, Request::Refresh { token_endpoint, .. } if *token_endpoint == moved.token_endpoint);
@@ -1106,8 +1110,8 @@ fn an_issuer_that_does_not_tell_its_endpoints_is_asked_at_the_old_ones() {
     phone.pass(2 * HOUR);
     phone.command(Command::AccessToken);
     phone.answer(refresh, Outcome::Unintelligible { status: 404, cause: "a page".into() });
-    let waiting = phone.command(Command::AccessToken);
     phone.pass(HOUR / 30);
+    let waiting = phone.command(Command::AccessToken);
     phone.answer(discover, unavailable(503));
     phone.answer(refresh, granted(2));
     assert!(phone.reply_to(waiting).is_ok());
@@ -1147,6 +1151,41 @@ fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
         assert!(phone.sent(refresh) <= 1);
         assert!(phone.is_signed_in());
     }
+}
+
+#[test]
+fn a_refresh_does_not_leave_after_the_end_of_its_lease() {
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    phone.answer(refresh, Outcome::Unintelligible { status: 404, cause: "a page".into() });
+    phone.pass(31_000);
+    // It has the lease, asks where the endpoint is, and falls asleep.
+    let waiting = phone.command(Command::AccessToken);
+    phone.pass(HOUR);
+    let newer = TokenSet { expires_at: EPOCH + 9 * HOUR as i64, ..tokens(2) };
+    phone.leases.push_back(Outcome::NewerTokens { tokens: newer });
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert_eq!(phone.sent(refresh), 1, "another process has done it meanwhile");
+    assert_eq!(phone.reply_to(waiting), &Ok(Reply::Token { access: SecretRef(1_002) }));
+}
+
+#[test]
+fn a_refusal_while_another_process_refreshes_is_no_sign_out() {
+    let mut phone = expired();
+    let waiting = phone.command(Command::AccessToken);
+    phone.pass(60_000);
+    phone.holds_storage = true;
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    let (effect, transaction) = phone.held.pop_first().unwrap();
+    assert_eq!(transaction, Transaction::Reread);
+    let outcome = Outcome::RefreshLeaseHeld { for_millis: 40_000 };
+    phone.event(Event::Completed { effect, server_time: None, outcome });
+    assert!(phone.is_signed_in() && !phone.has_reply(waiting));
+    let newer = TokenSet { expires_at: EPOCH + 9 * HOUR as i64, ..tokens(2) };
+    phone.leases.push_back(Outcome::NewerTokens { tokens: newer });
+    phone.release_storage();
+    phone.advance(250);
+    assert_eq!(phone.reply_to(waiting), &Ok(Reply::Token { access: SecretRef(1_002) }));
 }
 
 // ---- refusals --------------------------------------------------------------------------------------------------
@@ -1307,6 +1346,96 @@ fn a_login_of_an_earlier_process_that_is_given_up_leaves_the_tokens_that_it_was_
     let token = phone.command(Command::AccessToken);
     phone.answer(refresh, granted(2));
     assert!(phone.reply_to(token).is_ok());
+}
+
+// ---- storms ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is_left_alone_by_those_who_wait_for_a_token_too() {
+    let mut phone = expired();
+    phone.event(Event::Foreground);
+    phone.answer(refresh, Outcome::Unavailable { status: 429, retry_after: Some(120_000) });
+    for _ in 0..40 {
+        let token = phone.command(Command::AccessToken);
+        let Failure::Offline { why } = phone.failure_of(token) else { panic!("{:?}", phone.reply_to(token)) };
+        assert!(why.contains("tried again in ") && why.ends_with(" s."), "{why}");
+        phone.advance(1_000);
+    }
+    assert_eq!(phone.sent(refresh), 1);
+    phone.advance(120_000);
+    phone.answer(refresh, granted(2));
+    let token = phone.command(Command::AccessToken);
+    assert!(phone.reply_to(token).is_ok());
+}
+
+#[test]
+fn a_server_that_says_401_to_everything_costs_a_refresh_a_minute_and_then_less() {
+    let mut phone = TestPhone::signed_in();
+    let (mut minutes, mut generation) = (vec![], 1);
+    for _ in 0..60 {
+        let before = phone.sent(refresh);
+        for _ in 0..12 {
+            phone.taps(Availability::Automatic);
+            while !phone.open.is_empty() {
+                if phone.open.values().any(refresh) {
+                    generation += 1;
+                    let TokenSet { access, .. } = tokens(generation);
+                    let grant = Grant { access, refresh: None, expires_in: Some(36_000), claims: None };
+                    phone.answer(refresh, Outcome::Granted { grant });
+                } else {
+                    phone.answer(whatever, Outcome::Unauthenticated);
+                }
+            }
+            if phone.stream.is_some() {
+                phone.stream_closes(Outcome::Unauthenticated);
+            }
+            phone.advance(5_000);
+        }
+        minutes.push(phone.sent(refresh) - before);
+    }
+    assert!(minutes.iter().all(|refreshes| *refreshes <= 2), "{minutes:?}");
+    assert!(minutes.iter().sum::<usize>() <= 8, "{minutes:?}");
+    assert!(phone.is_signed_in());
+}
+
+#[test]
+fn a_server_of_which_a_node_says_401_costs_a_refresh_a_minute() {
+    let mut phone = TestPhone::signed_in();
+    let mut generation = 1;
+    for round in 0..600 {
+        phone.taps(if round % 2 == 0 { Availability::Automatic } else { Availability::Available });
+        let mut outcomes = [Outcome::Unauthenticated, is_state(state(round + 2))].into_iter().cycle();
+        while !phone.open.is_empty() {
+            if phone.open.values().any(refresh) {
+                generation += 1;
+                phone.answer(refresh, granted(generation));
+            } else {
+                phone.answer(whatever, outcomes.next().unwrap());
+            }
+        }
+        phone.advance(1_000);
+    }
+    assert!(phone.sent(refresh) <= 12, "{} in ten minutes", phone.sent(refresh));
+}
+
+#[test]
+fn a_token_that_lives_for_no_time_makes_no_storm() {
+    for expires_in in [0, 1] {
+        let mut phone = TestPhone::signed_in();
+        phone.taps(Availability::Automatic);
+        phone.answer(tap, Outcome::Unauthenticated);
+        let mut generation = 1;
+        for _ in 0..600 {
+            while phone.open.values().any(refresh) {
+                generation += 1;
+                let TokenSet { access, .. } = tokens(generation);
+                let grant = Grant { access, refresh: None, expires_in: Some(expires_in), claims: None };
+                phone.answer(refresh, Outcome::Granted { grant });
+            }
+            phone.advance(1_000);
+        }
+        assert!(phone.sent(refresh) <= 15, "{expires_in}: {} in ten minutes", phone.sent(refresh));
+    }
 }
 
 // ---- sign-out --------------------------------------------------------------------------------------------------

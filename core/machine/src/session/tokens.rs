@@ -9,7 +9,7 @@ use hookswitch_wire::UnixMillis;
 
 use crate::{
     backoff::{Bounds, NETWORK},
-    effect::{ApiCall, Reply, Request, Transaction},
+    effect::{ApiCall, LEASE, Reply, Request, Transaction},
     error::Failure,
     event::{Grant, Outcome},
     issuer_profile::Refusal,
@@ -18,6 +18,7 @@ use crate::{
     names::{CommandId, Generation, SecretRef},
     ring::Silence,
     running::{Purpose, SentCall},
+    sentences::try_again_in,
     state::session::{Parked, Refresh, RepairStage, Session},
     step::Step,
     time::Mono,
@@ -41,9 +42,17 @@ const ENOUGH_REFUSALS: u32 = 3;
 /// For a refresh that the issuer refuses without a reason: it does not change its mind within seconds.
 const REFUSED: Bounds = Bounds { first: 10_000, most: 15 * 60 * 1_000 };
 
-/// The life of an access token in milliseconds. A server that says "none at all" must not make a storm of refreshes.
+/// A life that is shorter than this is a fault of the server's, in seconds.
+const SHORTEST_LIFE: u64 = 10;
+
+/// How long a token is used that is said to live for no time at all, in seconds: the API will say how long it is good. A refresh
+/// for each request would be a storm.
+const LIFE_WHEN_NONE: u64 = 60;
+
+/// The life of an access token in milliseconds.
 pub(super) fn life_of(expires_in: Option<u64>) -> u64 {
-    expires_in.unwrap_or(LIFE_WHEN_UNTOLD).max(1).saturating_mul(1_000)
+    let life = expires_in.unwrap_or(LIFE_WHEN_UNTOLD);
+    (if life < SHORTEST_LIFE { LIFE_WHEN_NONE } else { life }).saturating_mul(1_000)
 }
 
 impl Step<'_> {
@@ -136,7 +145,6 @@ impl Step<'_> {
             }
             Session::SignedIn(session) => {
                 session.waiters.push(to);
-                session.backoff.retry_now();
                 self.refresh_if_possible();
             }
             session => {
@@ -170,7 +178,7 @@ impl Step<'_> {
     pub(crate) fn token_refused(&mut self, sent: SentCall, purpose: Purpose) {
         self.token_is_stale(sent.access);
         self.tap_was_not_looked_at(&purpose);
-        if sent.retried {
+        if sent.retried || self.is_current_and_fresh(sent.access) {
             let detail = Some("The server refuses this phone's access.".to_owned());
             let outcome = Outcome::Refused { status: 401, code: "unauthenticated".into(), detail, current: None };
             return self.finish(purpose, outcome);
@@ -181,12 +189,32 @@ impl Step<'_> {
         self.call_api_again(sent.call, purpose, true);
     }
 
+    /// A server said 401 to a token that is good by its clock: the next one is asked for, though not too often.
     pub(crate) fn token_is_stale(&mut self, access: SecretRef) {
+        let now = self.now;
         if let Session::SignedIn(session) = &mut self.state.session
             && session.tokens.access == access
+            && session.has_fresh_token(now)
+            && session.distrust.allows(now.mono)
         {
-            session.fresh_until = self.now.mono;
-            session.refresh_at = self.now.mono;
+            session.distrust.renews(now.mono);
+            session.fresh_until = now.mono;
+            session.refresh_at = now.mono;
+        }
+    }
+
+    /// Whether the token is still the one to use: another was asked for a moment ago, and this is all that came of it.
+    fn is_current_and_fresh(&self, access: SecretRef) -> bool {
+        matches!(&self.state.session, Session::SignedIn(session)
+            if session.tokens.access == access && session.has_fresh_token(self.now))
+    }
+
+    /// The API has taken the token.
+    pub(crate) const fn token_taken(&mut self, access: SecretRef) {
+        if let Session::SignedIn(session) = &mut self.state.session
+            && session.tokens.access.0 == access.0
+        {
+            session.distrust.forgives();
         }
     }
 
@@ -201,9 +229,13 @@ impl Step<'_> {
             return self.refresh_came_to_nothing(&Outcome::NotSent { cause: "no network".into() });
         }
         if !session.backoff.is_over(now.mono) {
-            return self.fail_waiting(&Outcome::NotSent { cause: "waiting to try again".into() });
+            let left = session.backoff.left(now.mono);
+            let outcome = Outcome::NotSent { cause: "waiting to try again".into() };
+            return self.fail_waiting(&outcome, Failure::offline(try_again_in(left)));
         }
         session.refresh = Refresh::Leasing;
+        // It runs from when the vault grants it, which is not before now.
+        session.leased_until = now.mono.saturating_add(LEASE);
         let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
         // The vault must know this generation before it can lease the next one.
         self.store_again();
@@ -225,36 +257,43 @@ impl Step<'_> {
             }
             // Another process of this installation has signed out.
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
-            Outcome::RefreshLeaseHeld { for_millis } => {
-                session.refresh = Refresh::LeaseHeldElsewhere;
-                // Its holder will be done in a moment, or never: look again soon, and take over at the end of its lease.
-                let at = self.after(for_millis.clamp(50, 250));
-                self.set_timer(Timer::Refresh, at);
-            }
+            Outcome::RefreshLeaseHeld { for_millis } => self.wait_for_lease(for_millis),
             other => self.refresh_came_to_nothing(&other),
         }
     }
 
     /// The lease is taken: the refresh token goes to the issuer.
     fn post_refresh(&mut self) {
+        let now = self.now.mono;
+        let token_endpoint = self.state.endpoints().map(|metadata| metadata.token_endpoint.clone());
         let Session::SignedIn(session) = &mut self.state.session else { return };
-        match &self.state.metadata {
-            Some(metadata) if !self.state.metadata_in_doubt => {
+        // The phone slept over it, and another process may have begun meanwhile.
+        if now >= session.leased_until {
+            session.refresh = Refresh::Idle;
+            return self.refresh_if_possible();
+        }
+        match token_endpoint {
+            Some(token_endpoint) => {
                 session.refresh = Refresh::Posting;
-                let request = Request::Refresh {
-                    token_endpoint: metadata.token_endpoint.clone(),
-                    refresh: session.tokens.refresh,
-                };
-                self.send(request, Purpose::Refresh);
+                let (refresh, until) = (session.tokens.refresh, session.leased_until);
+                self.send(Request::Refresh { token_endpoint, refresh, until }, Purpose::Refresh);
             }
-            // Or they are not there: a vault of an older version, or one that was damaged.
-            Some(_) | None => {
+            // They are in doubt; or a vault of an older version has none, or one that was damaged.
+            None => {
                 session.refresh = Refresh::Discovering;
                 if !self.is_in_flight(|purpose| *purpose == Purpose::DiscoverAgain) {
                     self.send(Request::Discover, Purpose::DiscoverAgain);
                 }
             }
         }
+    }
+
+    /// Its holder will be done in a moment, or never: look again soon, and take over at the end of its lease.
+    fn wait_for_lease(&mut self, for_millis: u64) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        session.refresh = Refresh::LeaseHeldElsewhere;
+        let at = self.after(for_millis.clamp(50, 250));
+        self.set_timer(Timer::Refresh, at);
     }
 
     /// It is time to ask for the lease again.
@@ -345,6 +384,8 @@ impl Step<'_> {
                 self.state.session = Session::ReauthRequired { agent, reason, said };
             }
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
+            // Another process has taken the lease over, and is asking now: perhaps it was its token that is the newest.
+            Outcome::RefreshLeaseHeld { for_millis } => self.wait_for_lease(for_millis),
             other => self.abandon_refresh(&other),
         }
     }
@@ -496,17 +537,17 @@ impl Step<'_> {
         if (self.is_active() || soon.is_some()) && self.state.network_up {
             self.set_timer(Timer::Refresh, at);
         }
-        self.fail_waiting(outcome);
         let failure = outcome.failure();
+        self.fail_waiting(outcome, failure.clone());
         self.repair_progress(RepairStage::Refreshing, Err(failure));
     }
 
-    fn fail_waiting(&mut self, outcome: &Outcome) {
+    fn fail_waiting(&mut self, outcome: &Outcome, failure: Failure) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         let failure = if session.refusals.asks {
             Failure::reauthenticate(ReauthReason::Refused.explain_with(session.said.as_deref()))
         } else {
-            outcome.failure()
+            failure
         };
         let waiters = std::mem::take(&mut session.waiters);
         let parked = std::mem::take(&mut session.parked);

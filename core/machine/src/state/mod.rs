@@ -118,6 +118,11 @@ impl State {
 }
 
 impl State {
+    /// Where the issuer is asked; `None`: it must tell that first.
+    pub(crate) fn endpoints(&self) -> Option<&ServerMetadata> {
+        self.metadata.as_ref().filter(|_| !self.metadata_in_doubt)
+    }
+
     /// What is fixed for the life of this installation.
     pub const fn setup(&self) -> &Setup {
         &self.setup

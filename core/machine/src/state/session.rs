@@ -136,10 +136,16 @@ pub(crate) struct SignedIn {
     /// In the foreground a refresh starts then.
     pub(crate) refresh_at: Mono,
     pub(crate) refresh: Refresh,
+    /// Until when the lease of the refresh that is under way is ours for sure.
+    #[serde(default)]
+    pub(crate) leased_until: Mono,
     pub(crate) backoff: Backoff,
     /// Since when nobody knows whether the issuer has replaced the refresh token: a refresh was sent, and no answer came
     /// that says so.
     pub(crate) unsettled: Option<Mono>,
+    /// What refusals of the API have cost.
+    #[serde(default)]
+    pub(crate) distrust: Distrust,
     /// What the issuer has refused without a reason since the last grant.
     #[serde(default)]
     pub(crate) refusals: Refusals,
@@ -154,6 +160,32 @@ pub(crate) struct SignedIn {
     pub(crate) parked: Vec<Parked>,
     /// A repair that waits for its steps.
     pub(crate) repair: Option<Repair>,
+}
+
+/// Refreshes that nothing but a 401 of the API was the reason for. An API that says 401 to everything would otherwise cost the
+/// issuer a refresh for each request of each phone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Distrust {
+    last: Option<Mono>,
+    /// How many there were since the API took a token.
+    times: u32,
+}
+
+impl Distrust {
+    /// At most one a minute; and if none helps, one in two minutes, in four, ..., an hour.
+    pub(crate) fn allows(&self, now: Mono) -> bool {
+        let wait = (60_000_u64 << self.times.saturating_sub(1).min(10)).min(60 * 60_000);
+        self.last.is_none_or(|last| now.saturating_sub(last) >= wait)
+    }
+
+    pub(crate) const fn renews(&mut self, now: Mono) {
+        self.last = Some(now);
+        self.times = self.times.saturating_add(1);
+    }
+
+    pub(crate) const fn forgives(&mut self) {
+        self.times = 0;
+    }
 }
 
 impl SignedIn {

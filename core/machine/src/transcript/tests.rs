@@ -75,6 +75,14 @@ fn the_same_person_has_the_same_stand_in_and_two_have_two() {
 }
 
 #[test]
+fn every_field_of_a_call_that_is_a_number_has_a_stand_in() {
+    let line = Recorder::default()
+        .line(&serde_json::json!({ "calls": [{ "from": "+14155550134", "forwarded_to": "+33612345678" }] }))
+        .unwrap();
+    assert!(!line.contains("+1415") && !line.contains("+336"), "{line}");
+}
+
+#[test]
 fn a_number_in_a_text_is_found_however_it_is_written() {
     let mut recorder = Recorder::default();
     for text in ["+33612345678", "tel:+33 6 12 34 56 78!", "(+33) 6-12-34-56-78", "+33.6.12.34.56.78, +336123456789"] {

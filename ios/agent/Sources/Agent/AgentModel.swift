@@ -45,7 +45,7 @@ import HookswitchApple
             self?.changed()
         }
         self.opener = opener
-        calls.wantsCore = { opener.hurry() }
+        calls.wantsCore = { opener.openNow() }
         follow(calls.states) { model, _ in model.changed() }
         follow(calls.problems) { model, problem in
             switch problem {
@@ -94,7 +94,7 @@ import HookswitchApple
     /// On the page of somebody who is not signed in.
     public func press(_ action: SignInScreen.Action, window: ASPresentationAnchor) async {
         switch action {
-        case .tryAgain: opener?.hurry()
+        case .tryAgain: opener?.openNow()
         case .signIn(let hint):
             await ask { core in
                 let signIn = BrowserSignIn(core, window: window)

@@ -304,7 +304,7 @@ public struct CallsScreen: Hashable, Sendable {
 public struct DevicesScreen: Hashable, Sendable {
     /// A phone.
     public struct Phone: Hashable, Sendable, Identifiable {
-        /// Which.
+        /// The installation, as the server knows it.
         public let id: DeviceId
         /// Its name; this phone says so.
         public let name: String
@@ -314,7 +314,7 @@ public struct DevicesScreen: Hashable, Sendable {
 
     /// A place where the agent is signed in.
     public struct Place: Hashable, Sendable, Identifiable {
-        /// Which.
+        /// The session to end, should it be ended from here.
         public let id: SessionId
         /// What kind.
         public let name: String
@@ -374,9 +374,9 @@ public struct PermissionsScreen: Hashable, Sendable {
 
     /// One permission.
     public struct Line: Hashable, Sendable {
-        /// Which.
+        /// What the button asks the system for.
         public let permission: Permission
-        /// Its name.
+        /// What the system's settings call it.
         public let name: String
         /// What is lost without it; `nil`: it is there.
         public let cost: String?

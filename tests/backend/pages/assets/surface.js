@@ -174,12 +174,12 @@ function forgetNumber() {
   if (pending?.what !== "forwarding") problem("forwarding-error", null);
 }
 
-/** The call to show: one that is answered here, else one that rings, else one that somebody else answered. */
+/** The call to show: one that is answered here, else one that rings, else one that is elsewhere: offered at the number, or answered. */
 function currentCall() {
   const calls = snapshot.calls;
   return calls.find(answeredHere)
     ?? calls.find((call) => call.state.kind === "ringing" && !snapshot.presence.forwarding.on)
-    ?? calls.find((call) => call.state.kind === "answered");
+    ?? calls.find((call) => call.state.kind === "offered" || call.state.kind === "answered");
 }
 
 function renderCall() {
@@ -195,7 +195,8 @@ function renderCall() {
   $("call").dataset.call = call.call_id;
   $("call").dataset.callState = here ? "here" : call.state.kind;
   $("call").classList.toggle("here", !rings);
-  text("call-title", rings ? "Incoming call" : here ? "You are talking to" : `Answered on ${nameOf(call.state.by)}`);
+  const elsewhere = () => call.state.kind === "offered" ? `Offered at ${call.forwarded_to ?? "the forwarding number"}: press 1 there` : `Answered on ${nameOf(call.state.by)}`;
+  text("call-title", rings ? "Incoming call" : here ? "You are talking to" : elsewhere());
   text("call-name", name);
   text("call-number", call.from && call.from !== name ? call.from : "");
   show("answer", rings);

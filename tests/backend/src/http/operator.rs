@@ -19,6 +19,7 @@ use super::{
     text,
 };
 use crate::{
+    aggregate::LegNews,
     carrier::CarrierMessage,
     faults::{FaultPlan, FaultReport},
     logout::LogoutClient,
@@ -66,6 +67,7 @@ pub(super) fn router() -> Router<Shared> {
         .route("/operator/calls", get(calls).post(incoming_call))
         .route("/operator/calls/{call_id}", get(call))
         .route("/operator/calls/{call_id}/hang-up", post(hang_up))
+        .route("/operator/calls/{call_id}/leg", post(leg))
         .route("/operator/outbox", get(outbox))
         .route("/operator/deliveries", get(deliveries))
         .route("/operator/carrier", get(carrier))
@@ -120,6 +122,19 @@ async fn call(operator: Keyholder, Path(call_id): Path<String>) -> Answer<CallRe
 async fn hang_up(operator: Keyholder, Path(call_id): Path<String>) -> Result<StatusCode, ApiError> {
     operator.0.hang_up(&CallId(call_id))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct LegSays {
+    is: LegNews,
+}
+
+async fn leg(
+    operator: Keyholder,
+    Path(call_id): Path<String>,
+    JsonBody(body): JsonBody<LegSays>,
+) -> Answer<CallReport> {
+    Ok(Json(operator.0.leg(&CallId(call_id), body.is)?))
 }
 
 fn after(query: &Fields) -> Result<u64, ApiError> {

@@ -26,7 +26,7 @@ pub use self::{
     reports::{CallReport, DeliveryReport, OutboxEntry, RequestLog, SessionReport},
 };
 use crate::{
-    aggregate::{Aggregate, Command, Refusal},
+    aggregate::{Aggregate, Command, LegNews, Refusal},
     carrier::CarrierMessage,
     clock::{Clock, Millis},
     faults::{FaultPlan, FaultReport},
@@ -148,10 +148,15 @@ impl Operator {
     ) -> Result<CallReport, ServiceError> {
         let account = self.account(email)?;
         let call_id = CallId(secret::name("call-")?);
+        self.change_call(&account, &call_id, Command::Incoming { call_id: call_id.clone(), from, from_name })
+    }
+
+    /// Carries out a command that is about a call, and tells what has become of the call.
+    fn change_call(&self, account: &AccountId, call_id: &CallId, command: Command) -> Result<CallReport, ServiceError> {
         self.service.write(|unit| {
-            unit.apply(&account, Command::Incoming { call_id: call_id.clone(), from, from_name }, Change::Seen)?;
-            let agent = unit.tx.agent(&account)?.ok_or(ServiceError::NoSuchAgent)?;
-            Ok(CallReport::from(agent.aggregate.tracked(&call_id)?))
+            unit.apply(account, command, Change::Seen)?;
+            let agent = unit.tx.agent(account)?.ok_or(ServiceError::NoSuchAgent)?;
+            Ok(CallReport::from(agent.aggregate.tracked(call_id)?))
         })
     }
 
@@ -160,6 +165,13 @@ impl Operator {
         let account = self.find(call_id)?.0;
         let command = Command::HangUp { call_id: call_id.clone(), by: None };
         self.service.write(|unit| unit.apply(&account, command, Change::Seen)).map(drop)
+    }
+
+    /// The carrier says something of the call to the number that this one was forwarded to. Said again it changes nothing; a 1
+    /// that is pressed when the call is elsewhere is [`Refusal::CallTaken`].
+    pub fn leg(&self, call_id: &CallId, news: LegNews) -> Result<CallReport, ServiceError> {
+        let account = self.find(call_id)?.0;
+        self.change_call(&account, call_id, Command::Leg { call_id: call_id.clone(), news })
     }
 
     fn find(&self, call_id: &CallId) -> Result<(AccountId, CallReport), ServiceError> {

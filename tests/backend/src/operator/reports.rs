@@ -4,7 +4,7 @@ use hookswitch_wire::{Call, CallId, CallPush, DeviceId, Effective, PhoneNumber, 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    aggregate::{DeviceRing, TrackedCall},
+    aggregate::{DeviceRing, GivenBack, TrackedCall},
     clock::Millis,
     push::DeliveryEnd,
 };
@@ -18,8 +18,10 @@ pub struct CallReport {
     pub devices: Vec<DeviceRing>,
     /// The external number that it went to.
     pub forwarded_to: Option<PhoneNumber>,
-    /// `Some`: the agent took no calls, and this is why; the apps never heard of it.
+    /// `Some`: the agent was this, and was not offered the call; the apps never heard of it.
     pub agent_was: Option<Effective>,
+    /// `Some`: the queue has the call again, for another agent, and why.
+    pub given_back: Option<GivenBack>,
 }
 
 impl From<&TrackedCall> for CallReport {
@@ -27,8 +29,9 @@ impl From<&TrackedCall> for CallReport {
         Self {
             call: tracked.call.clone(),
             devices: tracked.rings.clone(),
-            forwarded_to: tracked.forwarded_to.clone(),
+            forwarded_to: tracked.call.forwarded_to.clone(),
             agent_was: tracked.agent_was,
+            given_back: tracked.given_back,
         }
     }
 }

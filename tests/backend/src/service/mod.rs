@@ -452,6 +452,7 @@ impl Unit<'_> {
             now: self.now,
             sessions: sessions.iter().map(SessionRow::sign_in).collect(),
             old_server: self.service.old_server.load(Ordering::Relaxed),
+            times: self.service.config.forwarding_times,
             trace: TRACE.try_with(|trace| *trace).ok().flatten(),
         };
         let pushes =

@@ -155,7 +155,7 @@ impl Unit<'_> {
 fn call_now(aggregate: &Aggregate, call: &CallId) -> CallNow {
     match aggregate.tracked(call).map(|tracked| &tracked.call.state) {
         Ok(CallState::Ringing) => CallNow::Rings,
-        Ok(CallState::Answered { by: Surface::Forwarded }) => CallNow::Forwarded,
+        Ok(CallState::Offered | CallState::Answered { by: Surface::Forwarded }) => CallNow::Forwarded,
         Ok(CallState::Answered { .. } | CallState::Ended | CallState::Unknown) | Err(_) => CallNow::Over,
     }
 }

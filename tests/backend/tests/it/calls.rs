@@ -1,4 +1,4 @@
-use hookswitch_backend::{Backend, CallReport, RingOutcome};
+use hookswitch_backend::{Backend, CallReport, Config, Database, GivenBack, LegNews, RingOutcome};
 use hookswitch_wire::{CallState, CannotRing, DeviceId, Effective, PushKind, Snapshot, Surface};
 use reqwest::Method;
 use serde_json::json;
@@ -64,10 +64,63 @@ async fn while_calls_are_forwarded_no_phone_is_pushed() {
     let report = call(&backend);
     assert_eq!(report.forwarded_to.as_ref().unwrap().as_str(), "+33612345678");
     assert_eq!(report.devices[0].outcome, RingOutcome::NotPushed(CannotRing::ForwardingActive));
-    assert_eq!(report.call.state, CallState::Answered { by: Surface::Forwarded });
+    assert_eq!(report.call.state, CallState::Offered);
     assert!(pushes(&backend).is_empty());
+    backend.operator().leg(&report.call.call_id, LegNews::Busy).unwrap();
     phone.forward(None, "2").await;
     assert_eq!(call(&backend).devices[0].outcome, RingOutcome::Pushed);
+}
+
+#[tokio::test]
+async fn no_second_customer_is_sent_to_a_number_that_is_taken() {
+    let backend = backend().await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
+    phone.forward(Some("+33612345678"), "1").await;
+    assert!(call(&backend).forwarded_to.is_some());
+    let second = call(&backend);
+    assert_eq!((second.forwarded_to, second.given_back), (None, Some(GivenBack::OneAtATime)));
+}
+
+#[tokio::test]
+async fn a_1_pressed_at_the_number_puts_the_agent_into_the_call_until_the_leg_is_over() {
+    let backend = backend().await;
+    let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
+    phone.forward(Some("+33612345678"), "1").await;
+    let report = call(&backend);
+    let operator = backend.operator();
+    let shown = async || {
+        let state = phone.state().await;
+        (state.calls[0].state.clone(), state.presence.effective, state.calls[0].forwarded_to.is_some())
+    };
+    assert_eq!(shown().await, (CallState::Offered, Effective::Available, true));
+    for news in [LegNews::PickedUp, LegNews::Pressed1, LegNews::Pressed1] {
+        operator.leg(&report.call.call_id, news).unwrap();
+    }
+    let spoken = CallState::Answered { by: Surface::Forwarded };
+    assert_eq!(shown().await, (spoken.clone(), Effective::InCall, true));
+    operator.clock().jump(600_000);
+    assert_eq!(shown().await, (spoken, Effective::InCall, true), "the server renews the lease while the leg stands");
+    for news in [LegNews::HungUp, LegNews::HungUp] {
+        operator.leg(&report.call.call_id, news).unwrap();
+    }
+    assert_eq!(shown().await, (CallState::Ended, Effective::AfterCallWork, true));
+    assert!(pushes(&backend).is_empty(), "no phone has heard of it");
+}
+
+#[tokio::test]
+async fn an_offer_ends_at_its_time_although_the_backend_was_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::File(folder.path().join("backend.db"));
+    let first = backend_with(Config { database: database.clone(), ..config() }).await;
+    let phone = PhoneClient::ready(&first, ALICE, "iphone").await;
+    phone.forward(Some("+33612345678"), "1").await;
+    let report = call(&first);
+    first.stop().await;
+    let clock = hookswitch_backend::Clock::system();
+    clock.jump(20_000);
+    let second = backend_with(Config { database, clock, ..config() }).await;
+    let report = second.operator().call_report(&report.call.call_id).unwrap();
+    assert_eq!((report.call.state, report.given_back), (CallState::Ended, Some(GivenBack::Unanswered)));
 }
 
 #[tokio::test]
@@ -88,7 +141,7 @@ async fn turning_forwarding_on_stops_what_rings() {
     let phone = PhoneClient::ready(&backend, ALICE, "iphone").await;
     let report = call(&backend);
     let on: Snapshot = read(phone.forward(Some("+33612345678"), "1").await).await;
-    assert_eq!(on.calls[0].state, CallState::Answered { by: Surface::Forwarded });
+    assert_eq!(on.calls[0].state, CallState::Offered);
     assert_eq!(pushes(&backend), [pushed("iphone", PushKind::Incoming), pushed("iphone", PushKind::Ended)]);
     let ended = backend.operator().outbox_since(1).unwrap();
     assert!(ended[0].payload.forwarding_on && ended[0].payload.routing == on.version);

@@ -12,4 +12,5 @@ mod schema;
 
 pub use parse::{BadScenario, parse};
 pub use play::{Outcome, Time, play};
+pub(crate) use play::{describe_leg, describe_report};
 pub use schema::Scenario;

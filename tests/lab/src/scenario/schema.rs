@@ -6,7 +6,7 @@ use hookswitch::{
     machine::{Silence, StopReason},
     wire::{Availability, CodeBy, Effective, SignedOutReason},
 };
-use hookswitch_backend::{Fault, Point};
+use hookswitch_backend::{Fault, GivenBack, LegNews, Point};
 use serde::{Deserialize, Deserializer, de::value::StrDeserializer};
 
 use crate::{
@@ -197,6 +197,13 @@ pub(crate) enum Action {
     HangUp {
         on: String,
         call: String,
+    },
+    /// What happens at the number that a call was forwarded to.
+    AtTheNumber {
+        call: String,
+        is: LegNews,
+        #[serde(default)]
+        fails: Option<String>,
     },
     /// The push of a call comes once more.
     PushAgain {
@@ -391,6 +398,20 @@ pub(crate) enum Expectation {
         on: String,
         call: String,
     },
+    /// Where the server has the call.
+    Call {
+        call: String,
+        is: CallIs,
+        /// Why the queue has it again; left out: it does not.
+        #[serde(default)]
+        back: Option<GivenBack>,
+    },
+    /// What the agent is told on a phone, beside all else.
+    Told {
+        on: Places,
+        #[serde(deserialize_with = "stated")]
+        says: Option<String>,
+    },
     /// A tap that was not applied, and what the agent is told.
     Superseded {
         on: String,
@@ -429,6 +450,22 @@ fn stop_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StopReason,
 pub(crate) enum Decider {
     Server,
     Phone,
+}
+
+/// Where the server has a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CallIs {
+    /// In the apps.
+    Ringing,
+    /// At the number, and 1 was not pressed.
+    Offered,
+    /// At the number, and 1 was pressed.
+    AtTheNumber,
+    /// In an app.
+    Answered,
+    /// Over for this agent.
+    Ended,
 }
 
 /// Whether somebody is signed in.

@@ -16,11 +16,13 @@ use hookswitch::{
     machine::{Failure, view::SessionState},
     wire::{Availability, CallId, PhoneNumber, Problem, problem::PROBLEM_JSON},
 };
+use hookswitch_backend::LegNews;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Lab;
 use crate::{
     phone::{LabPhone, loopback_redirect},
+    scenario::{describe_leg, describe_report},
     timeline::Kind,
 };
 
@@ -47,6 +49,7 @@ pub(super) fn routes() -> Router<Arc<Lab>> {
         .route("/lab/phones/{key}/{action}", post(phone_action))
         .route("/lab/calls", post(incoming_call))
         .route("/lab/calls/{call}/hang-up", post(hang_up))
+        .route("/lab/calls/{call}/leg", post(leg))
         .route("/lab/switches", post(switches))
         .route("/lab/time", post(time))
 }
@@ -229,11 +232,21 @@ async fn incoming_call(State(lab): State<Arc<Lab>>, sent: Body) -> Done {
         .operator
         .incoming_call(&who, from, from_name.filter(|name| !name.trim().is_empty()))
         .map_err(|error| Refusal(StatusCode::CONFLICT, error.to_string()))?;
-    let text = match (&report.forwarded_to, report.agent_was) {
-        (Some(number), _) => format!("a call for {who} goes to {number}"),
-        (None, Some(effective)) => format!("a call for {who}, who takes none: {effective:?}"),
-        (None, None) => format!("a call for {who} rings"),
-    };
+    lab.world.timeline.add("server", Kind::Event, format!("for {who}: {}", describe_report(&report)));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+struct LegSays {
+    is: LegNews,
+}
+
+/// Somebody at the number that a call was forwarded to does something, or the line there does.
+async fn leg(State(lab): State<Arc<Lab>>, Path(call): Path<String>, sent: Body) -> Done {
+    let LegSays { is } = parse(body(sent)?)?;
+    let report = lab.world.operator.leg(&CallId(call), is);
+    let report = report.map_err(|error| Refusal(StatusCode::CONFLICT, error.to_string()))?;
+    let text = format!("the number {}: {}", describe_leg(is), describe_report(&report));
     lab.world.timeline.add("server", Kind::Event, text);
     Ok(StatusCode::NO_CONTENT)
 }

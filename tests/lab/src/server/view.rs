@@ -10,7 +10,7 @@ use hookswitch::{
         Availability, Call, CallState, CannotRing, Effective, PhoneNumber, Platform, Role, Surface, UnavailableReason,
     },
 };
-use hookswitch_backend::{AgentSeed, CallReport, RingOutcome, SessionReport};
+use hookswitch_backend::{AgentSeed, CallReport, GivenBack, RingOutcome, SessionReport};
 use serde::Serialize;
 
 use super::Lab;
@@ -136,6 +136,10 @@ struct CallRow {
     from_name: Option<String>,
     state: &'static str,
     answered_by: Option<String>,
+    /// The number that it went to.
+    forwarded_to: Option<PhoneNumber>,
+    /// Why the queue has it again.
+    given_back: Option<&'static str>,
     at: i64,
     devices: Vec<DeviceRow>,
 }
@@ -376,7 +380,8 @@ fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessio
     }
     match &report.forwarded_to {
         Some(number) => {
-            devices.push(DeviceRow { key: "forwarded".into(), outcome: "rings", reason: Some(number.to_string()) })
+            let reason = report.given_back.map_or_else(|| number.to_string(), |why| why.explain().to_owned());
+            devices.push(DeviceRow { key: "forwarded".into(), outcome: "rings", reason: Some(reason) });
         }
         // The desks ring where somebody is signed in.
         None if report.agent_was.is_none() => {
@@ -390,9 +395,20 @@ fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessio
     }
     let (state, answered_by) = match &state {
         CallState::Ringing => ("ringing", None),
+        CallState::Offered => ("offered", None),
         CallState::Answered { by } => ("answered", Some(place(by))),
         CallState::Ended => ("ended", None),
         CallState::Unknown => ("unknown", None),
     };
-    CallRow { call_id: call_id.to_string(), from, from_name, state, answered_by, at: started_at.0, devices }
+    CallRow {
+        call_id: call_id.to_string(),
+        from,
+        from_name,
+        state,
+        answered_by,
+        forwarded_to: report.forwarded_to,
+        given_back: report.given_back.map(GivenBack::explain),
+        at: started_at.0,
+        devices,
+    }
 }

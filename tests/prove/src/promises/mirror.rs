@@ -159,7 +159,7 @@ struct Phones {
     rounds: usize,
     shown: Heard<(usize, Availability)>,
     _watchers: JoinSet<()>,
-    _house: TestBackend,
+    _backend: TestBackend,
 }
 
 impl Phones {
@@ -187,7 +187,7 @@ impl Phones {
             });
             phones.push(phone);
         }
-        Ok(Self { phones, rounds: 0, shown, _watchers: watchers, _house: backend })
+        Ok(Self { phones, rounds: 0, shown, _watchers: watchers, _backend: backend })
     }
 
     /// Streams that are open stay as they are until they open anew.

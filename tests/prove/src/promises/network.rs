@@ -1,8 +1,8 @@
 //! `network`: every fault of a network in every state of a session, and nobody is signed out.
 //!
 //! Each combination has a backend and a phone of its own. The fault holds for every request until the phone has tried and
-//! failed in its state, and for some backoff after that; then it goes away, and the phone must work at once, with the
-//! session that it had.
+//! failed in its state, and for some backoff after that; then it goes away, and the phone must work at its next attempt, with
+//! the session that it had.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,6 +22,11 @@ use crate::{
     report::{ErrorMessage, Report, Size},
     test_backend::{TOKEN_LIFE, TestBackend},
 };
+
+/// So long the phone may wait before it tries again, in milliseconds: the longest backoff that it comes to here.
+const LONGEST_WAIT: u64 = 16_000;
+/// So often it is asked whether it has.
+const STEP: u64 = 1_000;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -176,7 +181,15 @@ async fn try_out(state: State, wrong: Wrong) -> Result<(), ErrorMessage> {
         not_a_logout(phone.token().await)?;
     }
     mend_it(&backend, &phone);
-    phone.token().await.map_err(|failure| format!("it does not recover: {failure:?}"))?;
+    // Who is told to wait is told for how long, and it is never longer than this.
+    let mut waited = 0;
+    while let Err(failure) = phone.token().await {
+        if waited >= LONGEST_WAIT || !matches!(failure, Failure::Offline { .. }) {
+            return Err(format!("it does not recover in {} s: {failure:?}", waited / 1_000));
+        }
+        backend.jump(STEP)?;
+        waited += STEP;
+    }
     phone.stayed_signed_in()?;
     let refused = backend.refusals()? - refusals;
     if refused > 0 {

@@ -325,6 +325,20 @@ fn a_lease_ends_by_its_deadline_by_a_reboot_and_by_being_given_back() {
 }
 
 #[test]
+fn who_asks_for_the_newest_generation_is_told_that_another_is_about_to_replace_it() {
+    let device = Device::new();
+    let (mut app, mut extension) = (device.process("app"), device.process("extension"));
+    app.signs_in("alice", 1);
+    app.begins(1, 1);
+    assert!(matches!(app.vault.run(&Transaction::Reread), Outcome::Reread { .. }), "one's own lease is no news");
+    assert_eq!(extension.vault.run(&Transaction::Reread), Outcome::RefreshLeaseHeld { for_millis: LEASE });
+    device.pass(LEASE);
+    assert!(matches!(extension.vault.run(&Transaction::Reread), Outcome::Reread { .. }));
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    assert_eq!(extension.vault.run(&Transaction::Reread), Outcome::Reread { tokens: None });
+}
+
+#[test]
 fn the_lease_of_a_dead_process_is_taken_over_at_once_and_its_intent_is_told() {
     let device = Device::new();
     let mut app = device.process("app");
@@ -952,15 +966,17 @@ impl Model {
         match self.session {
             None => "gone",
             Some((stored, newest)) if stored != sign_in || newest > generation => "superseded",
-            Some(_) => match self.lease {
-                Some(lease) if lease.holder != me && lease.until > self.now => "held",
-                Some(_) | None => {
-                    self.lease = Some(Lease { holder: me, start: self.starts[me], until: self.now + LEASE });
-                    self.intent = Some(generation);
-                    "done"
-                }
-            },
+            Some(_) if self.is_held_by_another(me) => "held",
+            Some(_) => {
+                self.lease = Some(Lease { holder: me, start: self.starts[me], until: self.now + LEASE });
+                self.intent = Some(generation);
+                "done"
+            }
         }
+    }
+
+    fn is_held_by_another(&self, me: usize) -> bool {
+        self.lease.is_some_and(|lease| lease.holder != me && lease.until > self.now)
     }
 
     fn finish(&mut self, (sign_in, generation): (u64, Generation)) -> &'static str {
@@ -1063,10 +1079,14 @@ proptest! {
                     }
                 }
                 Act::Reread => {
-                    let Outcome::Reread { tokens } = process.vault.run(&Transaction::Reread) else { panic!() };
-                    minds[me].session = tokens.map(|tokens| (tokens.sign_in.0, tokens.generation));
-                    minds[me].holds = false;
-                    prop_assert_eq!(minds[me].session, model.session);
+                    let outcome = process.vault.run(&Transaction::Reread);
+                    let held = matches!(outcome, Outcome::RefreshLeaseHeld { .. });
+                    prop_assert_eq!(held, model.session.is_some() && model.is_held_by_another(me));
+                    if let Outcome::Reread { tokens } = outcome {
+                        minds[me].session = tokens.map(|tokens| (tokens.sign_in.0, tokens.generation));
+                        minds[me].holds = false;
+                        prop_assert_eq!(minds[me].session, model.session);
+                    }
                 }
                 Act::Restart => {
                     processes[me] = device.process(names[me]);

@@ -122,6 +122,13 @@ impl Player {
                     (_, None) => self.phone(on)?.hang_up(id).await.map_err(text),
                 }
             }
+            Action::AtTheNumber { call, is, fails } => {
+                let said = self.world.operator.leg(&self.call(call)?, *is);
+                if let Ok(report) = &said {
+                    self.world.timeline.add("server", Kind::Event, describe_report(report));
+                }
+                as_expected(said.map(drop).map_err(text), fails.as_deref())
+            }
             Action::PushAgain { on, call } => {
                 let id = self.call(call)?;
                 let phone = self.phone(on)?;

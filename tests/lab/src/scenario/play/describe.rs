@@ -1,20 +1,40 @@
 //! Steps in words, for the transcript.
 
-use hookswitch::wire::{Availability, PhoneNumber, UnavailableReason};
-use hookswitch_backend::CallReport;
+use hookswitch::wire::{Availability, CallState, PhoneNumber, Surface, UnavailableReason};
+use hookswitch_backend::{CallReport, LegNews};
 
 use crate::{
     browser::Method,
     scenario::schema::{Action, Expectation},
 };
 
-pub(super) fn describe_report(report: &CallReport) -> String {
+pub(crate) fn describe_report(report: &CallReport) -> String {
     let from = report.call.from_name.clone().or_else(|| report.call.from.as_ref().map(PhoneNumber::to_string));
     let from = from.unwrap_or_else(|| "a withheld number".into());
-    match (&report.forwarded_to, report.agent_was) {
-        (Some(number), _) => format!("a call from {from} goes to {number}"),
-        (None, Some(effective)) => format!("a call from {from}; the agent takes none: {effective:?}"),
-        (None, None) => format!("a call from {from} rings"),
+    let number = report.forwarded_to.as_ref().map_or("a number", PhoneNumber::as_str);
+    match (&report.call.state, report.given_back, report.agent_was) {
+        (_, Some(why), _) => format!("a call from {from} is back in the queue: {}", why.explain()),
+        (_, None, Some(effective)) => format!("a call from {from}; the agent takes none: {effective:?}"),
+        (CallState::Offered, None, None) => format!("a call from {from} is offered at {number}"),
+        (CallState::Answered { by: Surface::Forwarded }, None, None) => {
+            format!("a call from {from} is spoken at {number}")
+        }
+        (CallState::Ringing, None, None) => format!("a call from {from} rings"),
+        (CallState::Answered { .. } | CallState::Unknown, None, None) => format!("a call from {from} runs"),
+        (CallState::Ended, None, None) => format!("a call from {from} is over"),
+    }
+}
+
+/// What the carrier says of the call to the number.
+pub(crate) fn describe_leg(news: LegNews) -> &'static str {
+    match news {
+        LegNews::PickedUp => "picks up",
+        LegNews::Pressed1 => "presses 1",
+        LegNews::Declined => "declines",
+        LegNews::Busy => "is busy",
+        LegNews::Unanswered => "does not answer",
+        LegNews::HungUp => "hangs up",
+        LegNews::Gone => "is gone without a word",
     }
 }
 
@@ -57,6 +77,7 @@ pub(super) fn describe_action(action: &Action) -> String {
         Action::HoldPushes { on, is: false } => format!("the push service delivers to {on} again"),
         Action::Network { on, up: true } => format!("{on} has a network again"),
         Action::Network { on, up: false } => format!("{on} loses its network"),
+        Action::AtTheNumber { call, is, .. } => format!("the number of call {call} {}", describe_leg(*is)),
         Action::Kill { on } => format!("the app on {on} is killed"),
         Action::Start { on } => format!("the app on {on} is started"),
         Action::Foreground { on } => format!("the app on {on} comes to the foreground"),
@@ -108,6 +129,12 @@ pub(super) fn describe_expectation(expectation: &Expectation) -> String {
         Expectation::Stopped { on, call, because } => {
             format!("{on}: does not ring for call {call} any more, {because:?}")
         }
+        Expectation::Call { call, is, back: None } => format!("call {call} is {is:?}"),
+        Expectation::Call { call, is, back: Some(why) } => {
+            format!("call {call} is {is:?}, and back in the queue: {}", why.explain())
+        }
+        Expectation::Told { on, says: Some(says) } => format!("{on}: the agent is told: {says}"),
+        Expectation::Told { on, says: None } => format!("{on}: the agent is told nothing"),
         Expectation::InCall { on, call } => format!("{on}: in call {call}"),
         Expectation::Superseded { on, says } => format!("{on} says that a choice was not applied: {says}"),
         Expectation::Refreshes { exactly, .. } => format!("exactly {exactly} refreshes"),

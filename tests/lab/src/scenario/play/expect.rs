@@ -7,14 +7,14 @@ use hookswitch::{
         Silence,
         view::{AppState, PresenceState, RingLogEntry, SessionHealth, SessionState},
     },
-    wire::{Availability, CallId, CannotRing, Effective, Snapshot},
+    wire::{Availability, CallId, CallState, CannotRing, Effective, Snapshot, Surface},
 };
 use hookswitch_backend::RingOutcome;
 
 use super::{PATIENCE, Player, Result, text};
 use crate::{
     phone::{LabPhone, Seen},
-    scenario::schema::{Decider, Expectation, Places, SessionIs},
+    scenario::schema::{CallIs, Decider, Expectation, Places, SessionIs},
 };
 
 impl Player {
@@ -125,6 +125,29 @@ impl Player {
                     let in_call = seen.shown.calls.in_call.map(|call| call.call_id);
                     let held = in_call.as_ref() == Some(&id);
                     held.then_some(()).ok_or_else(|| format!("{} is in {in_call:?}", phone.key))
+                })
+                .await
+            }
+            Expectation::Call { call, is, back } => {
+                let id = self.call(call)?;
+                let deadline = Instant::now() + PATIENCE;
+                loop {
+                    let report = self.world.operator.call_report(&id).ok_or("the server knows no such call")?;
+                    let seen = call_is(&report.call.state);
+                    if (seen, report.given_back) == (Some(*is), *back) {
+                        return Ok(());
+                    }
+                    self.patience(deadline, format!("it is {seen:?}, given back: {:?}", report.given_back)).await?;
+                }
+            }
+            Expectation::Told { on, says } => {
+                self.each_phone(on, |phone, seen| {
+                    let notices = seen.shown.presence.map(|presence| presence.notices).unwrap_or_default();
+                    let held = match says {
+                        Some(says) => notices.iter().any(|notice| notice.contains(says.as_str())),
+                        None => notices.is_empty(),
+                    };
+                    held.then_some(()).ok_or_else(|| format!("{} says {notices:?}", phone.key))
                 })
                 .await
             }
@@ -240,6 +263,18 @@ fn last_silence(log: &[RingLogEntry], call: &CallId) -> Option<Silence> {
         RingLogEntry::Decided { decision, .. } if decision.call_id == *call => decision.silence,
         RingLogEntry::Decided { .. } | RingLogEntry::Stopped { .. } => None,
     })
+}
+
+/// Where a call is, by the server's word for it.
+fn call_is(state: &CallState) -> Option<CallIs> {
+    match state {
+        CallState::Ringing => Some(CallIs::Ringing),
+        CallState::Offered => Some(CallIs::Offered),
+        CallState::Answered { by: Surface::Forwarded } => Some(CallIs::AtTheNumber),
+        CallState::Answered { .. } => Some(CallIs::Answered),
+        CallState::Ended => Some(CallIs::Ended),
+        CallState::Unknown => None,
+    }
 }
 
 fn rings(shown: &AppState, call: &CallId) -> bool {

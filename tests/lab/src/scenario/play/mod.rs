@@ -20,6 +20,7 @@ use std::{
 use hookswitch::wire::{CallId, SignIn, SignInKind};
 
 use self::describe::{describe_action, describe_expectation};
+pub(crate) use self::describe::{describe_leg, describe_report};
 use super::schema::{Places, Scenario, Step};
 use crate::{
     browser::{Browser, Loaded, Page},
