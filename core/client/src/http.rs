@@ -62,7 +62,7 @@ pub struct Network {
 struct Lines {
     /// What requests go out on.
     main: Option<reqwest::Client>,
-    /// What raced requests go out on as well; takes the place of `main` when it wins.
+    /// What raced requests go out on as well; takes the place of `main` when it wins, and is left when it loses.
     spare: Option<reqwest::Client>,
     /// Keeps no connection.
     alone: Option<reqwest::Client>,
@@ -162,14 +162,22 @@ impl Network {
         self.lines().calm_until.is_none_or(|until| until <= Instant::now())
     }
 
+    /// The connections of before were the quicker ones after all. Those that nobody uses may be dead by the next race.
+    fn stays(&self, generation: u64) {
+        let mut lines = self.lines();
+        if *self.generation.borrow() == generation {
+            lines.spare = None;
+        }
+    }
+
     /// The new connections have answered and those of `generation` have not: they take their place.
-    fn takes_over(&self, generation: u64) {
+    fn takes_over(&self, generation: u64, winner: reqwest::Client) {
         let mut lines = self.lines();
         self.generation.send_if_modified(|now| {
             // Of several races on the same connections, the first one that is won decides.
             let first = *now == generation;
             if first {
-                lines.main = lines.spare.take();
+                (lines.main, lines.spare) = (Some(winner), None);
                 lines.calm_until = Some(Instant::now() + RACE_PAUSE);
                 *now += 1;
             }
@@ -190,15 +198,18 @@ impl Network {
         // The first one is out: that another cannot be made says nothing of it.
         let Ok((spare, _)) = self.line(true, |lines| &mut lines.spare) else { return first.await };
         // What it brings hangs on the connections that are the main ones from then on.
-        let second = pin!(self.exchange(spare, generation + 1, request));
+        let second = pin!(self.exchange(spare.clone(), generation + 1, request));
         match select(first, second).await {
-            Either::Left((Ok(answer), _)) => Ok(answer),
+            Either::Left((Ok(answer), _)) => {
+                self.stays(generation);
+                Ok(answer)
+            }
             Either::Right((Ok(answer), _)) => {
-                self.takes_over(generation);
+                self.takes_over(generation, spare);
                 Ok(answer)
             }
             Either::Left((Err(fault), second)) => {
-                second.await.inspect(|_| self.takes_over(generation)).map_err(|other| fault.or(other))
+                second.await.inspect(|_| self.takes_over(generation, spare)).map_err(|other| fault.or(other))
             }
             Either::Right((Err(fault), first)) => first.await.map_err(|other| fault.or(other)),
         }
@@ -388,6 +399,29 @@ mod tests {
                 assert_eq!(whole(answer).await, [Ok(Bytes::from_static(b"ok"))], "http2: {http2}, request {asked}");
                 assert_eq!(connections.load(Ordering::Relaxed), connected, "http2: {http2}, request {asked}");
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_lost_a_race_is_not_kept_for_the_next_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut first = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
+            let (_, mut respond) = first.accept().await.unwrap().unwrap();
+            // It is slow: a second one is asked as well. That one never answers.
+            let mut second = h2::server::handshake(listener.accept().await.unwrap().0).await.unwrap();
+            let _asked = second.accept().await.unwrap().unwrap();
+            let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+            body.send_data(Bytes::from_static(b"ok"), true).unwrap();
+            let _ = timeout(Duration::from_millis(50), std::future::poll_fn(|cx| first.poll_closed(cx))).await;
+            // From now on the first one is as silent. The third is good.
+            answer_http2(listener.accept().await.unwrap().0, usize::MAX).await;
+        });
+        let network = Network { http2_only: true, ..Network::new() };
+        for request in 1..=2 {
+            let answer = network.send(get(&address, Delivery::Raced)).await;
+            assert_eq!(whole(answer).await, [Ok(Bytes::from_static(b"ok"))], "request {request}");
         }
     }
 

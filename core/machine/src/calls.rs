@@ -22,7 +22,7 @@ use crate::{
     state::calls::{HeardCall, Phase},
     state::session::Session,
     step::Step,
-    time::Timestamp,
+    time::{Mono, Timestamp},
     timer::Timer,
 };
 
@@ -148,11 +148,7 @@ impl Step<'_> {
                 },
                 Some(Phase::Answering | Phase::InCall | Phase::Over { .. }) => {}
                 None => {
-                    let phase = Phase::Over { how: *how, until };
-                    self.state
-                        .calls
-                        .heard
-                        .insert(id.clone(), HeardCall { phase, push: None, since: UnixMillis(0), untold: None });
+                    self.state.calls.heard.insert(id.clone(), HeardCall::of_an_earlier_process(*how, until));
                 }
             }
         }
@@ -180,7 +176,7 @@ impl Step<'_> {
     }
 
     /// Asks the server what it says now. (A question that is out already may be answered with older news.)
-    fn verify(&mut self) {
+    pub(crate) fn verify(&mut self) {
         if matches!(self.state.session, Session::SignedIn(_)) {
             self.call_api(ApiCall::FetchState, Purpose::Fetch);
         }
@@ -206,15 +202,12 @@ impl Step<'_> {
         let is_here = decision.facts.call == CallKnowledge::Here;
         let push = decision.push;
         match verdict {
-            Verdict::Ring { until, verify: _ } => {
-                let left = decision
-                    .facts
-                    .server_now
-                    .map_or(LONGEST_RING, |now| u64::try_from(until.since(now)).unwrap_or(0).min(LONGEST_RING));
-                let ring_until = self.after(left);
+            Verdict::Ring { .. } => {
                 let call_id = push.call_id.clone();
-                self.set_timer(Timer::RingUntil { call_id: call_id.clone() }, ring_until);
-                let call = HeardCall { phase: Phase::Ringing, push: Some(push), since: at, untold: None };
+                let rings_until = self.after(LONGEST_RING);
+                let call = HeardCall { phase: Phase::Ringing, push: Some(push), since: at, rings_until, untold: None };
+                let ends = self.ring_ends(&call);
+                self.set_timer(Timer::RingUntil { call_id: call_id.clone() }, ends);
                 self.state.calls.heard.insert(call_id, call);
                 // Once, also when the phone believes to know: what it knows may be a moment old, and a customer waits.
                 self.verify();
@@ -256,6 +249,7 @@ impl Step<'_> {
             phase,
             push: None,
             since,
+            rings_until: 0,
             untold: None,
         });
         let before = std::mem::replace(&mut call.phase, Phase::Over { how, until });
@@ -291,35 +285,23 @@ impl Step<'_> {
     /// Rings whose time has passed end, whether their timer went off or slept; and as soon as the server's time is known, a
     /// ring ends with its call.
     pub(crate) fn end_rings_that_are_over(&mut self) {
-        let server_now = self.state.clock.earliest(self.now);
-        let mut over = Vec::new();
-        let mut sooner = Vec::new();
-        for (id, call) in self.state.calls.heard.iter().filter(|(_, call)| call.phase == Phase::Ringing) {
-            let timer = Timer::RingUntil { call_id: id.clone() };
-            let Some(until) = self.state.timers.get(&timer).copied() else { continue };
-            let ends = server_now
-                .zip(call.push.as_ref())
-                .map(|(now, push)| self.after(u64::try_from(push.expires_at.since(now)).unwrap_or(0)));
-            let ends = ends.map_or(until, |ends| ends.min(until));
+        let rings = self.state.calls.heard.iter().filter(|(_, call)| call.phase == Phase::Ringing);
+        for (call_id, ends) in rings.map(|(id, call)| (id.clone(), self.ring_ends(call))).collect::<Vec<_>>() {
+            let timer = Timer::RingUntil { call_id: call_id.clone() };
             if self.now.mono >= ends {
-                over.push(id.clone());
-            } else if ends < until {
-                sooner.push((timer, ends));
+                self.call_over(&call_id, CallKnowledge::Ended, Silence::Expired);
+            } else if self.state.timers.get(&timer).is_none_or(|until| ends < *until) {
+                // Its timer went off too soon, by a clock that is doubted now; or it would go off too late.
+                self.set_timer(timer, ends);
             }
-        }
-        for call_id in over {
-            self.ring_is_over(&call_id);
-        }
-        for (timer, at) in sooner {
-            self.set_timer(timer, at);
         }
     }
 
-    /// Nobody answered in time.
-    pub(crate) fn ring_is_over(&mut self, call_id: &CallId) {
-        if self.state.calls.heard.get(call_id).is_some_and(|call| call.phase == Phase::Ringing) {
-            self.call_over(call_id, CallKnowledge::Ended, Silence::Expired);
-        }
+    /// When a ring ends by itself: with its call, as soon as the server's time is known beyond doubt.
+    pub(super) fn ring_ends(&self, call: &HeardCall) -> Mono {
+        let server_now = self.state.clock.earliest(self.now);
+        let left = server_now.zip(call.push.as_ref()).map(|(now, push)| push.expires_at.since(now));
+        left.map_or(call.rings_until, |left| self.after(u64::try_from(left).unwrap_or(0)).min(call.rings_until))
     }
 
     /// A newer state is known: what does it say of the calls on this phone?
@@ -339,11 +321,8 @@ impl Step<'_> {
             // A server may stamp the push before it adds the call: only a newer state that lacks it has seen it go.
             let knew_it = call.push.as_ref().is_none_or(|push| snapshot.version > push.routing);
             let said = snapshot.calls.iter().find(|call| call.call_id == id);
-            if let Some((said, push)) =
-                said.zip(self.state.calls.heard.get_mut(&id).and_then(|call| call.push.as_mut()))
-                && said.expires_at != UnixMillis::UNTOLD
-            {
-                push.expires_at = said.expires_at;
+            if let Some(said) = said.filter(|said| said.expires_at != UnixMillis::UNTOLD) {
+                self.ring_ends_at(&id, said.expires_at);
             }
             let said = said.map(|call| &call.state);
             match (phase, said) {
@@ -375,6 +354,39 @@ impl Step<'_> {
                     Some(CallState::Ringing | CallState::Offered | CallState::Unknown) | None,
                 ) => {}
             }
+        }
+        self.take_back_calls_of_a_dead_process();
+    }
+
+    /// The server has said when the call stops ringing. When that is later than was thought, the ring may go on by as much, though
+    /// for no longer than any.
+    fn ring_ends_at(&mut self, call_id: &CallId, expires_at: UnixMillis) {
+        let longest = self.after(LONGEST_RING);
+        let Some(call) = self.state.calls.heard.get_mut(call_id) else { return };
+        let Some(push) = &mut call.push else { return };
+        let later = u64::try_from(expires_at.since(push.expires_at)).unwrap_or(0);
+        push.expires_at = expires_at;
+        call.rings_until = call.rings_until.saturating_add(later).min(longest).max(call.rings_until);
+    }
+
+    /// The server counts this phone as in a call of which this process knows nothing: the process that answered has died, and a
+    /// customer listens to nobody. The app in front says so. (In the background this may be another process beside it.)
+    pub(crate) fn take_back_calls_of_a_dead_process(&mut self) {
+        if !self.is_active() {
+            return;
+        }
+        let me = CallState::Answered { by: Surface::Mobile { device: self.state.setup.device.clone() } };
+        let calls = self.state.presence.confirmed.iter().flat_map(|snapshot| &snapshot.calls);
+        let calls = calls.filter(|call| call.state == me).map(|call| call.call_id.clone());
+        for call_id in calls.collect::<Vec<_>>() {
+            let since = self.state.clock.guess(self.now);
+            match self.state.calls.heard.get_mut(&call_id) {
+                None => {}
+                Some(call) if call.is_of_an_earlier_process() => call.since = since,
+                Some(_) => continue,
+            }
+            self.call_over(&call_id, CallKnowledge::Ended, Silence::CallEnded);
+            self.tell_of_hang_up(None, &call_id);
         }
     }
 
@@ -412,6 +424,8 @@ impl Step<'_> {
             let at = self.after(LEASE_RENEWAL);
             self.set_timer(Timer::RenewCallLease { call_id: call_id.clone() }, at);
             let key = self.idempotency_key();
+            // Somebody speaks with a customer.
+            self.tries = true;
             self.call_api(
                 ApiCall::RenewCallLease { key, call_id: call_id.clone() },
                 Purpose::RenewCallLease { call_id },

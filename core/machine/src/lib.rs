@@ -130,13 +130,17 @@ use step::Step;
 ///
 /// Total: any event is welcome in any state. Deterministic: same state, event and time, same result.
 pub fn step(state: &mut State, event: Event, now: Timestamp) -> Effects {
-    let mut step = Step { state, now, effects: Effects::default() };
+    let mut step = Step { state, now, effects: Effects::default(), tries: false };
     match event {
         Event::Started { seed } => {
             step.state.random = Random::new(seed);
             step.load_if_needed();
         }
-        Event::Command { id, command } => step.command(id, command),
+        Event::Command { id, command } => {
+            step.tries = !step.state.network_up;
+            step.command(id, command);
+            step.look_for_a_network();
+        }
         Event::Foreground => step.foreground(),
         Event::Background => step.background(),
         Event::NetworkUp => step.network(true),
@@ -187,6 +191,10 @@ impl Step<'_> {
 
     fn completed(&mut self, effect: EffectId, server_time: Option<UnixMillis>, outcome: Outcome) {
         let running = self.state.in_flight.remove(&effect);
+        if server_time.is_some() {
+            // Somebody has answered, whatever the platform said last.
+            self.state.network_up = true;
+        }
         // What answers in place of the server (a captive portal) has a clock of its own.
         if let Some(server_time) = server_time.filter(|_| !matches!(outcome, Outcome::Unintelligible { .. })) {
             let within = running.as_ref().map(|running| self.now.mono.saturating_sub(running.began));
@@ -247,14 +255,13 @@ impl Step<'_> {
         self.state.timers.remove(&timer);
         match timer {
             // `settle` sees what is due.
-            Timer::Reconnect | Timer::Register | Timer::Revoke => {}
+            Timer::Reconnect | Timer::Register | Timer::Revoke | Timer::RingUntil { .. } => {}
             Timer::Refresh => self.lease_may_be_free(),
             Timer::SaveTokens => self.store_again(),
             Timer::Heartbeat => self.stream_is_silent(),
             Timer::Stable => self.stream_is_stable(),
             Timer::TapExpiry { tap } => self.tap_expired(tap),
             Timer::BackgroundGrace => self.background_grace_over(),
-            Timer::RingUntil { call_id } => self.ring_is_over(&call_id),
             Timer::TellAgain { call_id } => self.tell_again(&call_id),
             Timer::RenewCallLease { call_id } => self.renew_call_lease(call_id),
         }

@@ -1,6 +1,8 @@
 //! What the app's life cycle, the network and the first unlock change.
 
-use crate::{state::Lifecycle, state::presence::StreamLink, state::session::Session, step::Step, timer::Timer};
+use crate::{
+    running::Purpose, state::Lifecycle, state::presence::StreamLink, state::session::Session, step::Step, timer::Timer,
+};
 
 /// The stream goes on this long after the app has left the foreground, in milliseconds.
 pub const BACKGROUND_GRACE: u64 = 20_000;
@@ -17,6 +19,12 @@ impl Step<'_> {
     pub(crate) fn foreground(&mut self) {
         self.state.lifecycle = Lifecycle::Foreground;
         self.cancel_timer(Timer::BackgroundGrace);
+        // What the platform said last of the network may be out of date, and somebody looks.
+        self.state.network_up = true;
+        // A stream of before may have died without a word while nobody looked.
+        if self.state.presence.link.stream().is_some() && !self.is_in_flight(|purpose| *purpose == Purpose::Fetch) {
+            self.verify();
+        }
         // Whoever looks at the app has unlocked the phone.
         if self.state.session == Session::Locked {
             self.load_if_needed();
@@ -51,18 +59,31 @@ impl Step<'_> {
         }
     }
 
+    /// Somebody waits, and the platform said last that there is no network. It may not have taken that back: a question tells, and
+    /// its answer lets out whatever else waits.
+    pub(crate) fn look_for_a_network(&mut self) {
+        let asks = self.tries && matches!(self.state.session, Session::SignedIn(_));
+        if asks && !self.is_in_flight(|purpose| *purpose == Purpose::Fetch) {
+            self.verify();
+        }
+    }
+
     pub(crate) fn network(&mut self, up: bool) {
         self.state.network_up = up;
+        // The first time it says how things are, and not that they have changed.
+        let is_change = std::mem::replace(&mut self.state.knows_network, true);
         // Another network has other proxies.
         self.state.presence.poll_until = None;
         self.state.presence.silent = false;
         if matches!(self.state.presence.link, StreamLink::Polling { .. }) {
             self.close_stream();
         }
+        // What hangs on the network of before may be dead without a word.
+        if !up || is_change {
+            self.close_stream();
+        }
         if up {
             self.retry_all_now();
-        } else {
-            self.close_stream();
         }
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct Step<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) now: Timestamp,
     pub(crate) effects: Effects,
+    /// Somebody waits for this step, and the platform said last that there is no network: it is tried all the same.
+    pub(crate) tries: bool,
 }
 
 impl Step<'_> {

@@ -35,8 +35,8 @@ const DOUBT_LIFE: Mono = 3_600_000;
 ///
 /// And it is one node's word: another may be minutes off. What a stream says moves the clock only within the bounds of the
 /// last answer, and vouches for nothing by itself; answers that cannot all be right leave a doubt as wide as their
-/// difference for [`DOUBT_LIFE`], however many of them agree (they may be of the same wrong node), and [`Self::earliest`] gives
-/// the earlier end of it. So a clock in doubt calls no call expired.
+/// difference for [`DOUBT_LIFE`], however many of them agree (they may be of the same wrong node), and [`Self::earliest`] and
+/// [`Self::latest`] give its ends. So a clock in doubt calls no call expired, and no choice newer than another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerClock {
     /// `server - wall` when last seen; survives restarts, and is wrong once somebody has set the clock.
@@ -46,9 +46,12 @@ pub struct ServerClock {
     /// What the last answer to a question said of `server - mono`; nothing before the first one in this process.
     #[serde(default)]
     bounds: Option<Bounds>,
-    /// The lowest end of the answers of the last hour, and when it was heard.
+    /// The lowest of the upper ends that the answers of the last hour left, and when it was heard.
     #[serde(default)]
     lowest: Option<(UnixMillis, Mono)>,
+    /// The highest of their lower ends, and when that was heard.
+    #[serde(default)]
+    highest: Option<(UnixMillis, Mono)>,
 }
 
 /// Ends of what `server - mono` can be.
@@ -61,7 +64,7 @@ struct Bounds {
 impl ServerClock {
     /// As remembered from an earlier process.
     pub const fn remembered(offset: Option<i64>) -> Self {
-        Self { offset, anchor: None, bounds: None, lowest: None }
+        Self { offset, anchor: None, bounds: None, lowest: None, highest: None }
     }
 
     /// The server said what time it was: at some moment of the last `within` milliseconds, or (`None`) at some moment
@@ -76,10 +79,11 @@ impl ServerClock {
                 let believed =
                     self.anchor.filter(|_| before.is_some()).or_else(|| Some(now.wall + self.offset? - mono));
                 let anchor = believed.map_or(least, |believed| believed.max(least)).min(most);
-                let lower = |(lowest, heard): &(UnixMillis, Mono)| {
-                    *lowest < most && now.mono.saturating_sub(*heard) < DOUBT_LIFE
-                };
+                let counts = |heard: Mono| now.mono.saturating_sub(heard) < DOUBT_LIFE;
+                let lower = |(lowest, heard): &(UnixMillis, Mono)| *lowest < most && counts(*heard);
+                let higher = |(highest, heard): &(UnixMillis, Mono)| *highest > least && counts(*heard);
                 self.lowest = self.lowest.filter(lower).or(Some((most, now.mono)));
+                self.highest = self.highest.filter(higher).or(Some((least, now.mono)));
                 self.bounds = answer;
                 anchor
             }
@@ -100,6 +104,12 @@ impl ServerClock {
     pub fn earliest(&self, now: Timestamp) -> Option<UnixMillis> {
         let trusted = self.trusted(now)?;
         Some(self.lowest.map_or(trusted, |(lowest, _)| trusted.min(lowest + mono_as_millis(now.mono))))
+    }
+
+    /// The latest that the server's time can be, doubts included; nothing was certainly chosen after it.
+    pub fn latest(&self, now: Timestamp) -> Option<UnixMillis> {
+        let trusted = self.trusted(now)?;
+        Some(self.highest.map_or(trusted, |(highest, _)| trusted.max(highest + mono_as_millis(now.mono))))
     }
 
     /// The server's time at best guess.
@@ -175,6 +185,20 @@ mod tests {
         // In an hour nobody remembers the first one.
         clock.hear(UnixMillis(4_720_000), Some(20), at(DOUBT_LIFE));
         assert_eq!(clock.earliest(at(DOUBT_LIFE)), Some(UnixMillis(4_720_000)));
+    }
+
+    #[test]
+    fn a_doubt_has_two_ends() {
+        let mut clock = ServerClock::default();
+        let at = |mono| Timestamp { wall: UnixMillis(0), mono };
+        assert_eq!(clock.latest(at(0)), None);
+        clock.hear(UnixMillis(1_120_000), Some(20), at(0));
+        assert_eq!(clock.latest(at(0)), Some(UnixMillis(1_120_000)));
+        clock.hear(UnixMillis(1_000_000), Some(20), at(0));
+        assert!(clock.guess(at(0)) <= UnixMillis(1_001_020));
+        assert_eq!(clock.latest(at(5_000)), Some(UnixMillis(1_125_000)));
+        clock.hear(UnixMillis(4_600_000), Some(20), at(DOUBT_LIFE));
+        assert_eq!(clock.latest(at(DOUBT_LIFE)), clock.trusted(at(DOUBT_LIFE)));
     }
 
     #[test]

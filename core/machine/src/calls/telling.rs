@@ -7,7 +7,6 @@
 
 use hookswitch_wire::{CallId, problem::code};
 
-use super::LONGEST_RING;
 use crate::{
     backoff::{Backoff, Bounds},
     effect::{ApiCall, Reply},
@@ -29,24 +28,31 @@ const CALLS: Bounds = Bounds { first: 300, most: 3_000 };
 /// ended by itself, and its ring too.
 const TELL_FOR: u64 = 60_000;
 
+/// Nobody knows whether the server has heard it; or it has not looked at it, for want of a token that it takes: there will be
+/// another.
+const fn was_not_heard(outcome: &Outcome) -> bool {
+    outcome.says_nothing() || matches!(outcome, Outcome::Refused { status: 401, .. })
+}
+
 impl Step<'_> {
     pub(crate) fn answer(&mut self, to: CommandId, call_id: &CallId) {
         if self.phase_of(call_id) != Some(Phase::Ringing) {
             return self.fail(to, Failure::forbidden("This call does not ring on this phone any more."));
         }
-        let rings_until = self.state.timers.get(&Timer::RingUntil { call_id: call_id.clone() }).copied();
+        let until = self.state.calls.heard.get(call_id).map_or(self.now.mono, |call| self.ring_ends(call));
         if let Some(call) = self.state.calls.heard.get_mut(call_id) {
             call.phase = Phase::Answering;
         }
         self.stop_ringing(call_id, StopReason::AnsweredHere);
         let key = self.idempotency_key();
-        let until = rings_until.unwrap_or_else(|| self.after(LONGEST_RING));
         let call = ApiCall::Answer { key, call_id: call_id.clone() };
         self.tell(call_id, call, until, Purpose::Answer { to, call_id: call_id.clone() });
     }
 
     pub(crate) fn answered(&mut self, to: CommandId, call_id: &CallId, outcome: Outcome) {
-        if outcome.says_nothing() && self.phase_of(call_id) == Some(Phase::Answering) {
+        // Hung up meanwhile: what is told now is that.
+        let is_due = self.tells(call_id, |call| matches!(call, ApiCall::Answer { .. }));
+        if is_due && was_not_heard(&outcome) && self.phase_of(call_id) == Some(Phase::Answering) {
             let purpose = Purpose::Answer { to, call_id: call_id.clone() };
             if self.tell_later(call_id, purpose) {
                 return;
@@ -56,7 +62,9 @@ impl Step<'_> {
             self.fail(to, outcome.failure());
             return self.tell_of_hang_up(None, call_id);
         }
-        self.is_told(call_id);
+        if is_due {
+            self.is_told(call_id);
+        }
         match outcome {
             Outcome::State { snapshot } => {
                 self.apply_snapshot(snapshot);
@@ -68,7 +76,10 @@ impl Step<'_> {
                 }
             }
             // The stream was quicker and has said that the call is ours: what became of its answer does not matter any more.
-            other if self.phase_of(call_id) == Some(Phase::InCall) && !matches!(other, Outcome::Refused { .. }) => {
+            other
+                if self.phase_of(call_id) == Some(Phase::InCall)
+                    && (was_not_heard(&other) || !matches!(other, Outcome::Refused { .. })) =>
+            {
                 self.reply(to, Ok(Reply::Done));
             }
             other => {
@@ -111,7 +122,7 @@ impl Step<'_> {
         }
     }
 
-    fn tell_of_hang_up(&mut self, to: Option<CommandId>, call_id: &CallId) {
+    pub(super) fn tell_of_hang_up(&mut self, to: Option<CommandId>, call_id: &CallId) {
         let key = self.idempotency_key();
         let until = self.after(TELL_FOR);
         let call = ApiCall::HangUp { key, call_id: call_id.clone() };
@@ -131,7 +142,7 @@ impl Step<'_> {
     /// A decline or a hang-up came to its end: on this phone the call is over whatever the server says. Whoever asked hears
     /// how it went; the server hears of it all the same.
     fn told_the_server(&mut self, to: Option<CommandId>, call_id: &CallId, outcome: Outcome, again: Purpose) {
-        if !outcome.says_nothing() || !self.tell_later(call_id, again) {
+        if !was_not_heard(&outcome) || !self.tell_later(call_id, again) {
             self.is_told(call_id);
         }
         let reply = match outcome {
@@ -144,6 +155,11 @@ impl Step<'_> {
         if let Some(to) = to {
             self.reply(to, reply);
         }
+    }
+
+    fn tells(&self, call_id: &CallId, what: impl Fn(&ApiCall) -> bool) -> bool {
+        let untold = self.state.calls.heard.get(call_id).and_then(|call| call.untold.as_ref());
+        untold.is_some_and(|untold| what(&untold.call))
     }
 
     fn phase_of(&self, call_id: &CallId) -> Option<Phase> {
@@ -191,6 +207,8 @@ impl Step<'_> {
         };
         let call = untold.call.clone();
         if let Some(purpose) = untold.waits.take() {
+            // Somebody waits on the line.
+            self.tries = true;
             self.call_api(call, purpose);
         }
     }

@@ -322,7 +322,7 @@ fn a_lost_answer_is_given_again_under_its_key_and_the_call_is_ours() {
 
 #[test]
 fn a_call_that_the_stream_has_confirmed_survives_the_loss_of_its_answer() {
-    for outcome in [unreachable(), unavailable(503), Outcome::Unauthenticated] {
+    for outcome in [unreachable(), unavailable(503), Outcome::Unauthenticated, refused(401, "unauthenticated")] {
         let (mut phone, answer) = answering();
         phone.hears(with_call(3, "c1", here()));
         phone.answer(answer_call, outcome.clone());
@@ -357,6 +357,58 @@ fn an_answer_that_nobody_confirmed_by_the_calls_end_is_taken_back_and_the_server
     phone.forget_history();
     phone.advance(3_000);
     assert_eq!(phone.sent(hang_up_call), 1, "until the server has heard it");
+}
+
+#[test]
+fn an_answer_that_comes_to_nothing_after_the_hang_up_does_not_end_the_telling_of_it() {
+    for outcome in [unreachable(), refused(404, "not_found"), is_state(with_call(3, "c1", here()))] {
+        let (mut phone, _) = answering();
+        phone.command(Command::HangUp { call_id: "c1".into() });
+        phone.answer(answer_call, outcome.clone());
+        phone.answer(hang_up_call, unreachable());
+        phone.forget_history();
+        phone.advance(3_000);
+        assert_eq!(phone.sent(hang_up_call), 1, "{outcome:?}");
+    }
+}
+
+/// The server has not looked at it: its token is refused, and so soon after the last one the issuer is not asked for another.
+#[test]
+fn what_a_server_refuses_with_401_was_not_told() {
+    let phone_of_two_refusals = |mut phone: TestPhone| {
+        phone.answer(api, Outcome::Unauthenticated);
+        phone.answer(refresh, granted(2));
+        phone.answer(api, Outcome::Unauthenticated);
+        phone.forget_history();
+        phone.advance(3_000);
+        phone
+    };
+    let (mut phone, answer) = answering();
+    phone.answer(fetch, is_state(with_call(2, "c1", CallState::Ringing)));
+    let mut phone = phone_of_two_refusals(phone);
+    assert!(!phone.has_reply(answer));
+    phone.answer(answer_call, is_state(with_call(3, "c1", here())));
+    assert_eq!(phone.reply_to(answer), &Ok(Reply::Done));
+
+    let mut phone = in_call();
+    phone.open.clear();
+    phone.command(Command::HangUp { call_id: "c1".into() });
+    let phone = phone_of_two_refusals(phone);
+    assert_eq!(phone.sent(hang_up_call), 1);
+}
+
+/// The first answer was of a node whose clock is ahead; the next ones tell.
+#[test]
+fn a_ring_goes_on_when_the_clock_that_would_end_it_is_doubted() {
+    let mut phone = TestPhone::woken();
+    phone.state.clock.hear(EPOCH + 22_000, Some(20), phone.now);
+    assert!(rings(phone.gets(push("c1", 2))));
+    phone.answer_with_time(fetch, is_state(with_call(2, "c1", CallState::Ringing)));
+    // (A `Date` has whole seconds.)
+    phone.advance(28_999);
+    assert_eq!(phone.ringing(), ["c1"]);
+    phone.advance(1_001);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::Expired))]);
 }
 
 #[test]
@@ -403,6 +455,23 @@ fn a_push_is_proof_of_a_network_whatever_the_platform_said_last() {
 }
 
 #[test]
+fn a_call_tries_a_network_that_is_said_to_be_gone_also_with_a_token_that_is_stale() {
+    let mut phone = in_call();
+    phone.event(Event::NetworkDown);
+    phone.pass(2 * HOUR);
+    phone.advance(LEASE_RENEWAL);
+    assert_eq!(phone.sent(refresh), 1, "else the server gives the call up");
+
+    let (mut phone, _) = answering();
+    phone.answer(answer_call, unreachable());
+    phone.event(Event::NetworkDown);
+    phone.pass(2 * HOUR);
+    phone.forget_history();
+    phone.advance(3_000);
+    assert_eq!(phone.sent(refresh), 1);
+}
+
+#[test]
 fn a_ring_ends_with_its_call_as_soon_as_the_servers_time_is_known() {
     let mut phone = TestPhone::in_background();
     assert!(rings(phone.gets(push("c1", 2))));
@@ -412,6 +481,43 @@ fn a_ring_ends_with_its_call_as_soon_as_the_servers_time_is_known() {
     phone.answer(fetch, is_state(state));
     phone.advance(15_000);
     assert_eq!(phone.ringing(), Vec::<String>::new());
+}
+
+/// A state in which the call rings until so long after the beginning, in milliseconds.
+fn rings_until(rev: u64, millis: i64) -> Box<hookswitch_wire::Snapshot> {
+    let mut state = with_call(rev, "c1", CallState::Ringing);
+    state.calls[0].expires_at = EPOCH + millis;
+    state
+}
+
+#[test]
+fn a_ring_goes_on_when_the_server_moves_its_end() {
+    let mut phone = ringing();
+    phone.event(Event::Background);
+    phone.advance(10_000);
+    phone.hears(rings_until(3, 45_000));
+    phone.advance(34_999);
+    assert_eq!(phone.ringing(), ["c1"]);
+    phone.advance(2);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::Expired))]);
+
+    // And back.
+    let mut phone = ringing();
+    phone.hears(rings_until(3, 45_000));
+    phone.hears(rings_until(4, 20_000));
+    phone.advance(20_001);
+    assert_eq!(phone.ringing(), Vec::<String>::new());
+}
+
+#[test]
+fn no_ring_goes_on_for_longer_than_any_because_a_server_said_so_once() {
+    let mut phone = ringing();
+    phone.event(Event::Background);
+    phone.hears(rings_until(3, 10 * 3_600_000));
+    phone.advance(LONGEST_RING - 1);
+    assert_eq!(phone.ringing(), ["c1"]);
+    phone.advance(1);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::Expired))]);
 }
 
 #[test]
@@ -641,6 +747,48 @@ fn what_a_phone_remembers_outweighs_an_older_answer_of_a_node_that_is_behind() {
     assert_eq!(phone.gets(push("c1", 4)), silent(Silence::ForwardingActive));
     phone.hears(state(6));
     assert!(rings(phone.gets(push("c2", 6))));
+}
+
+/// A process that died in a call left the agent in it: the next one says that nobody is there.
+#[test]
+fn a_process_that_comes_after_a_death_takes_back_the_call_that_died_with_it() {
+    let stored = |rev| {
+        let mut contents = TestPhone::contents_of_alice();
+        contents.session.as_mut().unwrap().snapshot = Some(with_call(rev, "c1", here()));
+        contents
+    };
+    let over = Contents {
+        knowledge: Some(knowledge(false, &[("c1", CallKnowledge::Ended)])),
+        ..TestPhone::contents_of_alice()
+    };
+    // What the vault says may be old: the server's word counts.
+    for contents in [TestPhone::contents_of_alice(), stored(8), stored(9), over] {
+        let mut phone = TestPhone::new(contents).started();
+        phone.event(Event::Foreground);
+        assert_eq!(phone.sent(hang_up_call), 0);
+        phone.hears(with_call(9, "c1", here()));
+        assert_eq!(phone.sent(hang_up_call), 1);
+        assert_eq!(phone.view().calls.in_call, None);
+        phone.hears(with_call(10, "c1", here()));
+        assert_eq!(phone.sent(hang_up_call), 1, "once");
+        phone.answer(hang_up_call, unreachable());
+        phone.advance(3_000);
+        assert_eq!(phone.sent(hang_up_call), 2, "until the server has heard it");
+        phone.answer(hang_up_call, is_state(with_call(11, "c1", here())));
+        phone.hears(with_call(12, "c1", here()));
+        assert_eq!(phone.sent(hang_up_call), 2, "a server that does not listen is not asked for ever");
+    }
+}
+
+#[test]
+fn a_process_in_the_background_takes_back_no_call_that_another_may_have() {
+    let mut phone = TestPhone::woken();
+    phone.gets(push("c2", 9));
+    phone.answer(fetch, is_state(with_call(9, "c1", here())));
+    assert_eq!(phone.sent(hang_up_call), 0);
+    phone.event(Event::Foreground);
+    phone.hears(with_call(9, "c1", here()));
+    assert_eq!(phone.sent(hang_up_call), 1, "the app itself knows");
 }
 
 #[test]

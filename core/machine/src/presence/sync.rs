@@ -25,7 +25,8 @@ impl Step<'_> {
         }
         self.state.clock.hear(snapshot.at, None, self.now);
         if known == Some(snapshot.version) {
-            return;
+            // It may have come from the vault; now the server has said it.
+            return self.take_back_calls_of_a_dead_process();
         }
         session.agent = (&snapshot.agent).into();
         self.state.presence.confirmed = Some(snapshot);

@@ -231,11 +231,8 @@ impl Step<'_> {
     /// the agent's last word: it is the one that waits on a screen.
     fn is_outdone(&mut self, kind: ChoiceKind) -> bool {
         let me = Surface::Mobile { device: self.state.setup.device.clone() };
-        let Some(now) = self.state.clock.trusted(self.now) else { return false };
-        let Some(tap) = self.state.presence.taps.slot(kind).as_ref() else { return false };
-        let age = i64::try_from(self.now.mono.saturating_sub(tap.at)).unwrap_or(i64::MAX);
         // A choice of this phone is an older tap that arrived late.
-        self.chosen_since(kind).is_some_and(|chosen| chosen.by != me && chosen.at >= now - age + CLOCK_DOUBT)
+        self.chosen_after(kind, CLOCK_DOUBT).is_some_and(|chosen| chosen.by != me)
     }
 
     fn supersede_offline(&mut self, kind: ChoiceKind) {
@@ -257,9 +254,14 @@ impl Step<'_> {
         }
     }
 
-    /// What was chosen of the same kind elsewhere after the tap, if anything was.
+    /// What was chosen of the same kind after the tap, if anything was, and as far as the server's clock is known.
     fn chosen_since(&mut self, kind: ChoiceKind) -> Option<Chosen> {
-        let now = self.state.clock.guess(self.now);
+        self.chosen_after(kind, 0)
+    }
+
+    /// What was chosen at least so many milliseconds after the tap, wherever in its doubt the clock is.
+    fn chosen_after(&mut self, kind: ChoiceKind, millis: i64) -> Option<Chosen> {
+        let now = self.state.clock.latest(self.now)?;
         let tap = self.state.presence.taps.slot(kind).as_ref()?;
         let age = i64::try_from(self.now.mono.saturating_sub(tap.at)).unwrap_or(i64::MAX);
         let presence = &self.state.presence.confirmed.as_ref()?.presence;
@@ -267,7 +269,7 @@ impl Step<'_> {
             ChoiceKind::Availability => presence.chosen.as_ref()?,
             ChoiceKind::Forwarding => presence.forwarding.chosen.as_ref()?,
         };
-        (chosen.at >= now - age).then(|| chosen.clone())
+        (chosen.at >= now - age + millis).then(|| chosen.clone())
     }
 
     fn drop_tap(&mut self, kind: ChoiceKind) -> Option<Tap> {

@@ -186,6 +186,22 @@ fn an_old_tap_says_which_device_was_newer_and_when() {
     assert_eq!(phone.view().presence.unwrap().superseded.unwrap().by, None);
 }
 
+/// The agent's tap is a minute younger than the choice on the desktop. A node whose clock is ten minutes behind said otherwise.
+#[test]
+fn a_clock_in_doubt_makes_no_choice_of_before_a_newer_one() {
+    let mut phone = TestPhone::signed_in();
+    let chosen = Chosen { by: Surface::Desktop, at: phone.now.wall - 60_000 };
+    phone.state.clock.hear(phone.now.wall - 600_000, Some(20), phone.now);
+    let id = phone.taps(BREAK);
+    let newer = state_with(4, |state| state.presence.chosen = Some(chosen));
+    phone.answer(tap, stale(newer.clone()));
+    assert_eq!(attempts(&phone).last().map(|attempt| attempt.1), Some(4), "on top of it");
+    phone.advance(TAP_LIFE);
+    phone.answer(tap, stale(state_with(5, |state| state.presence.chosen = newer.presence.chosen.clone())));
+    assert!(matches!(phone.failure_of(id), Failure::Cancelled { .. }));
+    assert_eq!(phone.view().presence.unwrap().superseded.unwrap().by, None, "nobody knows who was later");
+}
+
 /// A tap made without a network, three seconds ago, and what `by` chose so long after it, in milliseconds.
 fn tapped_offline(by: Surface, later: i64) -> (TestPhone, CommandId, Box<hookswitch_wire::Snapshot>) {
     let mut phone = TestPhone::signed_in();
@@ -798,6 +814,59 @@ fn a_network_that_comes_back_and_the_foreground_reconnect_at_once() {
     assert!(phone.stream.is_some());
 }
 
+/// The platform said that the network is gone, and never took it back.
+#[test]
+fn a_network_that_is_said_to_be_gone_is_tried_when_it_counts() {
+    let mut phone = TestPhone::in_background();
+    phone.event(Event::NetworkDown);
+    phone.event(Event::Foreground);
+    assert!(phone.stream.is_some(), "somebody looks at the phone");
+
+    let mut phone = TestPhone::signed_in();
+    phone.event(Event::NetworkDown);
+    let id = phone.taps(BREAK);
+    phone.answer_with_time(fetch, is_state(state(1)));
+    assert!(phone.stream.is_some());
+    phone.answer(tap, is_state(state(2)));
+    assert_eq!(phone.reply_to(id), &Ok(Reply::Done));
+
+    // Also with a token that has to be renewed first.
+    let mut phone = TestPhone::in_background();
+    phone.pass(2 * HOUR);
+    phone.event(Event::NetworkDown);
+    phone.command(Command::AccessToken);
+    assert_eq!(phone.sent(refresh), 1);
+}
+
+#[test]
+fn any_answer_is_proof_of_a_network() {
+    for (outcome, proof) in
+        [(is_state(state(2)), true), (unavailable(503), true), (unreachable(), false), (not_sent(), false)]
+    {
+        let mut phone = TestPhone::signed_in();
+        phone.taps(BREAK);
+        phone.event(Event::NetworkDown);
+        assert_eq!(phone.stream, None);
+        if proof {
+            phone.answer_with_time(tap, outcome.clone());
+        } else {
+            phone.answer(tap, outcome.clone());
+        }
+        phone.advance(500);
+        assert_eq!(phone.stream.is_some(), proof, "{outcome:?}");
+    }
+}
+
+#[test]
+fn on_another_network_the_stream_is_opened_anew_at_once() {
+    let mut phone = TestPhone::signed_in();
+    let of_before = phone.stream;
+    phone.event(Event::NetworkUp);
+    assert_eq!(phone.stream, of_before, "the first time it says how things are, and not that they have changed");
+    phone.event(Event::NetworkUp);
+    assert!(phone.stream.is_some() && phone.stream != of_before, "the old one may be dead without a word");
+}
+
 #[test]
 fn a_stream_refused_with_401_is_opened_with_the_next_token() {
     let mut phone = TestPhone::signed_in();
@@ -905,4 +974,18 @@ fn who_comes_back_within_twenty_seconds_has_missed_nothing() {
     phone.hears_heartbeat();
     phone.advance(BACKGROUND_GRACE);
     assert_eq!(phone.stream, stream);
+}
+
+#[test]
+fn who_comes_back_to_a_stream_that_may_be_dead_asks_once() {
+    let mut phone = TestPhone::signed_in();
+    phone.event(Event::Background);
+    phone.advance(BACKGROUND_GRACE - 1);
+    phone.forget_history();
+    phone.event(Event::Foreground);
+    assert_eq!(phone.sent(fetch), 1);
+    phone.event(Event::Foreground);
+    assert_eq!(phone.sent(fetch), 1, "one question is out");
+    phone.answer(fetch, is_state(forwarding(2)));
+    assert!(phone.view().presence.unwrap().banner.is_some());
 }

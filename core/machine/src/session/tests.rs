@@ -977,7 +977,7 @@ fn an_older_save_that_succeeds_late_does_not_vouch_for_the_newest_tokens() {
 impl TestPhone {
     fn tokens_saved_by_an_older_generation(&mut self) {
         let now = self.now;
-        let mut step = Step { state: &mut self.state, now, effects: Effects::default() };
+        let mut step = Step { state: &mut self.state, now, effects: Effects::default(), tries: false };
         step.tokens_saved(1, Outcome::Done);
     }
 }
@@ -1692,9 +1692,11 @@ fn a_repair_without_a_network_says_so_and_loses_nothing() {
     let mut phone = TestPhone::signed_in();
     phone.event(Event::NetworkDown);
     let repair = phone.command(Command::Repair);
+    // The platform's word is not believed when somebody waits.
+    phone.answer(discover, not_sent());
+    phone.answer(refresh, not_sent());
     assert!(matches!(phone.failure_of(repair), Failure::Offline { .. }));
     phone.event(Event::NetworkUp);
-    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     phone.answer(refresh, granted(2));
     phone.answer(register, is_state(state(2)));
     phone.hears(state(2));

@@ -220,12 +220,12 @@ impl Step<'_> {
 
     /// Starts a refresh unless one runs, or a failed one asks for patience: then whoever waits is told so.
     pub(crate) fn refresh_if_possible(&mut self) {
-        let (now, network_up) = (self.now, self.state.network_up);
+        let (now, may_try) = (self.now, self.state.network_up || self.tries);
         let Session::SignedIn(session) = &mut self.state.session else { return };
         if session.refresh != Refresh::Idle {
             return;
         }
-        if !network_up {
+        if !may_try {
             return self.refresh_came_to_nothing(&Outcome::NotSent { cause: "no network".into() });
         }
         if !session.backoff.is_over(now.mono) {

@@ -29,11 +29,25 @@ pub(crate) struct HeardCall {
     pub(crate) phase: Phase,
     /// The push that it rang for; `None` for one that never rang here.
     pub(crate) push: Option<CallPush>,
-    /// Since when this phone has it, by the best guess of the server's clock.
+    /// Since when this process has it, by the best guess of the server's clock; 0 when only an earlier one had it.
     pub(crate) since: UnixMillis,
+    /// Until then it rings at most, whatever anybody's clock says.
+    #[serde(default)]
+    pub(crate) rings_until: Mono,
     /// What the server has not confirmed of what the agent did here.
     #[serde(default)]
     pub(crate) untold: Option<Untold>,
+}
+
+impl HeardCall {
+    /// An earlier process knew that it is over.
+    pub(crate) const fn of_an_earlier_process(how: CallKnowledge, until: Mono) -> Self {
+        Self { phase: Phase::Over { how, until }, push: None, since: UnixMillis(0), rings_until: 0, untold: None }
+    }
+
+    pub(crate) fn is_of_an_earlier_process(&self) -> bool {
+        self.since == UnixMillis(0)
+    }
 }
 
 /// What the agent did to a call, until the server has confirmed it: repeated under its key, so that it happens once.

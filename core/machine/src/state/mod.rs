@@ -74,7 +74,11 @@ pub struct State {
     pub(crate) timers: BTreeMap<Timer, Mono>,
     pub(crate) clock: ServerClock,
     pub(crate) lifecycle: Lifecycle,
+    /// As far as the platform says; whoever has a reason to believe otherwise, or to try, sets it.
     pub(crate) network_up: bool,
+    /// The platform has said something of the network to this process.
+    #[serde(default)]
+    pub(crate) knows_network: bool,
     pub(crate) metadata: Option<ServerMetadata>,
     /// An endpoint is not where the metadata say, or a repair wants to know: they are asked for before the next use.
     pub(crate) metadata_in_doubt: bool,
@@ -103,6 +107,7 @@ impl State {
             clock: ServerClock::default(),
             lifecycle: Lifecycle::Background,
             network_up: true,
+            knows_network: false,
             metadata: None,
             metadata_in_doubt: false,
             session: Session::Loading,

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use hookswitch::{
     machine::{
         AgentProfile, ApiCall, Choice, ChoiceKind, CommandId, Contents, EffectId, Failure, IssuerProfile, Knowledge,
-        Loaded, Mono, Outcome, Setup, SignInId, State, StoredSession, Timer, Timestamp, TokenSet, Transaction,
+        Loaded, Mono, Outcome, SecretRef, Setup, SignInId, State, StoredSession, Timer, Timestamp, TokenSet,
+        Transaction,
     },
     wire::{CallId, DeviceId, Platform, ServerMetadata, UnixMillis, Version},
 };
@@ -109,7 +110,7 @@ pub(crate) struct SimulatedPhone {
     pub(crate) rings: BTreeMap<CallId, Ringing>,
     /// The call that it is in; whether the server has not confirmed it yet.
     pub(crate) in_call: Option<(CallId, bool)>,
-    /// When each push for a call came first.
+    /// When the push for a call came that waits for a decision.
     pub(crate) pushed: BTreeMap<CallId, u64>,
     /// What the key store says in place of a key.
     pub(crate) key_fault: Option<KeyFault>,
@@ -124,6 +125,8 @@ pub(crate) struct SimulatedPhone {
     pub(crate) dies_after: Option<u32>,
     /// Until then something that it said may be lost without its knowing.
     pub(crate) excused_until: u64,
+    /// The token that the server refused last, and when it did so first.
+    pub(crate) refused: Option<(SecretRef, u64)>,
     /// The calls that it answered, and in which life.
     pub(crate) answered: BTreeMap<CallId, u32>,
     /// What the agent asked for about calls, and what came of it.
@@ -181,6 +184,7 @@ impl SimulatedPhone {
             clock_is_wrong: false,
             dies_after: None,
             excused_until: 0,
+            refused: None,
             answered: BTreeMap::new(),
             asked: BTreeMap::new(),
             stopped: BTreeSet::new(),
@@ -298,7 +302,15 @@ impl SimulatedPhone {
                 let tokens = self.vault.session.as_ref().map(|session| session.tokens.clone());
                 return Outcome::Reread { tokens };
             }
-            Transaction::Remember { knowledge, snapshot, server_offset, anew: _ } => {
+            Transaction::Remember { knowledge, snapshot, server_offset, anew } => {
+                // As the vault does: the newest routing counts, unless a repair has asked the server anew.
+                let newer = |stored: &&Knowledge| !anew && stored.version() > knowledge.version();
+                let knowledge = match self.vault.knowledge.as_ref().filter(newer) {
+                    Some(stored) => {
+                        Knowledge { routing: stored.routing, registration: stored.registration, ..knowledge }
+                    }
+                    None => knowledge,
+                };
                 self.vault.knowledge = Some(knowledge);
                 self.vault.server_offset = server_offset;
                 if let Some(session) = &mut self.vault.session {

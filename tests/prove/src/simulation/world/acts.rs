@@ -10,7 +10,7 @@ use super::{DEAF, Happening, SOON, World, words::describe};
 use crate::simulation::{
     Broken,
     phone::{Asked, SimulatedPhone},
-    plan::{Act, Kind, number},
+    plan::{Act, number},
     server::{Reader, choose, forward},
 };
 
@@ -243,8 +243,7 @@ impl World<'_> {
                 (phone.half_open, phone.dies_after, phone.key_fault) = (false, None, None);
                 phone.excused_until = phone.excused_until.max(now + DEAF);
             });
-            // (Of agreement it is known that the platform tells the truth; elsewhere it may have lied.)
-            if down || self.plan.kind == Kind::Answers {
+            if down {
                 self.tells(index, Event::NetworkUp)?;
             }
             if away {

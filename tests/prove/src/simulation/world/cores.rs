@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hookswitch::{
     machine::{Event, Output, Silence, StreamNews, Verdict, Work, step},
-    wire::{CallId, PushKind, Snapshot, StreamEvent, UnixMillis, Version},
+    wire::{CallId, Snapshot, StreamEvent, UnixMillis, Version},
 };
 
 use super::{
@@ -236,13 +236,11 @@ impl<'p> World<'p> {
                 let history = &self.server.history;
                 let Some(phone) = self.phones.get_mut(index) else { return Ok(()) };
                 claims::ring_decision(phone, &decision, history, clock(self.now))?;
+                let call_id = &decision.push.call_id;
+                let pushed = phone.pushed.remove(call_id);
                 if matches!(decision.verdict, Verdict::Ring { .. }) {
-                    let call_id = &decision.push.call_id;
-                    if let Some(pushed) = phone.pushed.get(call_id)
-                        && decision.push.kind != PushKind::AnsweredElsewhere
-                        && !phone.stopped.contains(call_id)
-                    {
-                        let wait = self.now.saturating_sub(*pushed);
+                    if let Some(pushed) = pushed {
+                        let wait = self.now.saturating_sub(pushed);
                         self.tally.sounds += 1;
                         self.tally.until_sound += wait;
                         self.tally.latest_sound = self.tally.latest_sound.max(wait);

@@ -17,6 +17,9 @@ use crate::simulation::{
     tomorrow,
 };
 
+/// A phone whose tokens are refused asks for another so often, in milliseconds.
+const A_TOKEN: u64 = 60_000;
+
 impl World<'_> {
     /// A question that waited gets its answer.
     pub(super) fn answer_waiting(&mut self, waiting: u64, outcome: Outcome) {
@@ -54,6 +57,7 @@ impl World<'_> {
                 (Outcome::Granted { grant: Grant { access, refresh, expires_in, claims: None } }, Vec::new())
             }
             Request::Api { access, call: _ } if !self.server.accepts(access, now) => {
+                self.refuses(index, access);
                 (Outcome::Unauthenticated, Vec::new())
             }
             Request::Api { call: ApiCall::AwaitState { after, wait }, .. }
@@ -91,12 +95,27 @@ impl World<'_> {
             return Ok(());
         }
         if !self.server.accepts(access, self.now) {
+            self.refuses(phone, access);
             let event = Event::Stream { effect, news: StreamNews::Closed { outcome: Outcome::Unauthenticated } };
             self.at(self.now + 20, Happening::Event(to, event));
             return Ok(());
         }
         self.opens(Reader::Phone { phone, life, effect });
         Ok(())
+    }
+
+    /// A token is refused. A server that refuses the next one as well, so soon, keeps the phone from saying anything: it asks the
+    /// issuer for one a minute.
+    fn refuses(&mut self, index: usize, access: SecretRef) {
+        let now = self.now;
+        let Some(phone) = self.phones.get_mut(index) else { return };
+        let before = phone.refused.filter(|(before, _)| *before != access);
+        if let Some((_, since)) = before.filter(|(_, since)| now - since < A_TOKEN) {
+            phone.excused_until = phone.excused_until.max(since + A_TOKEN + SOON);
+        }
+        if phone.refused.is_none_or(|(before, _)| before != access) {
+            phone.refused = Some((access, now));
+        }
     }
 
     /// How far the clock of the node is off that something comes to.
