@@ -14,6 +14,7 @@ public import HookswitchGenerated
 ///     folder: .applicationSupportDirectory.appending(path: "Hookswitch")
 /// )
 /// ```
+// By hand: what is generated has no defaults, and takes a path as a text.
 public struct Configuration: Hashable, Sendable {
     /// The authorization server, exactly as its metadata names it. `https`, or `http` on loopback.
     public var issuer: String
@@ -71,7 +72,7 @@ extension Configuration {
     /// As the core takes it.
     var core: CoreConfig {
         CoreConfig(
-            issuer: issuer, server: server, clientId: clientID, redirectUris: redirectURIs, profile: profile,
+            issuer: issuer, server: server, clientID: clientID, redirectUris: redirectURIs, profile: profile,
             deviceName: deviceName, platform: platform, appVersion: appVersion, folder: folder.path, process: process,
             proxy: proxy)
     }

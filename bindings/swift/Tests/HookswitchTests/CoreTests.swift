@@ -213,6 +213,9 @@ private func failure(_ work: () async throws -> Void) async -> String {
         }
         #expect(presence.devices.contains { $0.id == hookswitch.deviceID && $0.name == "A test's iPhone" })
         #expect(presence.signIns.contains { $0.kind == .mobile && $0.device == hookswitch.deviceID })
+        // What an iPhone says of itself, and other devices show.
+        let capabilities = presence.devices.first { $0.id == hookswitch.deviceID }?.capabilities
+        #expect(capabilities == Capabilities(callNotifications: nil, fullScreenIntent: nil))
         let token = try await hookswitch.session.accessToken()
         #expect(!token.isEmpty)
         let again = await failure { _ = try await hookswitch.session.beginLogin(redirectURI: "dev.hookswitch.agent:/callback") }
