@@ -7,7 +7,7 @@ use hookswitch_wire::{AccountId, Agent, CallPush, DeviceId, Role, SignIn, SignIn
 use crate::{
     aggregate::{Aggregate, Command, ForwardingTimes, Refusal},
     hours::WorkingHours,
-    record::{AnswerWith, CommandOutcome, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
+    record::{AnswerWith, Change, Circumstances, CommandOutcome, Denied, Desk, Order, Record, carry_out},
     store::Answer,
 };
 

@@ -136,7 +136,7 @@ pub(crate) trait Desk {
 #[derive(Debug)]
 pub(crate) enum CommandOutcome {
     /// It was carried out, now or before.
-    Out(Answer),
+    Done(Answer),
     /// It was not, and never will be: see [`Version::NEVER`].
     Withdrawn(Box<Snapshot>),
 }
