@@ -43,7 +43,7 @@ use crate::{
     metrics::Metrics,
     operator::{Counters, OutboxEntry, RequestLog},
     push::Recorded,
-    record::{CommandOutcome, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
+    record::{Change, Circumstances, CommandOutcome, Denied, Desk, Order, Record, carry_out},
     refreshes::Refreshes,
     rotation::RotationProfile,
     shared_login::{self, Seen, is_shared},
