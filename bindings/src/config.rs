@@ -2,7 +2,7 @@
 
 use hookswitch::{Config, DeviceDescription, machine::IssuerProfile, wire::Platform};
 
-/// What the app says about itself and its server: [`Config`], with defaults and a folder that every language can write.
+/// What the app says about itself and its server: [`Config`], flat, and with a folder that every language can write.
 #[derive(Clone, Debug, uniffi::Record)]
 pub struct CoreConfig {
     /// The authorization server, exactly as its metadata names it. `https`, or `http` on loopback.

@@ -11,6 +11,12 @@ use hookswitch::{
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
+/// What an app shows before its core is open, or knows anything.
+#[uniffi::export]
+pub fn app_state_before_open() -> AppState {
+    AppState::before_open()
+}
+
 // Values that are one plain value on the other side; `uniffi.toml` says which.
 
 uniffi::custom_type!(UnixMillis, i64, { remote, lower: |at| at.0, try_lift: |millis| Ok(UnixMillis(millis)) });

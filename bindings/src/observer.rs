@@ -65,7 +65,8 @@ impl Telling {
         Self { caught_up, task: threads.spawn(observe(states, stops, asked, observer)).abort_handle() }
     }
 
-    /// Returns when the observer was told all that has happened so far.
+    /// Returns when the observer was told all that has happened so far. An observer that itself waits for a command waits for ever here:
+    /// it is told one thing at a time, and this is what the command waits for ([`Observer`]).
     pub(crate) async fn catch_up(&self) {
         let (done, told) = oneshot::channel();
         // It is gone when the core was closed meanwhile: then nobody is told any more.

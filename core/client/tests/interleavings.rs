@@ -169,7 +169,7 @@ impl Process {
                 shared.lease = None;
                 Outcome::Done
             }
-            Transaction::AbandonRefresh => {
+            Transaction::AbandonRefresh { .. } => {
                 shared.lease = shared.lease.filter(|holder| *holder != self.me);
                 Outcome::Done
             }

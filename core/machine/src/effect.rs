@@ -100,7 +100,7 @@ impl Work {
                 | Transaction::DropPending
                 | Transaction::SaveMetadata { .. }
                 | Transaction::BeginRefresh { .. }
-                | Transaction::AbandonRefresh
+                | Transaction::AbandonRefresh { .. }
                 | Transaction::Reread
                 | Transaction::SignOut { .. }
                 | Transaction::Revoked { .. }
@@ -341,8 +341,11 @@ pub enum Transaction {
         /// The new tokens, one generation above those that they replace.
         tokens: TokenSet,
     },
-    /// A refresh came to nothing: let the lease go, if it is held. The intent stays until a refresh succeeds.
-    AbandonRefresh,
+    /// A refresh came to nothing: let the lease go, if it is held.
+    AbandonRefresh {
+        /// The refresh token never left: the intent that this refresh wrote is taken back. Any other stays until a refresh succeeds.
+        unsent: bool,
+    },
     /// What generation is current? Answers: re-read, or lease held, when another process is about to replace it.
     Reread,
     /// Sign out: forget session, snapshot and routing. Answers: what the vault holds then.

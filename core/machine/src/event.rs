@@ -277,7 +277,8 @@ pub enum StreamNews {
 pub enum Outcome {
     /// A request was granted or a store transaction committed, and there is nothing more to say.
     Done,
-    /// The request never left this device: no connection was made, or what it needs is gone. The server has done nothing.
+    /// The server has done nothing with the request. It never left this device (no connection was made, what it needs is gone, or its
+    /// time was over), or all that came of it was that its access token is not valid, and its time was over before the next one came.
     NotSent {
         /// For logs; without addresses and secrets.
         cause: String,

@@ -39,15 +39,15 @@
 //!
 //! | floor | modules |
 //! |---|---|
+//! | the rule | [`ring`], [`issuer_profile`]: pure functions over plain values, which use nothing of this crate |
 //! | words | `names`, [`time`], [`backoff`], [`error`], `choice`, `timer`, `kept` (what the vault keeps), [`event`], [`effect`], `sentences` |
-//! | rules | [`ring`], [`issuer_profile`], `redirect`, `claims`, `metadata`: pure functions over plain values |
+//! | checks | `redirect`, `claims`, `metadata`: of what an issuer says |
 //! | state | [`state`] (what is remembered between events), `running` (effects under way), `step` (the one place that starts effects) |
 //! | behaviour | `session`, [`presence`], `calls`, `device`, `account`, `lifecycle`, `revocation` |
 //! | face | this page, [`view`], [`transcript`] |
 //!
-//! `event` and `effect` look up to nothing. (The values that the ring rule is about are words as well: `ring` and
-//! `issuer_profile` use nothing of this crate.) One circle is left, on purpose: the behaviours are all `impl Step`, and a
-//! behaviour calls another one there, or hands it the end of an effect by way of this page's `finish`.
+//! One circle is left, on purpose: the behaviours are all `impl Step`, and a behaviour calls another one there, or hands it the
+//! end of an effect by way of this page's `finish`.
 //!
 //! # Words
 //!
@@ -55,6 +55,7 @@
 //! |---|---|
 //! | machine | this crate: [`State`] and [`step()`] |
 //! | shell | what drives the machine: carries out effects and reports their ends (core/client) |
+//! | login | the way to a sign-in: the browser's page, its redirect, the code, the tokens ([`Command::BeginLogin`]) |
 //! | sign-in | one login and all that descends from it, by its [`SignInId`]; survives restarts, ends with a sign-out |
 //! | session | how far a sign-in is on this phone: the states of README.md. (`SessionId` is the server's name for a sign-in of the agent, on whatever device) |
 //! | generation | counts the token sets of a sign-in; the highest one is valid |
@@ -69,7 +70,9 @@
 //! | superseded | of a choice: not applied, because it came too late or something newer was chosen ([`SupersededChoice`]). Of an effect: its result is not waited for any more, and ignored |
 //! | withdrawn | of a tap: too old to be applied and perhaps applied all the same, so the server is asked to undo it |
 //! | push | a message of the platform's push service about a call |
-//! | decision | what the ring rule said of a push, with all that led to it |
+//! | decision | what the ring rule said of a push, with all that led to it ([`Decision`]); an app gets it in sentences ([`view::RingDecision`]) |
+//! | ring log | the last decisions and stops ([`RingRecord`]); support reads it in sentences ([`view::RingLogEntry`]) |
+//! | forwarding | where calls go instead of to the agent's apps. *Set* by a choice; a call *is forwarded* by the server alone |
 //! | registration | the server's entry for this device, with the address for pushes |
 //! | link | how well this phone hears the server |
 

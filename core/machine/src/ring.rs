@@ -301,7 +301,7 @@ pub enum RingRecord {
     Stopped {
         /// The call, by the name that its push gave it.
         call_id: CallId,
-        /// The rule that keeps it silent.
+        /// Why it rings no more.
         why: StopReason,
         /// When, by the best guess of the server's clock.
         at: UnixMillis,

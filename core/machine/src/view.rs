@@ -234,6 +234,19 @@ pub struct RingInput {
     pub value: String,
 }
 
+impl AppState {
+    /// What an app shows before its core is open, or knows anything.
+    #[must_use]
+    pub const fn before_open() -> Self {
+        Self {
+            session: SessionState::Loading,
+            presence: None,
+            link: Link::Off,
+            calls: CallsState { ringing: Vec::new(), in_call: None },
+        }
+    }
+}
+
 impl State {
     /// What an app shows.
     pub fn view(&self, now: Timestamp) -> AppState {

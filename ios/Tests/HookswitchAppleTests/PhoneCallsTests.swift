@@ -9,7 +9,7 @@ import Testing
 /// The real core, the real backend, and a CallKit that is strict.
 @MainActor @Suite("The phone as the agent sees it", .serialized) struct PhoneCallsTests {
     @Test func aCallThatIsAnsweredInTheAppIsAnsweredInCallKit() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let (call, callID) = try await phone.ring()
         try await phone.app.answer(callID)
         try await until { phone.provider.calls[call] == .connected }
@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test func aCallThatIsDeclinedInTheAppLeavesCallKit() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let (call, callID) = try await phone.ring()
         try await phone.app.end(callID)
         #expect(phone.provider.calls[call] == .ended(nil))
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test func aResetLeavesNobodyInACall() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let (call, callID) = try await phone.ring()
         phone.provider.perform(CXAnswerCallAction(call: call))
         try await until { phone.hookswitch.calls.state.inCall?.callID == callID }
@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test func muteHoldAndTonesArePerformed() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let (call, _) = try await phone.ring()
         phone.provider.perform(CXAnswerCallAction(call: call))
         try await until { phone.provider.calls[call] == .connected }
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test func anAnswerThatTookTooLongLeavesNobodyInACall() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let (call, callID) = try await phone.ring()
         phone.provider.timeOut(phone.provider.perform(CXAnswerCallAction(call: call)))
         try await until("it is over here") { phone.hookswitch.calls.state == CallsState(ringing: [], inCall: nil) }
@@ -65,7 +65,7 @@ import Testing
     }
 
     @Test func aStopRightAfterTheStartIsNotLost() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let push = try await phone.customerCalls()
         let app = App(phone.hookswitch)
         app.registry.deliver(push)
@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test func anAnswerWithoutAConnectionIsToldAsAFailure() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         // The server is told until the call's end, which is near.
         let end = Int64((Date().timeIntervalSince1970 + 3) * 1_000)
         phone.registry.deliver(try await phone.customerCalls().with("expires_at", end))
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test func aCallThatCallKitRefusesSilencesNobodyElse() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let push = try await phone.customerCalls()
         phone.provider.refuses = .filteredByDoNotDisturb
         phone.registry.deliver(push)
@@ -102,7 +102,7 @@ import Testing
     }
 
     @Test func aPushThatNeedNotBeReportedIsNotWhenItMustBeSilent() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         try await phone.hookswitch.presence.setForwarding(to: "+33612345678")
         let push = try await phone.customerCalls(asOldServer: true)
         let before = CXProvider.reports
@@ -117,7 +117,7 @@ import Testing
 
     /// Everything before the core is there, from the payload alone.
     @Test func aPushBeforeTheCoreRingsAtOnceAndIsAnsweredWhenTheCoreIsThere() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let push = try await phone.customerCalls()
         let app = App(nil)
         app.registry.deliver(push)
@@ -132,7 +132,7 @@ import Testing
     }
 
     @Test func aPushBeforeTheCoreThatMustBeSilentEndsAsAnsweredElsewhereWhenTheCoreIsThere() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         try await phone.hookswitch.presence.setForwarding(to: "+33612345678")
         let push = try await phone.customerCalls(asOldServer: true)
         let app = App(nil)
@@ -145,7 +145,7 @@ import Testing
     }
 
     @Test func aCallThatIsDeclinedBeforeTheCoreIsDeclinedWhenTheCoreIsThere() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let app = App(nil)
         let push = try await phone.customerCalls()
         app.registry.deliver(push)
@@ -160,7 +160,7 @@ import Testing
     }
 
     @Test func aCallEndsBeforeTheCoreIsThere() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let push = try await phone.customerCalls()
         let app = App(nil)
         app.registry.deliver(push)
@@ -185,7 +185,7 @@ import Testing
     }
 
     @Test func whatCannotBeReadIsReportedAllTheSame() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         for app in [App(nil), phone.app] {
             app.registry.deliver([:])
             app.registry.deliver(["no JSON": Date()])
@@ -197,7 +197,7 @@ import Testing
     }
 
     @Test func forwardingThatIsTurnedOnStopsTheRinging() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let (call, _) = try await phone.ring()
         try await phone.hookswitch.presence.setForwarding(to: "+33612345678")
         try await until { phone.provider.calls[call] == .ended(.remoteEnded) }
@@ -205,7 +205,7 @@ import Testing
     }
 
     @Test func aSecondPushOfACallDoesNotEndTheFirst() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let push = try await phone.customerCalls()
         phone.registry.deliver(push)
         phone.registry.deliver(push)
@@ -214,7 +214,7 @@ import Testing
     }
 
     @Test func theCustomerHangsUp() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let (call, callID) = try await phone.ring()
         try await phone.app.answer(callID)
         // Past the facade, as another device or the server would.
@@ -225,7 +225,7 @@ import Testing
     }
 
     @Test func aSignOutStopsTheRinging() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let (call, _) = try await phone.ring()
         try await phone.hookswitch.session.signOut()
         try await until { phone.provider.live.isEmpty }

@@ -9,7 +9,7 @@ import UIKit
 
 @MainActor @Suite("The app around the core", .serialized) struct PlatformTests {
     @Test func eachTimeInTheBackgroundIsHeldUntilItIsSaved() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let events = PlatformEvents(phone.hookswitch)
         let app = UIApplication.shared
         NotificationCenter.default.post(name: UIApplication.didEnterBackgroundNotification, object: nil)
@@ -23,7 +23,7 @@ import UIKit
     }
 
     @Test func timeInTheBackgroundThatIsOverIsGivenBack() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         let events = PlatformEvents(phone.hookswitch)
         let app = UIApplication.shared
         NotificationCenter.default.post(name: UIApplication.didEnterBackgroundNotification, object: nil)

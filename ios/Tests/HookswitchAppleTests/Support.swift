@@ -77,7 +77,7 @@ func configuration(_ folder: Folder, server: String) -> Configuration {
 }
 
 /// An iPhone on which Alice is signed in, with CallKit and PushKit on top.
-@MainActor final class TestPhone {
+@MainActor final class SignedInPhone {
     static let alice = "alice@acme.example"
     let backend: Backend
     let folder: Folder

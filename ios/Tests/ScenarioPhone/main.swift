@@ -1,7 +1,7 @@
 // An iPhone of the lab, by way of the app's own shell: tests/scenarios/PHONES.md says how the two talk.
 import Foundation
 
-let phone = Phone()
+let phone = ShellPhone()
 // The main thread is the phone's: CallKit and PushKit call there.
 Thread.detachNewThread {
     while let text = readLine() {

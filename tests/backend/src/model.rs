@@ -7,7 +7,7 @@ use hookswitch_wire::{AccountId, Agent, CallPush, DeviceId, Role, SignIn, SignIn
 use crate::{
     aggregate::{Aggregate, Command, ForwardingTimes, Refusal},
     hours::WorkingHours,
-    record::{AnswerWith, Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
+    record::{AnswerWith, Change, Circumstances, CommandOutcome, Denied, Desk, Order, Record, carry_out},
     store::Answer,
 };
 
@@ -89,8 +89,8 @@ impl PresenceModel {
         let said = carry_out(&mut desk, order);
         let pushes = desk.pushes;
         match said {
-            Ok(Carried::Withdrawn(current)) => (Said::Stale(current), pushes),
-            Ok(Carried::Out(answer)) => match serde_json::from_str(&answer.body) {
+            Ok(CommandOutcome::Withdrawn(current)) => (Said::Stale(current), pushes),
+            Ok(CommandOutcome::Done(answer)) => match serde_json::from_str(&answer.body) {
                 Ok(snapshot) => (Said::State { snapshot: Box::new(snapshot), again }, pushes),
                 Err(error) => (Said::Broken(error.to_string()), pushes),
             },

@@ -134,9 +134,9 @@ pub(crate) trait Desk {
 
 /// What became of a command.
 #[derive(Debug)]
-pub(crate) enum Carried {
+pub(crate) enum CommandOutcome {
     /// It was carried out, now or before.
-    Out(Answer),
+    Done(Answer),
     /// It was not, and never will be: see [`Version::NEVER`].
     Withdrawn(Box<Snapshot>),
 }
@@ -145,16 +145,16 @@ pub(crate) enum Carried {
 const WITHDRAWN: u16 = 412;
 
 /// Carries out a command once, however often it is sent.
-pub(crate) fn carry_out<D: Desk>(desk: &mut D, order: Order<'_>) -> Result<Carried, D::Error> {
+pub(crate) fn carry_out<D: Desk>(desk: &mut D, order: Order<'_>) -> Result<CommandOutcome, D::Error> {
     let Order { key, fingerprint, if_match, command, answer } = order;
     if let Some(given) = desk.given(key)? {
         if given.fingerprint != fingerprint {
             return Err(Denied::KeyReused.into());
         }
         return if given.status == WITHDRAWN {
-            Ok(Carried::Withdrawn(Box::new(desk.current()?)))
+            Ok(CommandOutcome::Withdrawn(Box::new(desk.current()?)))
         } else {
-            Ok(Carried::Out(given))
+            Ok(CommandOutcome::Done(given))
         };
     }
     let fingerprint = fingerprint.to_owned();
@@ -164,7 +164,7 @@ pub(crate) fn carry_out<D: Desk>(desk: &mut D, order: Order<'_>) -> Result<Carri
         let current = desk.current()?;
         if version == Version::NEVER {
             desk.keep(key, &Answer { fingerprint, status: WITHDRAWN, etag: None, body: String::new() })?;
-            return Ok(Carried::Withdrawn(Box::new(current)));
+            return Ok(CommandOutcome::Withdrawn(Box::new(current)));
         }
         if current.version != version {
             return Err(Denied::Stale(Box::new(current)).into());
@@ -176,5 +176,5 @@ pub(crate) fn carry_out<D: Desk>(desk: &mut D, order: Order<'_>) -> Result<Carri
         AnswerWith::Nothing => Answer { fingerprint, status: 204, etag: None, body: String::new() },
     };
     desk.keep(key, &answer)?;
-    Ok(Carried::Out(answer))
+    Ok(CommandOutcome::Done(answer))
 }

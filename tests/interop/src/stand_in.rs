@@ -34,10 +34,10 @@ use crate::{
 pub(crate) struct StandIn {
     /// Where it is.
     pub(crate) address: String,
-    desk: Arc<Desk>,
+    state: Arc<StandInState>,
 }
 
-struct Desk {
+struct StandInState {
     issuer: Issuer,
     busy: AtomicBool,
     /// Devices, and whose they are.
@@ -49,29 +49,29 @@ impl StandIn {
     pub(crate) async fn start(issuer: Issuer) -> Result<Self, ErrorMessage> {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(text)?;
         let address = format!("http://{}", socket.local_addr().map_err(text)?);
-        let desk = Arc::new(Desk { issuer, busy: AtomicBool::new(true), registered: Mutex::default() });
+        let shared = Arc::new(StandInState { issuer, busy: AtomicBool::new(true), registered: Mutex::default() });
         let app = Router::new()
             .route("/v1/me/state", get(state))
             .route("/v1/me/stream", get(events))
             .route("/v1/me/devices/{device}", put(register))
-            .with_state(Arc::clone(&desk));
+            .with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(socket, app).await });
-        Ok(Self { address, desk })
+        Ok(Self { address, state: shared })
     }
 
     /// Busy: 503 to everybody.
     pub(crate) fn be_busy(&self, busy: bool) {
-        self.desk.busy.store(busy, Ordering::SeqCst);
+        self.state.busy.store(busy, Ordering::SeqCst);
     }
 
     /// The e-mail address of the agent who registered this device.
     pub(crate) fn owner_of(&self, device: &str) -> Option<String> {
-        let registered = self.desk.registered.lock().unwrap_or_else(PoisonError::into_inner);
+        let registered = self.state.registered.lock().unwrap_or_else(PoisonError::into_inner);
         registered.iter().find(|(id, _)| id == device).map(|(_, owner)| owner.clone())
     }
 }
 
-impl Desk {
+impl StandInState {
     /// The state of whoever asks, or why they get none.
     async fn snapshot(&self, headers: &HeaderMap) -> Result<Snapshot, Response> {
         if self.busy.load(Ordering::SeqCst) {
@@ -125,12 +125,12 @@ fn unauthenticated() -> Response {
     answer
 }
 
-async fn state(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Result<Json<Snapshot>, Response> {
-    desk.snapshot(&headers).await.map(Json)
+async fn state(State(state): State<Arc<StandInState>>, headers: HeaderMap) -> Result<Json<Snapshot>, Response> {
+    state.snapshot(&headers).await.map(Json)
 }
 
-async fn events(State(desk): State<Arc<Desk>>, headers: HeaderMap) -> Result<Response, Response> {
-    let snapshot = desk.snapshot(&headers).await?;
+async fn events(State(state): State<Arc<StandInState>>, headers: HeaderMap) -> Result<Response, Response> {
+    let snapshot = state.snapshot(&headers).await?;
     let at = snapshot.at;
     let first = event(&StreamEvent::State(Box::new(snapshot)));
     let beats = stream::unfold((), move |()| async move {
@@ -145,13 +145,13 @@ fn event(event: &StreamEvent) -> Result<sse::Event, ErrorMessage> {
 }
 
 async fn register(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<StandInState>>,
     Path(device): Path<String>,
     headers: HeaderMap,
     Json(_): Json<RegisterDevice>,
 ) -> Result<Json<Snapshot>, Response> {
-    let snapshot = desk.snapshot(&headers).await?;
+    let snapshot = state.snapshot(&headers).await?;
     let owner = snapshot.agent.email.clone();
-    desk.registered.lock().unwrap_or_else(PoisonError::into_inner).push((device, owner));
+    state.registered.lock().unwrap_or_else(PoisonError::into_inner).push((device, owner));
     Ok(Json(snapshot))
 }

@@ -163,9 +163,9 @@ async function post(path, body, { button, complaint } = {}) {
 
 // ------------------------------------------------------------------------------------------------------------------- phones
 
-const phones = new Map(); // key -> Phone
+const phones = new Map(); // key -> PhoneCard
 
-class Phone {
+class PhoneCard {
   constructor(key) {
     this.key = key;
     this.view = null;
@@ -791,7 +791,7 @@ const lab = {
     attribute($("old-server"), "aria-checked", view.switches.old_server);
     text($("time-offset"), span(view.time_offset_ms));
     list($("phones"), view.phones, (phone) => phone.key, (phone) => {
-      const made = new Phone(phone.key);
+      const made = new PhoneCard(phone.key);
       phones.set(phone.key, made);
       return made.root;
     }, (_, phone) => phones.get(phone.key).update(phone));

@@ -1,6 +1,7 @@
 import Foundation
 public import HookswitchGenerated
 
+// By hand: what is generated has no defaults, and takes a path as a text.
 /// What the app says about itself and its server.
 ///
 /// ```swift ios
@@ -71,7 +72,7 @@ extension Configuration {
     /// As the core takes it.
     var core: CoreConfig {
         CoreConfig(
-            issuer: issuer, server: server, clientId: clientID, redirectUris: redirectURIs, profile: profile,
+            issuer: issuer, server: server, clientID: clientID, redirectUris: redirectURIs, profile: profile,
             deviceName: deviceName, platform: platform, appVersion: appVersion, folder: folder.path, process: process,
             proxy: proxy)
     }

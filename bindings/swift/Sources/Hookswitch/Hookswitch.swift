@@ -162,9 +162,7 @@ final class Hub: Observer {
     func stopRinging(call: StoppedCall) { stops.send(call) }
 
     /// The newest that is known. (The core tells the first before it is open.)
-    var last: AppState {
-        states.latest ?? AppState(session: .loading, presence: nil, link: .off, calls: CallsState(ringing: [], inCall: nil))
-    }
+    var last: AppState { states.latest ?? appStateBeforeOpen() }
 
     func finish() {
         states.finish()

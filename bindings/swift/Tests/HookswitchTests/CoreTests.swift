@@ -1,5 +1,5 @@
 import Foundation
-import Hookswitch
+@testable import Hookswitch
 import HookswitchTesting
 import Testing
 
@@ -217,6 +217,17 @@ private func failure(_ work: () async throws -> Void) async -> String {
         #expect(!token.isEmpty)
         let again = await failure { _ = try await hookswitch.session.beginLogin(redirectURI: "dev.hookswitch.agent:/callback") }
         #expect(again == "forbidden")
+    }
+
+    @Test func whatADeviceCanDoIsShownOnTheOthers() async throws {
+        let hookswitch = try await signedIn(folder, at: server)
+        // Android's words, so that each of them differs from what is not said.
+        try await hookswitch.ask { try await $0.setDeviceFacts(callNotifications: true, fullScreenIntent: false, lineNumber: nil) }
+        let said = Capabilities(callNotifications: true, fullScreenIntent: false)
+        let shown = await hookswitch.presence.states.first {
+            $0?.devices.contains { $0.id == hookswitch.deviceID && $0.capabilities == said } ?? false
+        }
+        #expect(shown != nil)
     }
 
     @Test func aSessionOutlivesTheProcess() async throws {

@@ -71,6 +71,8 @@ pub(super) struct Vault {
     install_id: String,
     /// Names this instance in leases.
     owner: Owner,
+    /// Whether the intent that stands is of the refresh that this process began last.
+    wrote_intent: bool,
     /// The vault was damaged and is a new one; told once.
     was_damaged: bool,
 }
@@ -99,7 +101,7 @@ impl Vault {
         };
         let owner = Owner::new(process).map_err(|_| Fault::Random)?;
         let key = DataKey::new(keys, install_id.clone());
-        Ok(Self { db, key, clock, secrets, install_id, owner, was_damaged })
+        Ok(Self { db, key, clock, secrets, install_id, owner, wrote_intent: false, was_damaged })
     }
 
     pub(super) fn install_id(&self) -> String {
@@ -153,7 +155,7 @@ impl Vault {
             Transaction::SignIn { agent, tokens } => self.sign_in(agent, tokens),
             Transaction::BeginRefresh { sign_in, generation } => self.begin_refresh(*sign_in, *generation),
             Transaction::FinishRefresh { tokens } => self.finish_refresh(tokens),
-            Transaction::AbandonRefresh => self.abandon_refresh(),
+            Transaction::AbandonRefresh { unsent } => self.abandon_refresh(*unsent),
             Transaction::Reread => self.reread(),
             Transaction::SignOut { of } => self.sign_out(*of),
             Transaction::Revoked { revocation } => self.revoked(*revocation),
@@ -415,6 +417,8 @@ impl Vault {
         if let Some(for_millis) = self.lease_of_another()? {
             return Ok(Outcome::RefreshLeaseHeld { for_millis });
         }
+        // One that stands already is of a refresh whose end nobody knows.
+        self.wrote_intent = self.intent()? != Some(generation);
         let now = self.clock.now().mono;
         self.db.execute(
             "INSERT OR REPLACE INTO refresh (id, owner, lease_until, intent) VALUES (1, ?1, ?2, ?3)",
@@ -447,8 +451,11 @@ impl Vault {
         Ok(Outcome::Done)
     }
 
-    fn abandon_refresh(&mut self) -> Result<Outcome, Fault> {
+    fn abandon_refresh(&mut self, unsent: bool) -> Result<Outcome, Fault> {
         let me = self.owner.name();
+        if unsent && self.wrote_intent {
+            self.db.execute("UPDATE refresh SET intent = NULL WHERE owner = ?1", [me])?;
+        }
         self.db.execute("UPDATE refresh SET owner = NULL, lease_until = NULL WHERE owner = ?1", [me])?;
         Ok(Outcome::Done)
     }

@@ -251,14 +251,14 @@ impl Page {
 // ---- the phone -------------------------------------------------------------------------------------------------------
 
 /// A phone: what outlives a process of the app, and what surrounds it.
-pub(crate) struct Phone {
+pub(crate) struct BenchPhone {
     folder: TempDir,
     pub(crate) clock: Arc<Clock>,
     network: Arc<Network>,
     posts: mpsc::UnboundedReceiver<Post>,
 }
 
-impl Phone {
+impl BenchPhone {
     pub(crate) fn new() -> Self {
         let (sender, posts) = mpsc::unbounded_channel();
         let network = Arc::new(Network { posts: sender, count: AtomicUsize::new(0) });

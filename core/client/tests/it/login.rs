@@ -8,7 +8,7 @@ use hookswitch::{
     },
 };
 
-use crate::bench::{ISSUER, MINUTE, Page, Phone, REDIRECT, begin_login, begun, health, soon, token};
+use crate::bench::{BenchPhone, ISSUER, MINUTE, Page, REDIRECT, begin_login, begun, health, soon, token};
 
 const WAITING: SessionState = SessionState::SigningIn { completing: false };
 const NOBODY: SessionState = SessionState::SignedOut { why: SignedOutWhy::Never, message: None };
@@ -21,7 +21,7 @@ fn forbidden(result: Result<(), Failure>) -> String {
 }
 
 /// Uses the page's redirect, and is signed in by it.
-async fn finish(phone: &mut Phone, core: &Hookswitch, page: &Page) {
+async fn finish(phone: &mut BenchPhone, core: &Hookswitch, page: &Page) {
     let redirect = page.redirect("code");
     let finish = begun(core.finish_login(&redirect));
     let post = phone.post().await;
@@ -34,7 +34,7 @@ async fn finish(phone: &mut Phone, core: &Hookswitch, page: &Page) {
 
 #[tokio::test]
 async fn an_app_that_is_killed_before_the_redirect_takes_it_after_the_next_start() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     drop(core);
@@ -48,7 +48,7 @@ async fn an_app_that_is_killed_before_the_redirect_takes_it_after_the_next_start
 
 #[tokio::test]
 async fn an_app_that_is_killed_after_the_code_was_sent_may_send_it_again() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     let redirect = page.redirect("code");
@@ -64,7 +64,7 @@ async fn an_app_that_is_killed_after_the_code_was_sent_may_send_it_again() {
 
 #[tokio::test]
 async fn a_code_that_was_used_up_by_a_killed_app_ends_the_sign_in_with_a_clear_word() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     let redirect = page.redirect("code");
@@ -87,7 +87,7 @@ async fn a_code_that_was_used_up_by_a_killed_app_ends_the_sign_in_with_a_clear_w
 
 #[tokio::test]
 async fn an_app_that_is_killed_between_the_tokens_and_their_save_still_waits_for_its_sign_in() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     phone.fill_disk();
@@ -111,7 +111,7 @@ async fn an_app_that_is_killed_between_the_tokens_and_their_save_still_waits_for
 
 #[tokio::test]
 async fn an_answer_that_is_lost_leaves_the_sign_in_waiting_for_the_same_redirect() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     let redirect = page.redirect("code");
@@ -124,7 +124,7 @@ async fn an_answer_that_is_lost_leaves_the_sign_in_waiting_for_the_same_redirect
 
 #[tokio::test]
 async fn a_sign_in_that_nobody_waits_for_any_more_is_completed() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     let redirect = page.redirect("code");
@@ -138,7 +138,7 @@ async fn a_sign_in_that_nobody_waits_for_any_more_is_completed() {
 
 #[tokio::test]
 async fn a_minimised_browser_is_not_a_cancel() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     core.foreground();
     let page = begin_login(&core).await;
@@ -152,7 +152,7 @@ async fn a_minimised_browser_is_not_a_cancel() {
 #[tokio::test]
 async fn of_two_sign_ins_the_newer_one_wins_and_the_older_ones_redirect_is_refused() {
     for restarts in [false, true] {
-        let mut phone = Phone::new();
+        let mut phone = BenchPhone::new();
         let mut core = phone.start().await;
         let older = begin_login(&core).await;
         let newer = begin_login(&core).await;
@@ -173,7 +173,7 @@ async fn of_two_sign_ins_the_newer_one_wins_and_the_older_ones_redirect_is_refus
 
 #[tokio::test]
 async fn a_sign_in_that_begins_while_another_is_prepared_or_completed_replaces_it() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let prepared = begun(core.begin_login(None, REDIRECT));
     let older = begin_login(&core).await;
@@ -194,7 +194,7 @@ async fn a_sign_in_that_begins_while_another_is_prepared_or_completed_replaces_i
 #[tokio::test]
 async fn a_redirect_that_comes_again_after_the_sign_in_changes_nothing() {
     for restarts in [false, true] {
-        let mut phone = Phone::new();
+        let mut phone = BenchPhone::new();
         let mut core = phone.start().await;
         let page = begin_login(&core).await;
         finish(&mut phone, &core, &page).await;
@@ -213,7 +213,7 @@ async fn a_redirect_that_comes_again_after_the_sign_in_changes_nothing() {
 #[tokio::test]
 async fn a_sign_in_that_took_too_long_says_so_and_a_new_one_works() {
     for restarts in [false, true] {
-        let mut phone = Phone::new();
+        let mut phone = BenchPhone::new();
         let mut core = phone.start().await;
         let page = begin_login(&core).await;
         phone.clock.advance(15 * MINUTE);
@@ -233,7 +233,7 @@ async fn a_sign_in_that_took_too_long_says_so_and_a_new_one_works() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_while_the_browser_is_open_ends_no_sign_in_of_this_process() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     for wall in [0, 4_000_000_000_000] {
@@ -245,7 +245,7 @@ async fn a_clock_that_is_set_while_the_browser_is_open_ends_no_sign_in_of_this_p
 
 #[tokio::test]
 async fn a_redirect_of_somebody_else_is_refused_and_the_sign_in_goes_on() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     for forged in [
@@ -264,7 +264,7 @@ async fn a_redirect_of_somebody_else_is_refused_and_the_sign_in_goes_on() {
 
 #[tokio::test]
 async fn a_sign_in_that_is_cancelled_stays_cancelled() {
-    let phone = Phone::new();
+    let phone = BenchPhone::new();
     let core = phone.start().await;
     let page = begin_login(&core).await;
     soon(core.cancel_login()).await.unwrap();

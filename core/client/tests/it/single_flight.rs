@@ -14,14 +14,14 @@ use hookswitch::{
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
-use crate::bench::{EXPIRY, Phone, begun, health, soon, token};
+use crate::bench::{BenchPhone, EXPIRY, begun, health, soon, token};
 
 /// Whoever finds the lease held looks again after so many milliseconds.
 const LOOKS_AGAIN: u64 = 250;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sixty_four_tasks_that_find_the_token_expired_cost_one_request() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = Arc::new(phone.start().await);
     phone.sign_in(&core).await;
     for generation in 2..12 {
@@ -45,7 +45,7 @@ async fn sixty_four_tasks_that_find_the_token_expired_cost_one_request() {
 
 #[tokio::test]
 async fn a_token_that_is_good_costs_no_request() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     phone.sign_in(&core).await;
     for _ in 0..100 {
@@ -56,7 +56,7 @@ async fn a_token_that_is_good_costs_no_request() {
 
 #[tokio::test]
 async fn one_who_leaves_takes_nothing_from_the_others() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     phone.sign_in(&core).await;
     phone.clock.advance(EXPIRY);
@@ -75,7 +75,7 @@ async fn one_who_leaves_takes_nothing_from_the_others() {
 
 #[tokio::test]
 async fn a_refresh_that_nobody_waits_for_any_more_is_finished_and_saved() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     phone.sign_in(&core).await;
     phone.clock.advance(EXPIRY);
@@ -95,7 +95,7 @@ async fn a_refresh_that_nobody_waits_for_any_more_is_finished_and_saved() {
 /// The next step replaced the token before its asker had looked at it: the asker was told "cancelled".
 #[tokio::test]
 async fn one_who_looks_late_gets_the_token_of_the_answer_although_it_was_replaced() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     phone.sign_in(&core).await;
     phone.clock.advance(EXPIRY);
@@ -129,7 +129,7 @@ impl Wake for AsksWhenWoken {
 
 #[tokio::test]
 async fn one_who_is_woken_may_ask_the_next_thing_there_and_then() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = Arc::new(phone.start().await);
     phone.sign_in(&core).await;
     phone.clock.advance(EXPIRY);
@@ -146,7 +146,7 @@ async fn one_who_is_woken_may_ask_the_next_thing_there_and_then() {
 
 #[tokio::test]
 async fn a_lost_answer_is_told_to_all_who_wait_and_ends_nothing() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     phone.sign_in(&core).await;
     phone.clock.advance(EXPIRY);
@@ -168,7 +168,7 @@ async fn a_lost_answer_is_told_to_all_who_wait_and_ends_nothing() {
 
 #[tokio::test]
 async fn an_app_and_its_extension_that_find_the_token_expired_cost_one_request() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let app = phone.start().await;
     phone.sign_in(&app).await;
     let extension = phone.start_as("notification").await;
@@ -195,7 +195,7 @@ async fn an_app_and_its_extension_that_find_the_token_expired_cost_one_request()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_app_and_its_extension_that_ask_at_the_same_moment_cost_one_request() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let app = Arc::new(phone.start().await);
     phone.sign_in(&app).await;
     let extension = Arc::new(phone.start_as("notification").await);
@@ -220,7 +220,7 @@ async fn an_app_and_its_extension_that_ask_at_the_same_moment_cost_one_request()
 
 #[tokio::test]
 async fn an_app_that_is_killed_in_a_refresh_repeats_it_with_the_same_token_at_once() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     phone.sign_in(&core).await;
     phone.clock.advance(EXPIRY);

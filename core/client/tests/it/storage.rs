@@ -17,7 +17,7 @@ use hookswitch::{
 };
 use secrecy::ExposeSecret;
 
-use crate::bench::{EXPIRY, Phone, begin_login, begun, health, shows, soon, token};
+use crate::bench::{BenchPhone, EXPIRY, begin_login, begun, health, shows, soon, token};
 
 fn is(wanted: SessionHealth) -> impl Fn(&SessionState) -> bool {
     move |session| matches!(session, SessionState::SignedIn { health, .. } if *health == wanted)
@@ -25,7 +25,7 @@ fn is(wanted: SessionHealth) -> impl Fn(&SessionState) -> bool {
 
 #[tokio::test]
 async fn a_rotation_that_cannot_be_saved_is_told_and_saved_as_soon_as_it_can_be() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     phone.sign_in(&core).await;
     phone.fill_disk();
@@ -52,7 +52,7 @@ async fn a_rotation_that_cannot_be_saved_is_told_and_saved_as_soon_as_it_can_be(
 
 #[tokio::test]
 async fn a_sign_in_that_cannot_be_saved_lasts_while_the_app_does() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = phone.start().await;
     phone.fill_disk();
     let page = begin_login(&core).await;
@@ -94,7 +94,7 @@ impl Wake for AsksWhenShown {
 
 #[tokio::test]
 async fn whoever_is_shown_a_change_finds_it_unsaved_until_the_vault_has_it() {
-    let mut phone = Phone::new();
+    let mut phone = BenchPhone::new();
     let core = Arc::new(phone.start().await);
     phone.sign_in(&core).await;
     soon(core.saved()).await;

@@ -78,7 +78,7 @@ impl Step<'_> {
         let leased = session.refresh != Refresh::Idle;
         self.leave_session(&Failure::cancelled("A new sign-in has begun."), Silence::SignedOut);
         if leased {
-            self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
+            self.store(Transaction::AbandonRefresh { unsent: false }, Purpose::AbandonRefresh);
         }
         match std::mem::replace(&mut self.state.session, Session::Loading) {
             Session::SignedIn(session) => Some(Box::new(SignedIn { refresh: Refresh::Idle, ..*session })),

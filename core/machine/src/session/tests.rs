@@ -817,7 +817,7 @@ fn a_save_that_finds_newer_tokens_ends_the_refresh_that_was_begun_meanwhile() {
         phone.event(Event::Completed { effect: leasing, server_time: None, outcome: Outcome::Done });
         assert_eq!(phone.sent(refresh), 1 + usize::from(used_up));
         assert_eq!(phone.has_reply(second), !used_up);
-        assert_eq!(phone.stored(|t| matches!(t, Transaction::AbandonRefresh)), 1, "the lease goes back");
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::AbandonRefresh { .. })), 1, "the lease goes back");
     }
 }
 
@@ -843,6 +843,19 @@ fn the_agent_is_told_why_a_new_sign_in_is_needed() {
         phone.answer(refresh, refusal);
         let SessionState::ReauthRequired { reason, .. } = phone.view().session else { panic!("{:?}", phone.view()) };
         assert_eq!(reason, why);
+    }
+}
+
+#[test]
+fn a_refresh_that_came_to_nothing_gives_its_lease_back_and_says_whether_the_token_left() {
+    for (outcome, unsent) in
+        [(oauth_error("invalid_grant"), false), (unreachable(), false), (captive_portal(), false), (not_sent(), true)]
+    {
+        let mut phone = expired();
+        phone.command(Command::AccessToken);
+        phone.answer(refresh, outcome.clone());
+        let given_back = |t: &Transaction| matches!(t, Transaction::AbandonRefresh { unsent: told } if *told == unsent);
+        assert_eq!(phone.stored(given_back), 1, "{outcome:?}");
     }
 }
 

@@ -364,7 +364,9 @@ impl Step<'_> {
 
     /// The lease goes back, so that another process need not wait for its end.
     fn abandon_refresh(&mut self, outcome: &Outcome) {
-        self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
+        let Session::SignedIn(session) = &self.state.session else { return };
+        let unsent = session.refresh == Refresh::Discovering || matches!(outcome, Outcome::NotSent { .. });
+        self.store(Transaction::AbandonRefresh { unsent }, Purpose::AbandonRefresh);
         self.refresh_came_to_nothing(outcome);
     }
 
@@ -380,6 +382,8 @@ impl Step<'_> {
             Outcome::Reread { tokens: Some(_) } => {
                 let (agent, said) = (session.agent.clone(), session.said.clone());
                 let Refresh::Rereading { reason } = session.refresh else { return };
+                // Another process that waits for the lease would wait for its end, to hear the same.
+                self.store(Transaction::AbandonRefresh { unsent: false }, Purpose::AbandonRefresh);
                 self.leave_session(&Failure::reauthenticate(reason.explain()), Silence::SignedOut);
                 self.state.session = Session::ReauthRequired { agent, reason, said };
             }
@@ -484,7 +488,7 @@ impl Step<'_> {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         if std::mem::replace(&mut session.refresh, Refresh::Idle) != Refresh::Idle {
             self.forget(|purpose| matches!(purpose, Purpose::TakeRefreshLease | Purpose::Refresh | Purpose::Reread));
-            self.store(Transaction::AbandonRefresh, Purpose::AbandonRefresh);
+            self.store(Transaction::AbandonRefresh { unsent: false }, Purpose::AbandonRefresh);
         }
     }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     aggregate::Command,
-    record::{AnswerWith, Carried, Order},
+    record::{AnswerWith, CommandOutcome, Order},
     secret,
     service::{Named, NotVerified, Published, ServiceError},
     store::Answer,
@@ -142,8 +142,8 @@ impl Request {
         let (key, fingerprint) = (self.key()?, fingerprint.as_str());
         let order = Order { key, fingerprint, if_match, command, answer };
         let Answer { status, etag, body, .. } = match service.command(&caller.account, order)? {
-            Carried::Out(answer) => answer,
-            Carried::Withdrawn(current) => return Err(ServiceError::Stale(current).into()),
+            CommandOutcome::Done(answer) => answer,
+            CommandOutcome::Withdrawn(current) => return Err(ServiceError::Stale(current).into()),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
         if status == StatusCode::NO_CONTENT {

@@ -43,7 +43,7 @@ use crate::{
     metrics::Metrics,
     operator::{Counters, OutboxEntry, RequestLog},
     push::Recorded,
-    record::{Carried, Change, Circumstances, Denied, Desk, Order, Record, carry_out},
+    record::{Change, Circumstances, CommandOutcome, Denied, Desk, Order, Record, carry_out},
     refreshes::Refreshes,
     rotation::RotationProfile,
     shared_login::{self, Seen, is_shared},
@@ -320,7 +320,7 @@ impl Service {
     }
 
     /// Carries out a command once, however often it is sent.
-    pub(crate) fn command(&self, account: &AccountId, order: Order<'_>) -> Result<Carried, ServiceError> {
+    pub(crate) fn command(&self, account: &AccountId, order: Order<'_>) -> Result<CommandOutcome, ServiceError> {
         self.write(|unit| {
             // The same command may be on another node at this moment.
             unit.tx.lock_agent(account)?;

@@ -318,7 +318,7 @@ impl SimulatedPhone {
                 }
             }
             Transaction::SavePushToken { token } => self.vault.push_token = token,
-            Transaction::AbandonRefresh
+            Transaction::AbandonRefresh { .. }
             | Transaction::SavePending { .. }
             | Transaction::DropPending
             | Transaction::SaveMetadata { .. }

@@ -318,9 +318,9 @@ fn a_lease_ends_by_its_deadline_by_a_reboot_and_by_being_given_back() {
     device.mono.store(5, Ordering::Relaxed);
     assert_eq!(app.begins(1, 1), Outcome::Done, "reboot: more is left than a lease lasts");
     assert!(matches!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { .. }));
-    app.vault.run(&Transaction::AbandonRefresh);
+    app.vault.run(&Transaction::AbandonRefresh { unsent: false });
     assert_eq!(extension.begins(1, 1), Outcome::Done, "given back");
-    app.vault.run(&Transaction::AbandonRefresh);
+    app.vault.run(&Transaction::AbandonRefresh { unsent: false });
     assert!(matches!(app.begins(1, 1), Outcome::RefreshLeaseHeld { .. }), "nobody gives back what another holds");
 }
 
@@ -361,9 +361,28 @@ fn the_intent_outlives_a_refresh_that_came_to_nothing() {
     let mut app = device.process("app");
     app.signs_in("alice", 1);
     app.begins(1, 1);
-    app.vault.run(&Transaction::AbandonRefresh);
+    app.vault.run(&Transaction::AbandonRefresh { unsent: false });
     drop(app);
     assert!(device.process("app").contents().session.unwrap().unsettled, "the answer may have been lost");
+}
+
+/// A phone that was offline and was killed has no refresh token in doubt.
+#[test]
+fn the_intent_of_a_refresh_that_never_left_is_taken_back_and_no_other() {
+    for (earlier_is_in_doubt, unsent) in [(false, true), (true, true), (false, false)] {
+        let device = Device::new();
+        let mut app = device.process("app");
+        app.signs_in("alice", 1);
+        if earlier_is_in_doubt {
+            app.begins(1, 1);
+            app.vault.run(&Transaction::AbandonRefresh { unsent: false });
+        }
+        app.begins(1, 1);
+        app.vault.run(&Transaction::AbandonRefresh { unsent });
+        drop(app);
+        let unsettled = device.process("app").contents().session.unwrap().unsettled;
+        assert_eq!(unsettled, earlier_is_in_doubt || !unsent, "{earlier_is_in_doubt}, {unsent}");
+    }
 }
 
 #[test]
@@ -1059,7 +1078,7 @@ proptest! {
                     }
                 }
                 Act::Abandon => {
-                    process.vault.run(&Transaction::AbandonRefresh);
+                    process.vault.run(&Transaction::AbandonRefresh { unsent: false });
                     model.lease = model.lease.filter(|lease| (lease.holder, lease.start) != (me, model.starts[me]));
                     minds[me].holds = false;
                 }

@@ -2,6 +2,7 @@ package dev.hookswitch
 
 import java.io.File
 
+// By hand: what is generated has no defaults and takes a path as a text, and a data class with defaults reads best as Kotlin's own.
 /**
  * What the app says about itself and its server.
  *

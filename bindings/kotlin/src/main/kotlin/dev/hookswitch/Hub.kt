@@ -10,8 +10,7 @@ import kotlinx.coroutines.flow.MutableStateFlow
  */
 internal class Hub : Observer {
     /** The core tells the first before it is open. */
-    val state =
-        MutableStateFlow(AppState(SessionState.Loading, presence = null, Link.OFF, CallsState(ringing = listOf(), inCall = null)))
+    val state = MutableStateFlow(appStateBeforeOpen())
     val session = MutableStateFlow(state.value.session)
     val presence = MutableStateFlow(state.value.presence)
     val link = MutableStateFlow(state.value.link)

@@ -41,6 +41,7 @@ public fun interface DeviceClock {
      * @property wall Unix time in milliseconds; may jump.
      * @property mono Milliseconds of a clock that never goes back and counts while the device sleeps.
      */
+    // By hand: the generated one counts in `ULong`, which Java cannot make.
     public data class Moment(val wall: Long, val mono: Long)
 }
 

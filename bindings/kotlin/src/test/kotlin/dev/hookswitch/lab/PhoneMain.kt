@@ -28,12 +28,12 @@ import kotlin.system.exitProcess
 
 fun main() {
     // UTF-8, whatever the locale.
-    val phone = Phone(PrintStream(FileOutputStream(FileDescriptor.out), false, Charsets.UTF_8))
+    val phone = PhoneProcess(PrintStream(FileOutputStream(FileDescriptor.out), false, Charsets.UTF_8))
     System.`in`.bufferedReader().forEachLine { phone.take(JsonParser.parseString(it).asJsonObject) }
     exitProcess(0)
 }
 
-private class Phone(private val out: PrintStream) {
+private class PhoneProcess(private val out: PrintStream) {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Default)
     private val clock = LabClock()
     private var hookswitch: Hookswitch? = null

@@ -1,13 +1,19 @@
+import AgentTesting
+import CallKit
 import Foundation
 import Hookswitch
-import HookswitchTesting
+import PushKit
 
-/// The app on one phone.
-final class Phone: @unchecked Sendable {
+@testable import HookswitchApple
+
+/// The app on one phone. An iPhone's calls go through `PhoneCalls`, with CallKit and PushKit as they are strict about their rules.
+final class ShellPhone: @unchecked Sendable {
     private let writer = Writer()
     private let clock = LabClock()
     /// Set by the first line, before any other is looked at.
     private var hookswitch: Hookswitch?
+    /// `nil`: not an iPhone.
+    private var calls: PhoneCalls?
     private let showing = NSLock()
     private var lastShown: AppState?
 
@@ -27,6 +33,7 @@ final class Phone: @unchecked Sendable {
             }
             show()
             writer.write(answer)
+            await obey()
             if opens { begun.signal() }
         }
         begun.wait()
@@ -52,11 +59,42 @@ final class Phone: @unchecked Sendable {
             try await hookswitch.presence.sendCode(to: line.string("to"), by: line.string("by") == "sms" ? .sms : .call)
         case "verify_number": try await hookswitch.presence.verify(line.string("to"), code: line.string("code"))
         case "end_session": try await hookswitch.session.end(line.string("session"))
-        case "answer": try await hookswitch.calls.answer(line.string("call_id"))
-        case "decline": try await hookswitch.calls.decline(line.string("call_id"))
-        case "hang_up": try await hookswitch.calls.hangUp(line.string("call_id"))
+        case "answer":
+            let callID = try line.string("call_id")
+            if let calls { try await calls.answer(callID) } else { try await hookswitch.calls.answer(callID) }
+        case "decline", "hang_up":
+            let callID = try line.string("call_id")
+            if let calls {
+                try await calls.end(callID)
+                try await until {
+                    !hookswitch.calls.state.ringing.contains { $0.callID == callID }
+                        && hookswitch.calls.state.inCall?.callID != callID
+                }
+            } else if question == "decline" {
+                try await hookswitch.calls.decline(callID)
+            } else {
+                try await hookswitch.calls.hangUp(callID)
+            }
         case "decide":
-            return json(try hookswitch.ring.decide(line.data("push"), mustReport: line.bool("must_report")))
+            guard let calls else {
+                return json(try hookswitch.ring.decide(line.data("push"), mustReport: line.bool("must_report")))
+            }
+            let decided = try hookswitch.ring.log().count
+            let push = try JSONSerialization.jsonObject(with: line.data("push")) as? [AnyHashable: Any] ?? [:]
+            nonisolated(unsafe) let payload = push
+            let mustReport = try line.bool("must_report")
+            let decision = try await MainActor.run { () throws -> RingDecision? in
+                calls.registry.deliver(payload, mustReport: mustReport, on: .since26_4)
+                let rings = calls.provider.live.count
+                let log = try hookswitch.ring.log()
+                let decision = log.dropFirst(min(decided, log.count - 1)).lazy.compactMap { entry in
+                    if case .decided(let decision, _) = entry { decision } else { nil }
+                }.first
+                if decision?.action == .reportIncomingCall, rings == 0 { fatalError("the core says ring, and CallKit does not") }
+                return decision
+            }
+            guard let decision else { throw HookswitchError.internal(why: "not a call push") }
+            return json(decision)
         case "set_push_token": try await hookswitch.setPushToken(line.optionalString("token"))
         case "foreground": hookswitch.foreground()
         case "background": hookswitch.background()
@@ -91,6 +129,13 @@ final class Phone: @unchecked Sendable {
         )
         let hookswitch = try await Hookswitch.connect(configuration, keys: FileKeys(in: folder), clock: clock)
         self.hookswitch = hookswitch
+        if configuration.platform == .ios {
+            calls = await MainActor.run {
+                let calls = PhoneCalls(CXProviderConfiguration())
+                calls.attach(hookswitch)
+                return calls
+            }
+        }
         let stops = hookswitch.calls.stops
         Task { [writer] in
             for await stop in stops { writer.write(["stopped": json(stop)]) }
@@ -100,6 +145,17 @@ final class Phone: @unchecked Sendable {
             for await _ in states { show() }
         }
         return ["device": hookswitch.deviceID]
+    }
+
+    /// Apple's rules hold after every line.
+    @MainActor private func obey() {
+        guard let calls else { return }
+        let broken = calls.provider.violations + calls.registry.violations
+        if !broken.isEmpty { fatalError("\(broken)") }
+    }
+
+    private func until(_ holds: () -> Bool) async throws {
+        while !holds() { try await Task.sleep(for: .milliseconds(1)) }
     }
 
     /// Writes what the app shows, if it has changed. Also called before each answer, since the task above may be late.

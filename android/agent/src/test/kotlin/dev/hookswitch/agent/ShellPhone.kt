@@ -68,7 +68,7 @@ import kotlin.time.Duration.Companion.seconds
  * The app as a phone of the lab: tests/scenarios/PHONES.md says how the two talk. Pushes come as FCM data, what the agent does are clicks on
  * what is on the screen, and what rings is looked at in Telecom and among the notifications. An iPhone is the Kotlin layer alone.
  */
-object LabPhoneMain {
+object ShellPhoneMain {
     /** The line that says what to open, for the class that Robolectric loads anew. */
     const val OPEN = "hookswitch.open"
 
@@ -83,13 +83,13 @@ object LabPhoneMain {
         System.setProperty(OPEN, String(first))
         // Standard output is the lab's.
         System.setOut(System.err)
-        val result = JUnitCore.runClasses(LabPhone::class.java)
+        val result = JUnitCore.runClasses(ShellPhone::class.java)
         result.failures.forEach { System.err.println(it.trace) }
         exitProcess(if (result.wasSuccessful()) 0 else 1)
     }
 }
 
-private val opening: JsonObject by lazy { JsonParser.parseString(System.getProperty(LabPhoneMain.OPEN)).asJsonObject }
+private val opening: JsonObject by lazy { JsonParser.parseString(System.getProperty(ShellPhoneMain.OPEN)).asJsonObject }
 private val labClock by lazy { LabClock().apply { show(opening["clock"].asJsonObject) } }
 
 /** The app, with the lab's configuration, clocks and keys. */
@@ -114,7 +114,7 @@ class LabApplication : AgentApplication() {
 @RunWith(RobolectricTestRunner::class)
 @Config(application = LabApplication::class)
 @GraphicsMode(GraphicsMode.Mode.LEGACY)
-class LabPhone {
+class ShellPhone {
     private val out = PrintStream(FileOutputStream(FileDescriptor.out), false, Charsets.UTF_8)
     private val app = RuntimeEnvironment.getApplication() as LabApplication
     private val beside = CoroutineScope(SupervisorJob() + Dispatchers.Default)
