@@ -39,6 +39,7 @@ const RULE = {
   signed_out: "Nobody is signed in",
   other_account: "The call is for another account",
   device_not_registered: "The device is not registered",
+  sign_in_needed: "The agent must sign in again",
   no_push_token: "No push token",
   offline: "The phone is offline",
   none: "No rule against it: ring",
@@ -609,6 +610,7 @@ const FIRED_BY = {
   signed_out: /^agent/,
   other_account: /^agent/,
   device_not_registered: /^device/,
+  sign_in_needed: /^could answer no/,
 };
 const firedBy = (rule, name, value) => FIRED_BY[rule]?.test(`${name} ${value}`) ?? false;
 
