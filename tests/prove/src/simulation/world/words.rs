@@ -56,6 +56,7 @@ pub(super) fn describe_outcome(outcome: &Outcome) -> String {
         | Outcome::Unavailable { .. }
         | Outcome::Unauthenticated
         | Outcome::Metadata { .. }
+        | Outcome::LoginPushed { .. }
         | Outcome::Granted { .. }
         | Outcome::OAuthError { .. }
         | Outcome::Loaded { .. }
