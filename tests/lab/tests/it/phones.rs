@@ -9,7 +9,8 @@ const LAB: &str = env!("CARGO_BIN_EXE_lab");
 
 async fn outcome(scenario: &str, program: &str) -> Outcome {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(scenario).with_extension("json");
-    let scenario = parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let text = std::fs::read_to_string(file).unwrap();
+    let scenario = parse(scenario, &text).unwrap();
     let surroundings = Surroundings { phone_program: Some(program.parse().unwrap()), ..Surroundings::default() };
     play(&scenario, Time::Virtual, &surroundings).await
 }
