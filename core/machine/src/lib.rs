@@ -39,15 +39,15 @@
 //!
 //! | floor | modules |
 //! |---|---|
+//! | the rule | [`ring`], [`issuer_profile`]: pure functions over plain values, which use nothing of this crate |
 //! | words | `names`, [`time`], [`backoff`], [`error`], `choice`, `timer`, `kept` (what the vault keeps), [`event`], [`effect`], `sentences` |
-//! | rules | [`ring`], [`issuer_profile`], `redirect`, `claims`, `metadata`: pure functions over plain values |
+//! | checks | `redirect`, `claims`, `metadata`: of what an issuer says |
 //! | state | [`state`] (what is remembered between events), `running` (effects under way), `step` (the one place that starts effects) |
 //! | behaviour | `session`, [`presence`], `calls`, `device`, `account`, `lifecycle`, `revocation` |
 //! | face | this page, [`view`], [`transcript`] |
 //!
-//! `event` and `effect` look up to nothing. (The values that the ring rule is about are words as well: `ring` and
-//! `issuer_profile` use nothing of this crate.) One circle is left, on purpose: the behaviours are all `impl Step`, and a
-//! behaviour calls another one there, or hands it the end of an effect by way of this page's `finish`.
+//! One circle is left, on purpose: the behaviours are all `impl Step`, and a behaviour calls another one there, or hands it the
+//! end of an effect by way of this page's `finish`.
 //!
 //! # Words
 //!

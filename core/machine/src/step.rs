@@ -5,8 +5,7 @@ use crate::{
     error::Failure,
     names::{CommandId, EffectId, SecretRef},
     running::{InFlight, Purpose, SentCall},
-    state::State,
-    state::session::Session,
+    state::{State, presence::TapRequest, session::Session},
     time::{Mono, Timestamp},
     timer::Timer,
 };
@@ -38,8 +37,10 @@ impl Step<'_> {
     }
 
     pub(crate) fn send_api(&mut self, call: ApiCall, access: SecretRef, retried: bool, purpose: Purpose) {
-        if let Purpose::Tap { tap } = &purpose {
-            self.tap_is_out(*tap);
+        if let Purpose::Tap { tap } = &purpose
+            && let Some(tap) = self.state.presence.taps.slot(*tap)
+        {
+            tap.request = TapRequest::Out;
         }
         let id = self.start(purpose, Some(SentCall { call: call.clone(), access, retried }));
         self.effects.work.push(Work::Send { id, request: Request::Api { access, call } });

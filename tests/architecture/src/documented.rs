@@ -210,6 +210,111 @@ fn undocumented(text: &str, language: &Language) -> Vec<String> {
     found
 }
 
+/// The properties of Kotlin's primary constructors that others see, and about which neither a comment directly above nor an
+/// `@property` of their class says anything.
+fn undocumented_properties(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut comment, mut inside, mut is_open) = (String::new(), false, false);
+    // The words of the class that is being declared, until its head ends.
+    let mut class: Option<String> = None;
+    let mut round = 0_i32;
+    for line in text.lines().map(str::trim) {
+        if inside || line.starts_with("/**") {
+            if !inside {
+                comment.clear();
+            }
+            comment.push_str(line);
+            comment.push('\n');
+            inside = !line.contains("*/");
+            continue;
+        }
+        // Annotations stand between a comment and what it is about.
+        if line.is_empty() || line.starts_with('@') || line.starts_with("//") {
+            continue;
+        }
+        let words: Vec<&str> = line.split([' ', '(']).collect();
+        if class.is_none() && words.contains(&"class") {
+            is_open = !words.iter().any(|word| KOTLIN.hiding.contains(word)) && !words.contains(&"enum");
+            class = Some(std::mem::take(&mut comment));
+            round = 0;
+        }
+        if let Some(said) = &class {
+            for part in line.split([',', '(']).map(str::trim) {
+                let hidden = KOTLIN.hiding.iter().any(|word| part.starts_with(word));
+                let name = part
+                    .split_once("val ")
+                    .or_else(|| part.split_once("var "))
+                    .and_then(|(before, rest)| {
+                        before.chars().all(|letter| letter.is_lowercase() || letter == ' ').then_some(rest)
+                    })
+                    .and_then(|rest| rest.split_once(':'))
+                    .map(|(name, _)| name.trim());
+                if let Some(name) = name
+                    && is_open
+                    && !hidden
+                    && !part.starts_with("override")
+                    && comment.is_empty()
+                    && !said.lines().any(|line| line.contains(&format!("@property {name} ")))
+                {
+                    found.push(name.to_owned());
+                }
+            }
+            for letter in line.chars() {
+                round += i32::from(letter == '(') - i32::from(letter == ')');
+            }
+            // The head ends with its bracket, or has none.
+            if round == 0 && (line.contains(')') || line.ends_with('{')) {
+                class = None;
+            }
+        }
+        comment.clear();
+    }
+    found
+}
+
+#[test]
+fn every_property_of_a_kotlin_constructor_is_documented() {
+    let mut found = BTreeMap::new();
+    for file in
+        ["bindings/kotlin/src/main", "android/hookswitch/src/main"].into_iter().flat_map(|at| files(at, &["kt"]))
+    {
+        for property in undocumented_properties(&read(&file)) {
+            found.insert(format!("{}: {property}", file.rsplit('/').next().unwrap_or(&file)), format!("in {file}"));
+        }
+    }
+    only(
+        &[],
+        &found,
+        "Every public property of a Kotlin constructor has an `@property` in its class, or a comment above",
+    );
+}
+
+#[test]
+fn kotlin_constructors_are_read_as_they_are_meant() {
+    let text = r#"
+        /**
+         * Said.
+         *
+         * @property told What it is.
+         */
+        public data class A
+        @JvmOverloads
+        constructor(
+            val told: String,
+            val bare: Int = f(1, 2),
+            private val hidden: Int,
+            /** Said here. */
+            val here: Int,
+        )
+        internal class B(val unseen: Int)
+        class C(plain: Int, val second: String) : D(plain)
+        class E {
+            val body: Int = 1
+        }
+    "#;
+    assert_eq!(undocumented_properties(text), ["bare", "second"]);
+}
+
 #[test]
 fn every_public_declaration_of_kotlin_and_swift_is_documented() {
     let kotlin =

@@ -60,6 +60,13 @@ fn sources(path: &str) -> String {
     all.iter().map(|file| read(file)).collect()
 }
 
+/// All pages that are written for people.
+fn pages() -> Vec<String> {
+    let below = ["docs", "core", "bindings", "tests/scenarios", "tests/backend", "tests/lab", "tests/prove"];
+    let below = below.into_iter().flat_map(|folder| files(folder, &["md"]));
+    DOCUMENTS.into_iter().map(str::to_owned).chain(below.filter(|file| !file.contains("node_modules"))).collect()
+}
+
 #[test]
 fn every_path_in_backticks_exists() {
     for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"] {
@@ -95,19 +102,37 @@ fn every_function_of_a_walk_is_in_a_file_that_the_step_names() {
 }
 
 #[test]
-fn every_link_of_the_documents_leads_somewhere() {
+fn every_link_of_a_page_leads_somewhere() {
     let mut missing = BTreeSet::new();
-    for document in DOCUMENTS {
-        for (_, target) in
-            read(document).split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(to, _)| ((), to)))
-        {
+    for page in pages() {
+        let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for target in read(&page).split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(to, _)| to) {
             let path = target.split('#').next().unwrap_or(target);
-            if !path.is_empty() && !path.contains("://") && !root().join(path).exists() {
-                missing.insert(format!("{document}: {target}"));
+            if !path.is_empty() && !path.contains("://") && !root().join(folder).join(path).exists() {
+                missing.insert(format!("{page}: {target}"));
             }
         }
     }
     assert!(missing.is_empty(), "links that lead nowhere: {missing:?}");
+}
+
+/// A drawing is not checked by reading the pages: what it names in a fixed-width font is a path, too.
+#[test]
+fn every_path_that_a_drawing_names_exists() {
+    let mut missing = BTreeSet::new();
+    for drawing in files("docs", &["svg"]) {
+        let texts = read(&drawing);
+        let texts = texts.split("<text").skip(1).filter_map(|rest| rest.split_once("</text>")).map(|(text, _)| text);
+        for word in
+            texts.flat_map(|text| text.split(|letter: char| letter.is_whitespace() || "<>\"(),:".contains(letter)))
+        {
+            let top = ["core/", "bindings/", "android/", "ios/", "tests/", "docs/"];
+            if top.iter().any(|top| word.starts_with(top)) && !root().join(word).exists() {
+                missing.insert(format!("{drawing}: {word}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "drawings name what is not there: {missing:?}");
 }
 
 #[test]

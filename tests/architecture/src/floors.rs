@@ -1,6 +1,7 @@
-//! The floors of the machine. A room uses only the floors below its own, and on its own floor no room that uses it in turn; so
-//! each can be read with nothing in mind but what is below. The rooms of behaviour are one `impl Step` in several files: they,
-//! and nothing else, may go in a circle.
+//! The floors of the core's two crates. A room uses only the floors below its own, and on its own floor no room that uses it in
+//! turn; so each can be read with nothing in mind but what is below. One floor of each crate may go in a circle: in the machine
+//! the rooms of behaviour, which are one `impl Step` in several files; in the client those that speak to servers, since reading an
+//! answer takes what was asked, and asking takes the ways in which answers fail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,25 +9,52 @@ use syn::{Item, UseTree, visit::Visit};
 
 use crate::sources::{Module, modules, only, read};
 
-/// From the ground up. A room is a file or a folder of core/machine/src; those that are not there are passed over.
-const FLOORS: [(&str, &[&str]); 5] = [
-    ("words", &["names", "time", "backoff", "error", "timer", "kept", "choice", "sentences", "event", "effect"]),
-    ("rules", &["ring", "issuer_profile", "redirect", "claims", "metadata"]),
-    ("state", &["state", "running", "step"]),
-    ("behaviour", &["session", "presence", "calls", "device", "account", "lifecycle", "revocation"]),
-    ("face", &["lib", "view", "transcript"]),
+/// A crate whose rooms have floors. A room is a file or a folder.
+struct House {
+    src: &'static str,
+    /// From the ground up. Rooms that are not there are passed over.
+    floors: &'static [(&'static str, &'static [&'static str])],
+    circle: &'static str,
+}
+
+const HOUSES: [House; 2] = [
+    House {
+        src: "core/machine/src",
+        floors: &[
+            // The values that it is about are words, too: all above it may name them.
+            ("the rule", &["ring", "issuer_profile"]),
+            (
+                "words",
+                &["names", "time", "backoff", "error", "timer", "kept", "choice", "sentences", "event", "effect"],
+            ),
+            ("checks", &["redirect", "claims", "metadata"]),
+            ("state", &["state", "running", "step"]),
+            ("behaviour", &["session", "presence", "calls", "device", "account", "lifecycle", "revocation"]),
+            ("face", &["lib", "view", "transcript"]),
+        ],
+        circle: "behaviour",
+    },
+    House {
+        src: "core/client/src",
+        floors: &[
+            ("outside", &["ports", "config", "secrets", "transcript"]),
+            ("servers", &["answer", "auth", "sync"]),
+            ("storage and network", &["store", "http"]),
+            ("work", &["shared_machine", "driver"]),
+            ("face", &["lib"]),
+        ],
+        circle: "servers",
+    },
 ];
-const CIRCLE: &str = "behaviour";
 
-/// "from -> to" that look up, and may: the values that the ring rule is about are words, too, and the rule stands on the ground.
-const UP: [&str; 3] = ["effect -> ring", "kept -> ring", "sentences -> ring"];
-
-/// The floor of a room.
-fn floor(room: &str) -> usize {
-    let at = FLOORS.iter().position(|(_, rooms)| rooms.contains(&room));
-    at.unwrap_or_else(|| {
-        panic!("core/machine/src has a room \"{room}\" that is on no floor: give it its place in FLOORS")
-    })
+impl House {
+    /// The floor of a room.
+    fn floor(&self, room: &str) -> usize {
+        let at = self.floors.iter().position(|(_, rooms)| rooms.contains(&room));
+        at.unwrap_or_else(|| {
+            panic!("{} has a room \"{room}\" that is on no floor: give it its place in HOUSES", self.src)
+        })
+    }
 }
 
 fn room(place: &[String]) -> String {
@@ -117,8 +145,8 @@ fn handed_on(lib: &Module) -> BTreeMap<String, String> {
 }
 
 /// Which room names which, and by what.
-fn uses() -> BTreeMap<(String, String), BTreeSet<String>> {
-    let modules = modules("core/machine/src");
+fn uses(house: &House) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let modules = modules(house.src);
     let lib = modules.iter().find(|module| module.place.is_empty()).unwrap();
     let handed_on = handed_on(lib);
     let rooms: BTreeSet<String> = modules.iter().map(|module| room(&module.place)).collect();
@@ -147,51 +175,61 @@ fn uses() -> BTreeMap<(String, String), BTreeSet<String>> {
 
 #[test]
 fn every_room_has_its_floor_and_none_is_named_twice() {
-    let all: Vec<&str> = FLOORS.iter().flat_map(|(_, rooms)| rooms.iter().copied()).collect();
-    assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-    for module in modules("core/machine/src") {
-        floor(&room(&module.place));
+    for house in &HOUSES {
+        let all: Vec<&str> = house.floors.iter().flat_map(|(_, rooms)| rooms.iter().copied()).collect();
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+        for module in modules(house.src) {
+            house.floor(&room(&module.place));
+        }
     }
 }
 
 #[test]
-fn the_page_at_the_head_of_the_machine_names_every_room() {
-    let text = read("core/machine/src/lib.rs");
-    let page: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
-    for module in modules("core/machine/src") {
-        let room = room(&module.place);
-        assert!(room == "lib" || page.contains(&format!("`{room}`")), "core/machine/src/lib.rs does not name {room}");
+fn the_page_at_the_head_of_a_crate_names_every_room() {
+    for house in &HOUSES {
+        let lib = format!("{}/lib.rs", house.src);
+        let text = read(&lib);
+        let page: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+        for module in modules(house.src) {
+            let room = room(&module.place);
+            assert!(room == "lib" || page.contains(&format!("`{room}`")), "{lib} does not name {room}");
+        }
     }
 }
 
 #[test]
 fn a_room_uses_only_the_floors_below() {
-    let found = uses()
-        .into_iter()
-        .filter(|((from, to), _)| floor(to) > floor(from))
-        .map(|((from, to), by)| {
-            (format!("{from} -> {to}"), format!("by {}", by.into_iter().collect::<Vec<_>>().join(", ")))
-        })
-        .collect();
-    only(&UP, &found, "A room of the machine uses only the floors below its own");
+    for house in &HOUSES {
+        let found = uses(house)
+            .into_iter()
+            .filter(|((from, to), _)| house.floor(to) > house.floor(from))
+            .map(|((from, to), by)| {
+                (format!("{from} -> {to}"), format!("by {}", by.into_iter().collect::<Vec<_>>().join(", ")))
+            })
+            .collect();
+        only(&[], &found, &format!("A room of {} uses only the floors below its own", house.src));
+    }
 }
 
 #[test]
-fn only_behaviour_goes_in_a_circle() {
-    let uses = uses();
-    let mut found = BTreeMap::new();
-    for (name, rooms) in FLOORS.iter().filter(|(name, _)| *name != CIRCLE) {
-        // Whoever uses nobody who is left, goes; a circle is what stays.
-        let mut left: BTreeSet<&str> = rooms.iter().copied().collect();
-        loop {
-            let stays = |room: &str| left.iter().any(|to| uses.contains_key(&(room.to_owned(), (*to).to_owned())));
-            let next: BTreeSet<&str> = left.iter().copied().filter(|room| stays(room)).collect();
-            if next.len() == left.len() {
-                break;
+fn only_one_floor_of_a_crate_goes_in_a_circle() {
+    for house in &HOUSES {
+        let uses = uses(house);
+        let mut found = BTreeMap::new();
+        for (name, rooms) in house.floors.iter().filter(|(name, _)| *name != house.circle) {
+            // Whoever uses nobody who is left, goes; a circle is what stays.
+            let mut left: BTreeSet<&str> = rooms.iter().copied().collect();
+            loop {
+                let stays = |room: &str| left.iter().any(|to| uses.contains_key(&(room.to_owned(), (*to).to_owned())));
+                let next: BTreeSet<&str> = left.iter().copied().filter(|room| stays(room)).collect();
+                if next.len() == left.len() {
+                    break;
+                }
+                left = next;
             }
-            left = next;
+            found
+                .extend(left.iter().map(|room| ((*room).to_owned(), format!("on the floor of {name}, with {left:?}"))));
         }
-        found.extend(left.iter().map(|room| ((*room).to_owned(), format!("on the floor of {name}, with {left:?}"))));
+        only(&[], &found, &format!("Only the rooms of \"{}\" go in a circle in {}", house.circle, house.src));
     }
-    only(&[], &found, "Only the rooms of behaviour go in a circle");
 }

@@ -39,6 +39,10 @@ impl Impure {
         match tree {
             syn::UseTree::Path(path) => self.tree(&with(&path.ident), &path.tree),
             syn::UseTree::Name(name) => self.path(&with(&name.ident)),
+            // Under another name the world would not be seen any more.
+            syn::UseTree::Rename(name) if before.is_empty() => {
+                self.0.push(format!("{} as {}", name.ident, name.rename))
+            }
             syn::UseTree::Rename(name) => self.path(&with(&name.ident)),
             syn::UseTree::Glob(_) => self.path(before),
             syn::UseTree::Group(group) => group.items.iter().for_each(|tree| self.tree(before, tree)),

@@ -49,14 +49,14 @@ impl StandIn {
     pub(crate) async fn start(issuer: Issuer) -> Result<Self, ErrorMessage> {
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(text)?;
         let address = format!("http://{}", socket.local_addr().map_err(text)?);
-        let state = Arc::new(StandInState { issuer, busy: AtomicBool::new(true), registered: Mutex::default() });
+        let shared = Arc::new(StandInState { issuer, busy: AtomicBool::new(true), registered: Mutex::default() });
         let app = Router::new()
             .route("/v1/me/state", get(state))
             .route("/v1/me/stream", get(events))
             .route("/v1/me/devices/{device}", put(register))
-            .with_state(Arc::clone(&state));
+            .with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(socket, app).await });
-        Ok(Self { address, state })
+        Ok(Self { address, state: shared })
     }
 
     /// Busy: 503 to everybody.

@@ -1,6 +1,7 @@
 import Foundation
 public import HookswitchGenerated
 
+// By hand: what is generated has no defaults, and takes a path as a text.
 /// What the app says about itself and its server.
 ///
 /// ```swift ios
@@ -14,7 +15,6 @@ public import HookswitchGenerated
 ///     folder: .applicationSupportDirectory.appending(path: "Hookswitch")
 /// )
 /// ```
-// By hand: what is generated has no defaults, and takes a path as a text.
 public struct Configuration: Hashable, Sendable {
     /// The authorization server, exactly as its metadata names it. `https`, or `http` on loopback.
     public var issuer: String

@@ -12,8 +12,8 @@ public protocol KeyProvider: AnyObject, Sendable {
     func unwrap(_ wrapped: Data) throws -> Data
 }
 
-/// Why a key cannot be had. The difference matters: one passes, one is for good. When in doubt, ``failed(why:)``.
 // By hand: UniFFI's foreign traits throw its own error alone, and any other would come across as a panic.
+/// Why a key cannot be had. The difference matters: one passes, one is for good. When in doubt, ``failed(why:)``.
 public enum KeyError: Error, Hashable, Sendable {
     /// Not before the first unlock. The core waits in ``SessionState/locked`` and loses nothing.
     case unavailable

@@ -5,7 +5,8 @@ import FoundationNetworking
 #endif
 
 /// A system browser without a screen, for examples and tests: signs in on the pages of the reference backend, with a password, and
-/// says where they lead.
+/// says where they lead. (It reads no HTML but theirs, one form whose fields are written one way: two patterns, where a parser would
+/// be the package's only dependency.)
 public final class DemoBrowser: NSObject, URLSessionTaskDelegate, @unchecked Sendable {
     private var session: URLSession!
     private var cookies: [String: String] = [:]

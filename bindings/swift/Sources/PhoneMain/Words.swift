@@ -43,10 +43,7 @@ private func inSnakeCase(_ name: String) -> String {
 }
 
 extension HookswitchError {
-    var name: String {
-        let kind = Mirror(reflecting: self).children.first?.label ?? ""
-        return kind.prefix(1).uppercased() + kind.dropFirst()
-    }
+    var name: String { Mirror(reflecting: self).children.first?.label ?? "" }
 }
 
 extension Availability {

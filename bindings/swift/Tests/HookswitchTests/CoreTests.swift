@@ -1,5 +1,5 @@
 import Foundation
-import Hookswitch
+@testable import Hookswitch
 import HookswitchTesting
 import Testing
 
@@ -213,13 +213,21 @@ private func failure(_ work: () async throws -> Void) async -> String {
         }
         #expect(presence.devices.contains { $0.id == hookswitch.deviceID && $0.name == "A test's iPhone" })
         #expect(presence.signIns.contains { $0.kind == .mobile && $0.device == hookswitch.deviceID })
-        // What an iPhone says of itself, and other devices show.
-        let capabilities = presence.devices.first { $0.id == hookswitch.deviceID }?.capabilities
-        #expect(capabilities == Capabilities(callNotifications: nil, fullScreenIntent: nil))
         let token = try await hookswitch.session.accessToken()
         #expect(!token.isEmpty)
         let again = await failure { _ = try await hookswitch.session.beginLogin(redirectURI: "dev.hookswitch.agent:/callback") }
         #expect(again == "forbidden")
+    }
+
+    @Test func whatADeviceCanDoIsShownOnTheOthers() async throws {
+        let hookswitch = try await signedIn(folder, at: server)
+        // Android's words, so that each of them differs from what is not said.
+        try await hookswitch.ask { try await $0.setDeviceFacts(callNotifications: true, fullScreenIntent: false, lineNumber: nil) }
+        let said = Capabilities(callNotifications: true, fullScreenIntent: false)
+        let shown = await hookswitch.presence.states.first {
+            $0?.devices.contains { $0.id == hookswitch.deviceID && $0.capabilities == said } ?? false
+        }
+        #expect(shown != nil)
     }
 
     @Test func aSessionOutlivesTheProcess() async throws {

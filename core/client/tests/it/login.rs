@@ -8,7 +8,7 @@ use hookswitch::{
     },
 };
 
-use crate::bench::{ISSUER, MINUTE, Page, BenchPhone, REDIRECT, begin_login, begun, health, soon, token};
+use crate::bench::{BenchPhone, ISSUER, MINUTE, Page, REDIRECT, begin_login, begun, health, soon, token};
 
 const WAITING: SessionState = SessionState::SigningIn { completing: false };
 const NOBODY: SessionState = SessionState::SignedOut { why: SignedOutWhy::Never, message: None };

@@ -14,7 +14,7 @@ use hookswitch::{
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
-use crate::bench::{EXPIRY, BenchPhone, begun, health, soon, token};
+use crate::bench::{BenchPhone, EXPIRY, begun, health, soon, token};
 
 /// Whoever finds the lease held looks again after so many milliseconds.
 const LOOKS_AGAIN: u64 = 250;

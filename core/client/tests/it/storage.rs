@@ -17,7 +17,7 @@ use hookswitch::{
 };
 use secrecy::ExposeSecret;
 
-use crate::bench::{EXPIRY, BenchPhone, begin_login, begun, health, shows, soon, token};
+use crate::bench::{BenchPhone, EXPIRY, begin_login, begun, health, shows, soon, token};
 
 fn is(wanted: SessionHealth) -> impl Fn(&SessionState) -> bool {
     move |session| matches!(session, SessionState::SignedIn { health, .. } if *health == wanted)

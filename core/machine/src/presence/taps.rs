@@ -177,13 +177,6 @@ impl Step<'_> {
         }
     }
 
-    /// The request of a tap goes out.
-    pub(crate) fn tap_is_out(&mut self, kind: ChoiceKind) {
-        if let Some(tap) = self.state.presence.taps.slot(kind) {
-            tap.request = TapRequest::Out;
-        }
-    }
-
     /// The server has refused to look at the request: it was not carried out.
     pub(crate) fn tap_was_not_looked_at(&mut self, purpose: &Purpose) {
         if let Purpose::Tap { tap: kind } = purpose

@@ -171,12 +171,19 @@ pub(crate) struct Opened {
 /// A line of the app's.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Said {
-    /// To the question with this number; a failure has one of the six names of [`Failure`].
+    /// To the question with this number.
     Answer { id: u64, answer: Result<Value, Failure> },
     /// What the app would show, whenever that changes.
     Shown(Box<AppState>),
     /// A call must stop ringing.
     Stopped(StoppedCall),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Failed {
+    id: u64,
+    #[serde(flatten)]
+    failure: Failure,
 }
 
 impl Said {
@@ -185,12 +192,6 @@ impl Said {
     /// # Errors
     /// Says what is wrong with it.
     pub(crate) fn parse(line: &str) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        struct Failed {
-            id: u64,
-            failure: String,
-            why: String,
-        }
         #[derive(Deserialize)]
         struct Answered {
             id: u64,
@@ -205,17 +206,7 @@ impl Said {
             return whole(&stopped).map(Self::Stopped).map_err(|error| format!("stopped: {error}"));
         }
         if value.get("failure").is_some() {
-            let Failed { id, failure, why } =
-                serde_json::from_value(value).map_err(|error| format!("failure: {error}"))?;
-            let failure = match failure.as_str() {
-                "Reauthenticate" => Failure::Reauthenticate { why },
-                "Offline" => Failure::Offline { why },
-                "Forbidden" => Failure::Forbidden { why },
-                "Storage" => Failure::Storage { why },
-                "Cancelled" => Failure::Cancelled { why },
-                "Internal" => Failure::Internal { why },
-                other => return Err(format!("failure: no name of a failure: {other:?}")),
-            };
+            let Failed { id, failure } = serde_json::from_value(value).map_err(|error| format!("failure: {error}"))?;
             return Ok(Self::Answer { id, answer: Err(failure) });
         }
         let Answered { id, ok } = serde_json::from_value(value)
@@ -227,17 +218,7 @@ impl Said {
     pub(crate) fn line(&self) -> String {
         match self {
             Self::Answer { id, answer: Ok(ok) } => json!({"id": id, "ok": ok}),
-            Self::Answer { id, answer: Err(failure) } => {
-                let name = match failure {
-                    Failure::Reauthenticate { .. } => "Reauthenticate",
-                    Failure::Offline { .. } => "Offline",
-                    Failure::Forbidden { .. } => "Forbidden",
-                    Failure::Storage { .. } => "Storage",
-                    Failure::Cancelled { .. } => "Cancelled",
-                    Failure::Internal { .. } => "Internal",
-                };
-                json!({"id": id, "failure": name, "why": failure.why()})
-            }
+            Self::Answer { id, answer: Err(failure) } => json!(Failed { id: *id, failure: failure.clone() }),
             Self::Shown(shown) => json!({"shown": shown}),
             Self::Stopped(stopped) => json!({"stopped": stopped}),
         }
@@ -415,8 +396,8 @@ mod tests {
             ("{}", "missing field `id`"),
             (r#"{"id": 1}"#, "missing field `ok`"),
             (r#"{"ok": null}"#, "missing field `id`"),
-            (r#"{"id": 1, "failure": "Offline"}"#, "missing field `why`"),
-            (r#"{"id": 1, "failure": "offline", "why": "x"}"#, "offline"),
+            (r#"{"id": 1, "failure": "offline"}"#, "missing field `why`"),
+            (r#"{"id": 1, "failure": "Offline", "why": "x"}"#, "Offline"),
             (r#"{"shown": {"session": {"kind": "asleep"}}}"#, "asleep"),
             (
                 r#"{"shown": {"session": {"kind": "loading"}, "link": "off", "calls": {"ringing": [], "in_call": null}}}"#,

@@ -2,6 +2,7 @@ package dev.hookswitch
 
 import java.io.File
 
+// By hand: what is generated has no defaults and takes a path as a text, and a data class with defaults reads best as Kotlin's own.
 /**
  * What the app says about itself and its server.
  *
@@ -29,7 +30,6 @@ import java.io.File
  * @property process The kind of process that this is. Processes that share the folder need different names.
  * @property proxy An HTTP proxy for all requests, `http://host:port`, where a network demands one.
  */
-// By hand: what is generated has no defaults and takes a path as a text, and a data class with defaults reads best as Kotlin's own.
 public data class Configuration
 @JvmOverloads
 constructor(

@@ -6,7 +6,11 @@ import java.net.http.HttpClient
 import java.net.http.HttpRequest
 import java.net.http.HttpResponse
 
-/** A system browser without a screen, for examples and tests: signs in on the pages of the reference backend, and says where they lead. */
+/**
+ * A system browser without a screen, for examples and tests: signs in on the pages of the reference backend, and says where they lead.
+ * (It reads no HTML but theirs, one form whose fields are written one way: two patterns, where a parser would be one more dependency of
+ * every example.)
+ */
 class DemoBrowser {
     private val client = HttpClient.newBuilder().followRedirects(HttpClient.Redirect.NEVER).build()
 

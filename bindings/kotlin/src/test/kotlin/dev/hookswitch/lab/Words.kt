@@ -41,7 +41,7 @@ private fun fields(value: Any): JsonObject = JsonObject().apply {
 private fun String.inSnakeCase() = replace(Regex("(?<!^)[A-Z]")) { "_" + it.value }.lowercase()
 
 val HookswitchException.kind: String
-    get() = javaClass.simpleName
+    get() = javaClass.simpleName.inSnakeCase()
 
 /** The words of `set_availability`. */
 fun availability(word: String): Availability = when (word) {
