@@ -842,6 +842,8 @@ await check("a story is played on the page, by steps and by itself, and â€œEndâ€
   await axe(page, "the list of stories");
   await page.getByTestId("story-forwarding_silences_the_phones").click();
   await saw(page, "story", '[data-played="0"]', "the story before its first step");
+  await gone(android.getByTestId("phone-error"), "a complaint of before");
+  assert((await android.getByTestId("forwarding-number").inputValue()) === "", "a number of before is still there");
   for (const step of ["1", "2"]) {
     await page.getByTestId("story-step").click();
     await saw(page, "story", `[data-played="${step}"]`, `step ${step} played`);

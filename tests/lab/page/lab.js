@@ -227,8 +227,15 @@ class PhoneCard {
   }
 
   update(view) {
+    // What was complained about ended with the app.
+    if (this.view && this.view.power !== view.power) this.forget();
     this.view = view;
     this.render();
+  }
+
+  forget() {
+    for (const complaint of [this.refs.error, this.refs["bench-error"]]) show(complaint, false);
+    attribute(this.refs["forward-number"], "aria-invalid", null);
   }
 
   render() {
@@ -395,6 +402,7 @@ class PhoneCard {
     const pendingWords = presence.pending ? REASON[presence.pending.text] ?? presence.pending.text : null;
     text(refs.pending, pendingWords ? `Sending: ${pendingWords}` : presence.superseded?.text);
     show(refs.forward, !presence.forwarding.on);
+    if (presence.forwarding.on) refs["forward-number"].value = ""; // it has done its work, here or elsewhere
     text(refs["who-name"], session.name);
     text(refs["who-email"], session.email);
   }
@@ -714,6 +722,11 @@ const lab = {
     if (this.view && this.view.scene !== view.scene) {
       chosen.id = null;
       delete $("to").dataset.chosen;
+      show(labError, false);
+      for (const phone of phones.values()) {
+        phone.forget();
+        phone.refs["forward-number"].value = "";
+      }
     }
     const rang = this.view?.calls[0]?.call_id;
     this.view = view;

@@ -334,10 +334,11 @@ async fn sign_in_phone(
         return Ok(());
     }
     let url = phone.begin_login(&redirect).await.map_err(text)?;
-    match world.phone_browser()?.sign_in(&url, who).await? {
-        Page::App { redirect } => phone.finish_login(&redirect).await.map_err(text),
-        page => Err(page.complaint().unwrap_or_else(|| format!("the sign-in ended at the page “{}”", page.name()))),
-    }
+    let page = world.phone_browser()?.sign_in(&url, who).await?;
+    let Page::App { redirect } = page else {
+        return Err(page.complaint().unwrap_or_else(|| format!("the sign-in ended at the page “{}”", page.name())));
+    };
+    phone.finish_login(&redirect).await.map_err(text)
 }
 
 async fn sign_in_desk(browser: &Browser, path: &str, who: &Credentials) -> Result<(), String> {
