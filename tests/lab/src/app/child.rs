@@ -412,7 +412,7 @@ mod tests {
     #[tokio::test]
     async fn answers_find_their_questions_in_any_order() {
         let (child, mut told) = opened(&format!(
-            "read -r _; echo '{STOPPED}'; echo '{{\"id\":3,\"failure\":\"Offline\",\"why\":\"no bars\"}}'; \
+            "read -r _; echo '{STOPPED}'; echo '{{\"id\":3,\"failure\":\"offline\",\"why\":\"no bars\"}}'; \
              echo '{{\"id\":2,\"ok\":[\"done\"]}}'; read -r _"
         ))
         .await;
