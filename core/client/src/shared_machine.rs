@@ -102,7 +102,8 @@ impl SharedMachine {
                 }
                 Output::Decided { decision: made } => decision = Some((**made).clone()),
                 Output::StopRinging { call_id, why } => {
-                    stopped.push(StoppedCall { call_id: call_id.clone(), why: *why });
+                    let explanation = why.explain().to_owned();
+                    stopped.push(StoppedCall { call_id: call_id.clone(), why: *why, explanation });
                 }
             }
         }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How long a refresh lease runs, in milliseconds: longer than any token request. Then it ends by itself.
-pub const LEASE: u64 = 45_000;
+pub const REFRESH_LEASE: u64 = 45_000;
 
 /// What comes of a step, by who carries it out. Each list is in order; between the two there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

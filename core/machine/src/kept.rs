@@ -52,7 +52,7 @@ impl TokenSet {
     }
 
     /// Whether these, from the vault, make `mine` a thing of the past.
-    pub(crate) fn supersedes(&self, mine: &Self) -> bool {
+    pub(crate) fn replaces(&self, mine: &Self) -> bool {
         self.sign_in != mine.sign_in || self.generation > mine.generation
     }
 }

@@ -22,7 +22,7 @@
 //! | rings, answers, declines, hangs up, keeps the call's lease | `calls` |
 //! | registers this phone for pushes | `device` |
 //! | ends other sessions, confirms a forwarding number | `account` |
-//! | says it to people | `sentences` |
+//! | says to people what a state, a decision or an outcome means | `sentences` (what a command refuses, it explains where it refuses) |
 //! | shows it | [`view`] |
 //! | records and replays it | [`transcript`] |
 //!

@@ -26,7 +26,7 @@ pub const TOMBSTONE_LIFE: u64 = 10 * 60 * 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
-    /// The phone rings.
+    /// The phone rings, at once.
     Ring {
         /// Until this moment of the server's clock, unless something stops it before.
         until: UnixMillis,

@@ -1,4 +1,4 @@
-//! All words for people that are not an app's own.
+//! Words for people about states, decisions and outcomes. (What a single command refuses says why where it refuses.)
 
 use hookswitch_wire::{Call, CallState, PhoneNumber, Surface, clean};
 
@@ -6,7 +6,7 @@ use crate::{
     error::Failure,
     event::Outcome,
     kept::{ReauthReason, SignedOutWhy},
-    ring::{CallAction, Decision, Silence, Verdict},
+    ring::{CallAction, Decision, Silence, StopReason, Verdict},
 };
 
 pub(crate) const NOT_LOADED: &str = "The app is still starting.";
@@ -95,13 +95,34 @@ impl Silence {
     }
 }
 
+impl StopReason {
+    /// One sentence for a person.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::AnsweredHere => "Answered on this phone.",
+            Self::DeclinedHere => "Declined on this phone.",
+            Self::Silenced { reason } => match reason {
+                Silence::ForwardingActive => "Calls were forwarded to an external number meanwhile.",
+                Silence::NotAvailable => "The agent took no calls any more.",
+                Silence::InAnotherCall => "The agent is on another call.",
+                Silence::AnsweredElsewhere => "Answered on another device.",
+                Silence::CallEnded | Silence::Duplicate => "The call was over.",
+                Silence::Expired => "Nobody answered in time.",
+                Silence::SignedOut | Silence::OtherAccount | Silence::DeviceNotRegistered => {
+                    "The agent was signed out on this phone."
+                }
+            },
+        }
+    }
+}
+
 impl CallAction {
     /// One sentence for a person.
     pub const fn explain(self) -> &'static str {
         match self {
             Self::ReportIncomingCall => "Reported to CallKit: rings.",
             Self::ReportThenEnd => "Reported to CallKit and ended at once as answered elsewhere: no sound.",
-            Self::AddCall => "Added to Telecom: rings.",
+            Self::AddCall => "Added to Telecom; the app rings by its own notification.",
             Self::Nothing => "Not shown: no call is added.",
         }
     }

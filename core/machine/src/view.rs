@@ -180,6 +180,8 @@ pub struct StoppedCall {
     pub call_id: CallId,
     /// What ended its ring.
     pub why: StopReason,
+    /// The same, in a sentence for a person.
+    pub explanation: String,
 }
 
 /// A decision on a call push. Carry its action out before you return to the push service.
@@ -220,6 +222,8 @@ pub enum RingLogEntry {
         call_id: CallId,
         /// What ended its ring.
         why: StopReason,
+        /// The same, in a sentence for a person.
+        explanation: String,
         /// When, by the best guess of the server's clock.
         at: UnixMillis,
     },
@@ -425,7 +429,9 @@ impl From<&RingRecord> for RingLogEntry {
             RingRecord::Decided(decision) => {
                 Self::Decided { decision: RingDecision::from(&**decision), inputs: inputs(decision) }
             }
-            RingRecord::Stopped { call_id, why, at } => Self::Stopped { call_id: call_id.clone(), why: *why, at: *at },
+            RingRecord::Stopped { call_id, why, at } => {
+                Self::Stopped { call_id: call_id.clone(), why: *why, explanation: why.explain().to_owned(), at: *at }
+            }
         }
     }
 }

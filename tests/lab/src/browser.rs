@@ -37,7 +37,7 @@ pub struct Credentials {
     pub email: String,
     /// The account's password, or the one at the upstream issuer.
     pub password: String,
-    /// By which way.
+    /// How the agent signs in: by password, at Google or at the tenant.
     pub method: Method,
     /// What to type when a second factor is asked for.
     pub code: Option<String>,
@@ -65,7 +65,7 @@ pub enum Page {
     GetTheApp,
     /// A surface of the product.
     Surface {
-        /// Where it is.
+        /// The path of the page where it stopped.
         path: String,
     },
     /// Anything else: a message.
@@ -77,7 +77,7 @@ pub enum Page {
     },
     /// Outside of the browser: an app's redirect URI.
     App {
-        /// The whole address.
+        /// The whole address that leads back to the app.
         redirect: String,
     },
 }

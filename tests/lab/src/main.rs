@@ -39,7 +39,7 @@ struct Arguments {
 enum Command {
     /// Plays scenarios without a page and prints what happened. Ends with 0 only when all expectations hold.
     Run {
-        /// Scenario files.
+        /// The scenario files to play, in this order.
         #[arg(required = true)]
         files: Vec<PathBuf>,
 
@@ -81,7 +81,7 @@ enum Command {
 enum TimeArgument {
     /// All clocks are moved.
     Virtual,
-    /// Somebody waits.
+    /// The steps wait as long as they say: for somebody who watches.
     Real,
 }
 

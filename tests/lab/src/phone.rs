@@ -105,7 +105,7 @@ struct Running {
 /// What a phone shows, and all that it has decided.
 pub(crate) struct Seen {
     pub(crate) shown: AppState,
-    /// Oldest first.
+    /// The phone's ring log, oldest first.
     pub(crate) log: Vec<RingLogEntry>,
     /// Calls that the call UI was told to stop.
     pub(crate) stopped: Vec<StoppedCall>,

@@ -46,14 +46,14 @@ impl Kind {
     }
 }
 
-/// One line.
+/// One line of the time line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Line {
     /// Counts from 1.
     pub(crate) n: u64,
     /// The lab's time.
     pub(crate) at: i64,
-    /// Where.
+    /// The device, surface or server where it happened.
     pub(crate) who: String,
     /// What kind of thing.
     pub(crate) kind: Kind,

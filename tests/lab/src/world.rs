@@ -36,7 +36,7 @@ pub(crate) struct Setup {
     pub(crate) framers: Vec<String>,
     /// Work a password is; the lab's are not worth protecting, but the interactive one takes the real cost.
     pub(crate) cheap_passwords: bool,
-    /// What is elsewhere.
+    /// The servers and programs that this world uses and does not own.
     pub(crate) surroundings: Surroundings,
 }
 

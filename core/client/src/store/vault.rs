@@ -15,7 +15,7 @@ use std::{path::Path, sync::Arc};
 
 use hookswitch_machine::{
     AgentProfile, Contents, Generation, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
-    SignOutScope, SignedOutWhy, StoredSession, TokenSet, Transaction, effect::LEASE,
+    SignOutScope, SignedOutWhy, StoredSession, TokenSet, Transaction, effect::REFRESH_LEASE,
 };
 use hookswitch_wire::{ServerMetadata, Snapshot, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -422,7 +422,7 @@ impl Vault {
         let now = self.clock.now().mono;
         self.db.execute(
             "INSERT OR REPLACE INTO refresh (id, owner, lease_until, intent) VALUES (1, ?1, ?2, ?3)",
-            params![self.owner.name(), as_sql(now.saturating_add(LEASE)), as_sql(generation)],
+            params![self.owner.name(), as_sql(now.saturating_add(REFRESH_LEASE)), as_sql(generation)],
         )?;
         Ok(Outcome::Done)
     }
@@ -438,7 +438,7 @@ impl Vault {
         let Some((Some(owner), Some(until))) = lease else { return Ok(None) };
         let left = from_sql(until).saturating_sub(self.clock.now().mono);
         // More left than a lease lasts: it was taken before a reboot.
-        Ok((!self.owner.may_take_over_from(&owner) && (1..=LEASE).contains(&left)).then_some(left))
+        Ok((!self.owner.may_take_over_from(&owner) && (1..=REFRESH_LEASE).contains(&left)).then_some(left))
     }
 
     fn finish_refresh(&mut self, tokens: &TokenSet) -> Result<Outcome, Fault> {

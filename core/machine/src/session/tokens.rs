@@ -9,7 +9,7 @@ use hookswitch_wire::UnixMillis;
 
 use crate::{
     backoff::{Bounds, NETWORK},
-    effect::{ApiCall, LEASE, Reply, Request, Transaction},
+    effect::{ApiCall, REFRESH_LEASE, Reply, Request, Transaction},
     error::Failure,
     event::{Grant, Outcome},
     issuer_profile::Refusal,
@@ -235,7 +235,7 @@ impl Step<'_> {
         }
         session.refresh = Refresh::Leasing;
         // It runs from when the vault grants it, which is not before now.
-        session.leased_until = now.mono.saturating_add(LEASE);
+        session.leased_until = now.mono.saturating_add(REFRESH_LEASE);
         let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
         // The vault must know this generation before it can lease the next one.
         self.store_again();
@@ -375,7 +375,7 @@ impl Step<'_> {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         match outcome {
             // The lease was given back by whoever stored them.
-            Outcome::Reread { tokens: Some(tokens) } if tokens.supersedes(&session.tokens) => {
+            Outcome::Reread { tokens: Some(tokens) } if tokens.replaces(&session.tokens) => {
                 session.refresh = Refresh::Idle;
                 self.adopt_stored(tokens);
             }
@@ -469,7 +469,7 @@ impl Step<'_> {
             Some(left) => self.adopt(tokens, left),
             // They were stored long ago and are used up: whoever waits gets the next ones.
             None => {
-                self.supersede_refresh();
+                self.drop_refresh();
                 let now = self.now.mono;
                 let Session::SignedIn(session) = &mut self.state.session else { return };
                 session.tokens = tokens;
@@ -484,7 +484,7 @@ impl Step<'_> {
 
     /// Newer tokens are there, and not by the refresh that is under way, if any: what comes of that one is of no use, and
     /// its lease goes back.
-    fn supersede_refresh(&mut self) {
+    fn drop_refresh(&mut self) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
         if std::mem::replace(&mut session.refresh, Refresh::Idle) != Refresh::Idle {
             self.forget(|purpose| matches!(purpose, Purpose::TakeRefreshLease | Purpose::Refresh | Purpose::Reread));
@@ -493,7 +493,7 @@ impl Step<'_> {
     }
 
     fn adopt(&mut self, tokens: TokenSet, life_millis: u64) {
-        self.supersede_refresh();
+        self.drop_refresh();
         let (fresh_until, refresh_at) = self.token_times(life_millis);
         let Session::SignedIn(session) = &mut self.state.session else { return };
         let access = tokens.access;

@@ -262,7 +262,7 @@ impl Operator {
         self.service.write(|unit| unit.end_all_sessions(&account, reason))
     }
 
-    /// Ends one session.
+    /// Ends one session, as an administrator does; its streams are told the reason.
     pub fn revoke_session(&self, id: &str, reason: SignedOutReason) -> Result<(), ServiceError> {
         self.service.write(|unit| unit.end_session(id, reason))
     }

@@ -14,7 +14,7 @@ use crate::{
     browser::Method,
 };
 
-/// A scenario.
+/// A story that a person can read aloud, and that is played step by step.
 #[derive(Debug)]
 pub struct Scenario {
     /// What its file is called, without the ending.
@@ -321,7 +321,7 @@ pub(crate) enum FaultName {
     CaptivePortal,
     /// The JSON of the answer ends in the middle.
     MalformedJson,
-    /// 500.
+    /// The server answers 500.
     ServerError,
 }
 
@@ -343,7 +343,7 @@ pub(crate) enum Code {
     /// What the authenticator shows.
     #[default]
     Current,
-    /// This.
+    /// These digits.
     Given(String),
 }
 
@@ -502,13 +502,13 @@ pub(crate) enum Decider {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CallIs {
-    /// In the apps.
+    /// The agent's apps are told to ring.
     Ringing,
     /// At the number, and 1 was not pressed.
     Offered,
     /// At the number, and 1 was pressed.
     AtTheNumber,
-    /// In an app.
+    /// The agent has answered it in an app.
     Answered,
     /// Over for this agent.
     Ended,

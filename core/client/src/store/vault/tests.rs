@@ -298,9 +298,9 @@ fn one_process_at_a_time_refreshes_and_the_others_use_what_it_got() {
     let (mut app, mut extension) = (device.process("app"), device.process("extension"));
     app.signs_in("alice", 1);
     assert_eq!(app.begins(1, 1), Outcome::Done);
-    assert_eq!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { for_millis: LEASE });
+    assert_eq!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { for_millis: REFRESH_LEASE });
     device.pass(10_000);
-    assert_eq!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { for_millis: LEASE - 10_000 });
+    assert_eq!(extension.begins(1, 1), Outcome::RefreshLeaseHeld { for_millis: REFRESH_LEASE - 10_000 });
     assert_eq!(app.finishes(1, 2), Outcome::Done);
     let Outcome::NewerTokens { tokens } = extension.begins(1, 1) else { panic!("not superseded") };
     assert_eq!((tokens.generation, extension.secret(tokens.refresh).as_str()), (2, "refresh-1-2"));
@@ -313,7 +313,7 @@ fn a_lease_ends_by_its_deadline_by_a_reboot_and_by_being_given_back() {
     let (mut app, mut extension) = (device.process("app"), device.process("extension"));
     app.signs_in("alice", 1);
     app.begins(1, 1);
-    device.pass(LEASE);
+    device.pass(REFRESH_LEASE);
     assert_eq!(extension.begins(1, 1), Outcome::Done, "deadline");
     device.mono.store(5, Ordering::Relaxed);
     assert_eq!(app.begins(1, 1), Outcome::Done, "reboot: more is left than a lease lasts");
@@ -331,8 +331,8 @@ fn who_asks_for_the_newest_generation_is_told_that_another_is_about_to_replace_i
     app.signs_in("alice", 1);
     app.begins(1, 1);
     assert!(matches!(app.vault.run(&Transaction::Reread), Outcome::Reread { .. }), "one's own lease is no news");
-    assert_eq!(extension.vault.run(&Transaction::Reread), Outcome::RefreshLeaseHeld { for_millis: LEASE });
-    device.pass(LEASE);
+    assert_eq!(extension.vault.run(&Transaction::Reread), Outcome::RefreshLeaseHeld { for_millis: REFRESH_LEASE });
+    device.pass(REFRESH_LEASE);
     assert!(matches!(extension.vault.run(&Transaction::Reread), Outcome::Reread { .. }));
     app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
     assert_eq!(extension.vault.run(&Transaction::Reread), Outcome::Reread { tokens: None });
@@ -391,7 +391,7 @@ fn who_wakes_up_after_another_has_refreshed_overwrites_nothing() {
     let (mut app, mut extension) = (device.process("app"), device.process("extension"));
     app.signs_in("alice", 1);
     app.begins(1, 1);
-    device.pass(LEASE);
+    device.pass(REFRESH_LEASE);
     extension.begins(1, 1);
     extension.finishes(1, 2);
     let late = app.tokens(1, 2, "late");
@@ -987,7 +987,7 @@ impl Model {
             Some((stored, newest)) if stored != sign_in || newest > generation => "superseded",
             Some(_) if self.is_held_by_another(me) => "held",
             Some(_) => {
-                self.lease = Some(Lease { holder: me, start: self.starts[me], until: self.now + LEASE });
+                self.lease = Some(Lease { holder: me, start: self.starts[me], until: self.now + REFRESH_LEASE });
                 self.intent = Some(generation);
                 "done"
             }
@@ -1035,7 +1035,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Ended),
         3 => Just(Act::Reread),
         2 => Just(Act::Restart),
-        2 => (0..2 * LEASE).prop_map(Act::Pass),
+        2 => (0..2 * REFRESH_LEASE).prop_map(Act::Pass),
     ]
 }
 

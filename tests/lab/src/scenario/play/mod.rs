@@ -33,7 +33,7 @@ use crate::{
 pub enum Time {
     /// All clocks are moved.
     Virtual,
-    /// Somebody waits.
+    /// The steps wait as long as they say: for somebody who watches.
     Real,
 }
 

@@ -44,7 +44,7 @@ public class Hookswitch private constructor(private val core: Core, private val 
 
     /**
      * What to show now, and each change of it, coalesced to the latest. The flows of [session], [presence] and [calls] are parts of it. What
-     * a call of yours changed is there before the call returns.
+     * a command of yours (a suspending one) changed is there before it returns.
      */
     public val state: StateFlow<AppState> = hub.state.asStateFlow()
 
