@@ -324,7 +324,7 @@ mod tests {
     use hookswitch::wire::UnixMillis;
 
     const SHOWN: &str = r#"{"shown":{"session":{"kind":"loading"},"presence":null,"link":"off","calls":{"ringing":[],"in_call":null}}}"#;
-    const STOPPED: &str = r#"{"stopped":{"call_id":"1","why":{"kind":"silenced","reason":"expired"}}}"#;
+    const STOPPED: &str = r#"{"stopped":{"call_id":"1","why":{"kind":"silenced","reason":"expired"},"explanation":"Silent: the call is over."}}"#;
 
     fn shell(script: &str) -> Program {
         Program { command: "sh".into(), arguments: vec!["-c".into(), script.to_owned()] }

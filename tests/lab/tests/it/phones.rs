@@ -43,6 +43,11 @@ async fn a_phone_that_lies_or_leaves_is_found_out() {
         let outcome = scripted("answered_elsewhere", script).await;
         assert!(!outcome.held, "{script}");
         assert!(outcome.transcript.contains(complaint), "{script}: {}", outcome.transcript);
+        // Whoever looks at several that failed knows whose they are.
+        assert!(outcome.transcript.contains("FAILED: answered_elsewhere: "), "{}", outcome.transcript);
+        if script.contains("report_then_end") {
+            assert!(outcome.transcript.contains("hookswitch-answered_elsewhere-android-"), "{}", outcome.transcript);
+        }
     }
 }
 
