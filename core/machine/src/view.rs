@@ -461,8 +461,9 @@ fn inputs(Decision { push, facts, .. }: &Decision) -> Vec<RingInput> {
     });
     let newer = match facts.routing {
         Some(_) if push.routing == Version::NEVER => "nobody: the push does not say what it was made from",
-        Some(routing) if routing.version >= push.routing => "the phone knows the newer state",
-        Some(_) | None => "the push knows the newer state",
+        Some(routing) if routing.version == push.routing => "both: they know the same state",
+        Some(routing) if routing.version > push.routing => "the phone: it knows a newer state",
+        Some(_) | None => "the push: the call itself makes it newer",
     };
     let server_time = facts.server_now.map_or("not heard yet".to_owned(), |now| {
         let left = push.expires_at.since(now) / 1_000;

@@ -5,8 +5,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use hookswitch::wire::CallId;
 use serde::Serialize;
 use tokio::sync::watch;
+
+use crate::calls::Calls;
 
 /// Lines that are kept.
 const KEPT: usize = 300;
@@ -23,8 +26,8 @@ pub(crate) enum Kind {
     Decision,
     /// A push.
     Push,
-    /// Something that a phone did of itself.
-    Effect,
+    /// What a phone shows or does of itself.
+    Phone,
     /// Something that the bench broke on purpose.
     Fault,
 }
@@ -37,7 +40,7 @@ impl Kind {
             Self::Request => "request",
             Self::Decision => "decision",
             Self::Push => "push",
-            Self::Effect => "effect",
+            Self::Phone => "phone",
             Self::Fault => "fault",
         }
     }
@@ -56,33 +59,51 @@ pub(crate) struct Line {
     pub(crate) kind: Kind,
     /// What, for a person.
     pub(crate) text: String,
+    /// Of which call.
+    pub(crate) call: Option<CallId>,
 }
 
 /// The time line. Also tells whoever draws the lab that something has changed.
 pub(crate) struct Timeline {
     clock: hookswitch_backend::Clock,
     lines: Mutex<(u64, VecDeque<Line>)>,
+    pub(crate) calls: Calls,
     changed: watch::Sender<u64>,
 }
 
 impl Timeline {
     pub(crate) fn new(clock: hookswitch_backend::Clock) -> Self {
-        Self { clock, lines: Mutex::default(), changed: watch::Sender::new(0) }
+        Self { clock, lines: Mutex::default(), calls: Calls::default(), changed: watch::Sender::new(0) }
     }
 
     /// Adds a line.
     pub(crate) fn add(&self, who: &str, kind: Kind, text: impl Into<String>) {
-        let at = self.clock.now();
-        {
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.0 += 1;
-            let line = Line { n: lines.0, at, who: who.to_owned(), kind, text: text.into() };
-            if lines.1.len() == KEPT {
-                lines.1.pop_front();
-            }
-            lines.1.push_back(line);
-        }
+        self.line(who, kind, text.into(), None);
         self.touch();
+    }
+
+    /// Adds a line that is part of the story of a call.
+    pub(crate) fn about(&self, call: &CallId, who: &str, kind: Kind, text: impl Into<String>) {
+        let line = self.line(who, kind, text.into(), Some(call.clone()));
+        self.calls.tell(call, line);
+        self.touch();
+    }
+
+    fn line(&self, who: &str, kind: Kind, text: String, call: Option<CallId>) -> Line {
+        let at = self.clock.now();
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.0 += 1;
+        let line = Line { n: lines.0, at, who: who.to_owned(), kind, text, call };
+        if lines.1.len() == KEPT {
+            lines.1.pop_front();
+        }
+        lines.1.push_back(line.clone());
+        line
+    }
+
+    /// The lab's time.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
     }
 
     /// Something has changed that has no line.

@@ -312,6 +312,11 @@ impl Operator {
         })
     }
 
+    /// The pages on which the agent hears of calls at this moment, as `surface` names them: those with an open stream.
+    pub fn listening(&self, email: &str) -> Result<Vec<&'static str>, ServiceError> {
+        Ok(self.service.listeners.of(&self.account(email)?))
+    }
+
     /// What happened around the agent's sign-ins: when, and what.
     pub fn audit_log(&self, email: &str) -> Result<Vec<(Millis, String)>, ServiceError> {
         let account = self.account(email)?;
