@@ -189,7 +189,7 @@ fn whoever_asks_is_told_what_the_platform_did() {
     for (action, word) in [
         (CallAction::ReportIncomingCall, "CallKit: rings"),
         (CallAction::ReportThenEnd, "no sound"),
-        (CallAction::AddCall, "Telecom: rings"),
+        (CallAction::AddCall, "the app rings"),
         (CallAction::Nothing, "no call is added"),
     ] {
         assert!(action.explain().contains(word), "{}", action.explain());
