@@ -20,7 +20,13 @@ const ROOTS: [&str; 6] = ["AppState", "StoppedCall", "RingDecision", "RingLogEnt
 const ERROR: &str = "Failure";
 const SOURCES: [&str; 2] = ["../core/machine/src", "../core/wire/src"];
 
+/// Android's loader reads packed relocations since API 23; the linker of the NDK (lld) packs them when it is told to.
+const PACKED: &str = "-Wl,--pack-dyn-relocs=android";
+
 fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "android") {
+        println!("cargo::rustc-cdylib-link-arg={PACKED}");
+    }
     let mut defined = BTreeMap::new();
     for folder in SOURCES {
         println!("cargo::rerun-if-changed={folder}");

@@ -344,10 +344,9 @@ impl LabPhone {
         if let Some((version, shows)) = state(now) {
             let last = before.and_then(state);
             if last.as_ref().is_none_or(|(last, _)| *last != version) {
-                self.inner().shown_since = Some((version, self.timeline.now()));
-            }
-            if last.is_none_or(|(_, last)| last != shows) {
-                self.note(Kind::Phone, shows);
+                self.inner().shown_since = Some((version.clone(), self.timeline.now()));
+                let still = if last.is_some_and(|(_, last)| last == shows) { "still " } else { "" };
+                self.timeline.shows(self.key, format!("{still}{shows}"), version);
             }
         }
         self.timeline.touch();

@@ -61,6 +61,8 @@ pub(crate) struct Line {
     pub(crate) text: String,
     /// Of which call.
     pub(crate) call: Option<CallId>,
+    /// The version of the state that a screen shows from now on.
+    pub(crate) version: Option<String>,
 }
 
 /// The time line. Also tells whoever draws the lab that something has changed.
@@ -78,22 +80,28 @@ impl Timeline {
 
     /// Adds a line.
     pub(crate) fn add(&self, who: &str, kind: Kind, text: impl Into<String>) {
-        self.line(who, kind, text.into(), None);
+        self.line(who, kind, text.into(), None, None);
+        self.touch();
+    }
+
+    /// Adds a line: a screen shows this version of the state.
+    pub(crate) fn shows(&self, who: &str, text: impl Into<String>, version: String) {
+        self.line(who, Kind::Phone, text.into(), None, Some(version));
         self.touch();
     }
 
     /// Adds a line that is part of the story of a call.
     pub(crate) fn about(&self, call: &CallId, who: &str, kind: Kind, text: impl Into<String>) {
-        let line = self.line(who, kind, text.into(), Some(call.clone()));
+        let line = self.line(who, kind, text.into(), Some(call.clone()), None);
         self.calls.tell(call, line);
         self.touch();
     }
 
-    fn line(&self, who: &str, kind: Kind, text: String, call: Option<CallId>) -> Line {
+    fn line(&self, who: &str, kind: Kind, text: String, call: Option<CallId>, version: Option<String>) -> Line {
         let at = self.clock.now();
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.0 += 1;
-        let line = Line { n: lines.0, at, who: who.to_owned(), kind, text, call };
+        let line = Line { n: lines.0, at, who: who.to_owned(), kind, text, call, version };
         if lines.1.len() == KEPT {
             lines.1.pop_front();
         }

@@ -90,6 +90,9 @@ async fn a_call_is_for_whom_the_page_says_and_rings_where_somebody_hears_it() {
     let (alice, adam) = (call(&view, &to_alice), call(&view, &to_adam));
     assert_eq!((&alice["to"], &alice["to_name"]), (&json!(ALICE), &json!("Alice Martin")));
     assert!(outcomes(alice).is_empty(), "nobody is Alice: {alice:#}");
+    // `lab top` times how a state goes over the screens by the versions in the time line.
+    let shown = view["timeline"].as_array().unwrap().iter().filter(|line| !line["version"].is_null());
+    assert!(shown.filter(|line| line["who"] == "iphone").count() >= 2, "{:#}", view["timeline"]);
     // Adam is signed in on the web and on the desktop, and no page of theirs is open.
     assert_eq!(outcomes(adam), ["iphone rings -", "android rings -"]);
     // Both are under way, and both can be ended.
