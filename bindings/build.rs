@@ -20,7 +20,13 @@ const ROOTS: [&str; 6] = ["AppState", "StoppedCall", "RingDecision", "RingLogEnt
 const ERROR: &str = "Failure";
 const SOURCES: [&str; 2] = ["../core/machine/src", "../core/wire/src"];
 
+/// Android's loader reads packed relocations since API 23; the linker of the NDK (lld) packs them when it is told to.
+const PACKED: &str = "-Wl,--pack-dyn-relocs=android";
+
 fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "android") {
+        println!("cargo::rustc-cdylib-link-arg={PACKED}");
+    }
     let mut defined = BTreeMap::new();
     for folder in SOURCES {
         println!("cargo::rerun-if-changed={folder}");
@@ -80,7 +86,8 @@ const fn kind(item: &Item) -> &'static str {
     if matches!(item, Item::Enum(_)) { "Enum" } else { "Record" }
 }
 
-/// The definition with its documentation, and without what it derives.
+/// The definition with its documentation, and without what it derives. Fields of records that may be empty are by default, so that a
+/// test or a preview says only what it is about, and goes on compiling when apps are shown one more thing.
 fn bare(item: Item) -> Item {
     struct Bare;
     impl syn::visit_mut::VisitMut for Bare {
@@ -90,7 +97,26 @@ fn bare(item: Item) -> Item {
     }
     let mut item = item;
     syn::visit_mut::VisitMut::visit_item_mut(&mut Bare, &mut item);
+    if let Item::Struct(record) = &mut item {
+        for field in &mut record.fields {
+            if let Some(empty) = empty(&field.ty) {
+                field.attrs.push(syn::parse_quote!(#[uniffi(default = #empty)]));
+            }
+        }
+    }
     item
+}
+
+/// What a field of a type is when there is nothing to say.
+fn empty(ty: &Type) -> Option<syn::Expr> {
+    let Type::Path(path) = ty else { return None };
+    match path.path.segments.last()?.ident.to_string().as_str() {
+        "Option" => Some(syn::parse_quote!(None)),
+        "Vec" => Some(syn::parse_quote!([])),
+        "String" => Some(syn::parse_quote!("")),
+        "bool" => Some(syn::parse_quote!(false)),
+        _ => None,
+    }
 }
 
 /// The types that a definition names.

@@ -28,7 +28,8 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for KeysError {
     }
 }
 
-/// The platform's key store. Synchronous, since a key store is, and since foreign asynchronous traits do not compile in
+/// The platform's key store. (An app implements its language's own `KeyProvider`, which throws that language's errors; so this and its error
+/// have other names.) Synchronous, since a key store is, and since foreign asynchronous traits do not compile in
 /// Swift 6 mode. Called on the vault's thread; may block.
 #[uniffi::export(with_foreign)]
 pub trait Keys: Send + Sync {

@@ -102,7 +102,8 @@ impl SharedMachine {
                 }
                 Output::Decided { decision: made } => decision = Some((**made).clone()),
                 Output::StopRinging { call_id, why } => {
-                    stopped.push(StoppedCall { call_id: call_id.clone(), why: *why });
+                    let explanation = why.explain().to_owned();
+                    stopped.push(StoppedCall { call_id: call_id.clone(), why: *why, explanation });
                 }
             }
         }
@@ -156,6 +157,11 @@ impl SharedMachine {
 
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
         self.lock().state.snapshot().cloned()
+    }
+
+    /// The issuer's page that ends its session in the browser.
+    pub(crate) fn sign_out_page(&self) -> Option<String> {
+        self.lock().state.sign_out_page().map(str::to_owned)
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<AppState> {

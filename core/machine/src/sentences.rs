@@ -1,4 +1,4 @@
-//! All words for people that are not an app's own.
+//! Words for people about states, decisions and outcomes. (What a single command refuses says why where it refuses.)
 
 use hookswitch_wire::{Call, CallState, PhoneNumber, Surface, clean};
 
@@ -6,10 +6,13 @@ use crate::{
     error::Failure,
     event::Outcome,
     kept::{ReauthReason, SignedOutWhy},
-    ring::{CallAction, Decision, Silence, Verdict},
+    ring::{CallAction, Decision, Silence, StopReason, Verdict},
 };
 
 pub(crate) const NOT_LOADED: &str = "The app is still starting.";
+
+/// What calls do while the agent is asked to sign in again.
+pub(crate) const NO_CALLS: &str = "Until then this phone does not ring.";
 
 pub(crate) const SIGN_IN_FIRST: &str = "Nobody is signed in on this phone.";
 
@@ -30,6 +33,14 @@ pub(crate) fn at_the_number(call: &Call) -> Option<String> {
         }
         CallState::Answered { by: Surface::Forwarded } => Some(format!("{from} is on the line at {number}.")),
         CallState::Ringing | CallState::Answered { .. } | CallState::Ended | CallState::Unknown => None,
+    }
+}
+
+/// What an issuer says with a refusal: its word for programs, and in its own words, if it has any.
+pub(crate) fn refusal(error: &str, description: Option<&str>) -> String {
+    match description.map(cut).filter(|said| !said.is_empty()) {
+        Some(said) => format!("{error}: {said}"),
+        None => error.to_owned(),
     }
 }
 
@@ -91,6 +102,28 @@ impl Silence {
             Self::SignedOut => "Silent: nobody is signed in on this phone.",
             Self::OtherAccount => "Silent: the call is for another agent than the one signed in on this phone.",
             Self::DeviceNotRegistered => "Silent: the agent's devices do not include this phone any more.",
+            Self::SignInNeeded => "Silent: the agent must sign in again before this phone can take calls.",
+        }
+    }
+}
+
+impl StopReason {
+    /// One sentence for a person.
+    pub const fn explain(self) -> &'static str {
+        match self {
+            Self::AnsweredHere => "Answered on this phone.",
+            Self::DeclinedHere => "Declined on this phone.",
+            Self::Silenced { reason } => match reason {
+                Silence::ForwardingActive => "Calls were forwarded to an external number meanwhile.",
+                Silence::NotAvailable => "The agent took no calls any more.",
+                Silence::InAnotherCall => "The agent is on another call.",
+                Silence::AnsweredElsewhere => "Answered on another device.",
+                Silence::CallEnded | Silence::Duplicate => "The call was over.",
+                Silence::Expired => "Nobody answered in time.",
+                Silence::SignedOut | Silence::OtherAccount | Silence::DeviceNotRegistered | Silence::SignInNeeded => {
+                    "The agent was signed out on this phone."
+                }
+            },
         }
     }
 }
@@ -101,7 +134,7 @@ impl CallAction {
         match self {
             Self::ReportIncomingCall => "Reported to CallKit: rings.",
             Self::ReportThenEnd => "Reported to CallKit and ended at once as answered elsewhere: no sound.",
-            Self::AddCall => "Added to Telecom: rings.",
+            Self::AddCall => "Added to Telecom; the app rings by its own notification.",
             Self::Nothing => "Not shown: no call is added.",
         }
     }
@@ -129,9 +162,12 @@ impl Outcome {
             Self::NotSent { .. } | Self::Unreachable { .. } => {
                 Failure::offline("There is no connection to the server. You stay signed in; it is tried again.")
             }
-            Self::Unintelligible { .. } => Failure::offline(
+            Self::Unintelligible { page: true, .. } => Failure::offline(
                 "The network answers in place of the server. Does this Wi-Fi want a sign-in of its own?",
             ),
+            Self::Unintelligible { page: false, .. } => {
+                Failure::offline("The server's answer cannot be understood. You stay signed in; it is tried again.")
+            }
             Self::Unavailable { status, .. } => {
                 Failure::offline(format!("The server cannot answer right now ({status}). It is tried again."))
             }
@@ -141,12 +177,13 @@ impl Outcome {
             }
             Self::StorageFailed { cause } => Failure::storage(format!("This phone's storage fails: {cause}")),
             Self::OAuthError { error, description } => {
-                let said = description.as_deref().map_or(String::new(), |said| format!(": {}", cut(said)));
-                Failure::internal(format!("The sign-in server refuses the request ({error}{said})."))
+                let said = refusal(error, description.as_deref());
+                Failure::internal(format!("The sign-in server refuses the request ({said})."))
             }
             Self::Done
             | Self::State { .. }
             | Self::Metadata { .. }
+            | Self::LoginPushed { .. }
             | Self::Granted { .. }
             | Self::Loaded { .. }
             | Self::NewerTokens { .. }

@@ -10,15 +10,15 @@ use syn::{Item, UseTree, visit::Visit};
 use crate::sources::{Module, modules, only, read};
 
 /// A crate whose rooms have floors. A room is a file or a folder.
-struct House {
+struct Layered {
     src: &'static str,
     /// From the ground up. Rooms that are not there are passed over.
     floors: &'static [(&'static str, &'static [&'static str])],
     circle: &'static str,
 }
 
-const HOUSES: [House; 2] = [
-    House {
+const CRATES: [Layered; 2] = [
+    Layered {
         src: "core/machine/src",
         floors: &[
             // The values that it is about are words, too: all above it may name them.
@@ -34,7 +34,7 @@ const HOUSES: [House; 2] = [
         ],
         circle: "behaviour",
     },
-    House {
+    Layered {
         src: "core/client/src",
         floors: &[
             ("outside", &["ports", "config", "secrets", "transcript"]),
@@ -47,12 +47,12 @@ const HOUSES: [House; 2] = [
     },
 ];
 
-impl House {
+impl Layered {
     /// The floor of a room.
     fn floor(&self, room: &str) -> usize {
         let at = self.floors.iter().position(|(_, rooms)| rooms.contains(&room));
         at.unwrap_or_else(|| {
-            panic!("{} has a room \"{room}\" that is on no floor: give it its place in HOUSES", self.src)
+            panic!("{} has a room \"{room}\" that is on no floor: give it its place in CRATES", self.src)
         })
     }
 }
@@ -145,8 +145,8 @@ fn handed_on(lib: &Module) -> BTreeMap<String, String> {
 }
 
 /// Which room names which, and by what.
-fn uses(house: &House) -> BTreeMap<(String, String), BTreeSet<String>> {
-    let modules = modules(house.src);
+fn uses(krate: &Layered) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let modules = modules(krate.src);
     let lib = modules.iter().find(|module| module.place.is_empty()).unwrap();
     let handed_on = handed_on(lib);
     let rooms: BTreeSet<String> = modules.iter().map(|module| room(&module.place)).collect();
@@ -175,22 +175,22 @@ fn uses(house: &House) -> BTreeMap<(String, String), BTreeSet<String>> {
 
 #[test]
 fn every_room_has_its_floor_and_none_is_named_twice() {
-    for house in &HOUSES {
-        let all: Vec<&str> = house.floors.iter().flat_map(|(_, rooms)| rooms.iter().copied()).collect();
+    for krate in &CRATES {
+        let all: Vec<&str> = krate.floors.iter().flat_map(|(_, rooms)| rooms.iter().copied()).collect();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
-        for module in modules(house.src) {
-            house.floor(&room(&module.place));
+        for module in modules(krate.src) {
+            krate.floor(&room(&module.place));
         }
     }
 }
 
 #[test]
 fn the_page_at_the_head_of_a_crate_names_every_room() {
-    for house in &HOUSES {
-        let lib = format!("{}/lib.rs", house.src);
+    for krate in &CRATES {
+        let lib = format!("{}/lib.rs", krate.src);
         let text = read(&lib);
         let page: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
-        for module in modules(house.src) {
+        for module in modules(krate.src) {
             let room = room(&module.place);
             assert!(room == "lib" || page.contains(&format!("`{room}`")), "{lib} does not name {room}");
         }
@@ -199,24 +199,24 @@ fn the_page_at_the_head_of_a_crate_names_every_room() {
 
 #[test]
 fn a_room_uses_only_the_floors_below() {
-    for house in &HOUSES {
-        let found = uses(house)
+    for krate in &CRATES {
+        let found = uses(krate)
             .into_iter()
-            .filter(|((from, to), _)| house.floor(to) > house.floor(from))
+            .filter(|((from, to), _)| krate.floor(to) > krate.floor(from))
             .map(|((from, to), by)| {
                 (format!("{from} -> {to}"), format!("by {}", by.into_iter().collect::<Vec<_>>().join(", ")))
             })
             .collect();
-        only(&[], &found, &format!("A room of {} uses only the floors below its own", house.src));
+        only(&[], &found, &format!("A room of {} uses only the floors below its own", krate.src));
     }
 }
 
 #[test]
 fn only_one_floor_of_a_crate_goes_in_a_circle() {
-    for house in &HOUSES {
-        let uses = uses(house);
+    for krate in &CRATES {
+        let uses = uses(krate);
         let mut found = BTreeMap::new();
-        for (name, rooms) in house.floors.iter().filter(|(name, _)| *name != house.circle) {
+        for (name, rooms) in krate.floors.iter().filter(|(name, _)| *name != krate.circle) {
             // Whoever uses nobody who is left, goes; a circle is what stays.
             let mut left: BTreeSet<&str> = rooms.iter().copied().collect();
             loop {
@@ -230,6 +230,6 @@ fn only_one_floor_of_a_crate_goes_in_a_circle() {
             found
                 .extend(left.iter().map(|room| ((*room).to_owned(), format!("on the floor of {name}, with {left:?}"))));
         }
-        only(&[], &found, &format!("Only the rooms of \"{}\" go in a circle in {}", house.circle, house.src));
+        only(&[], &found, &format!("Only the rooms of \"{}\" go in a circle in {}", krate.circle, krate.src));
     }
 }

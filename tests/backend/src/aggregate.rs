@@ -114,7 +114,7 @@ pub enum Command {
         id: DeviceId,
         /// What it says of itself.
         device: RegisterDevice,
-        /// By which session.
+        /// The session that asks.
         session: String,
     },
     /// A phone is taken off the list.
@@ -132,30 +132,30 @@ pub enum Command {
     SessionEnded(String),
     /// Somebody calls.
     Incoming {
-        /// Which call.
+        /// The call, by the name that its pushes give it.
         call_id: CallId,
-        /// Who calls.
+        /// The caller's number, as the network gives it; nothing when it is withheld.
         from: Option<PhoneNumber>,
         /// Who calls, for display.
         from_name: Option<String>,
     },
     /// The agent answers.
     Answer {
-        /// Which call.
+        /// The call, by the name that its pushes give it.
         call_id: CallId,
-        /// Where.
+        /// The app that answers: only it goes on, the others stop ringing.
         by: Surface,
     },
     /// The agent declines.
     Decline {
-        /// Which call.
+        /// The call, by the name that its pushes give it.
         call_id: CallId,
         /// On which phone, if on one.
         by: Option<DeviceId>,
     },
     /// Somebody hangs up.
     HangUp {
-        /// Which call.
+        /// The call, by the name that its pushes give it.
         call_id: CallId,
         /// On which phone, if on one.
         by: Option<DeviceId>,
@@ -164,9 +164,9 @@ pub enum Command {
     Renew(CallId),
     /// The carrier says something of the call to the number that a call was forwarded to.
     Leg {
-        /// Which call.
+        /// The call, by the name that its pushes give it.
         call_id: CallId,
-        /// What it says.
+        /// What the carrier reports of the call's leg to the number.
         news: LegNews,
     },
 }
@@ -538,7 +538,7 @@ impl Aggregate {
         Some(own.id.clone())
     }
 
-    /// What apps see.
+    /// What apps see of the agent at this version: the one answer to every command and question.
     pub(crate) fn snapshot(&self, version: Version, now: UnixMillis) -> Snapshot {
         let effective = self.effective(now);
         let shown = |tracked: &&TrackedCall| tracked.offered && tracked.ended_at.is_none_or(|at| now < at + KEEP_ENDED);

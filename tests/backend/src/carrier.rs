@@ -18,11 +18,11 @@ const KEEP: usize = 1_000;
 pub struct CarrierMessage {
     /// When it was sent.
     pub at: Millis,
-    /// To whom.
+    /// The number that it is sent to.
     pub to: PhoneNumber,
-    /// Read or heard.
+    /// As a text message, or spoken in a call.
     pub by: CodeBy,
-    /// The words.
+    /// What is read or heard, with the code.
     pub text: String,
 }
 

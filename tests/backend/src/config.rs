@@ -44,7 +44,7 @@ pub struct Config {
     pub verify_forwarding: bool,
     /// How long a call is offered at the number that it is forwarded to.
     pub forwarding_times: ForwardingTimes,
-    /// Who carries pushes.
+    /// The services that carry pushes.
     pub push: Gateways,
     /// How much work a password is.
     pub password_cost: PasswordCost,
@@ -93,9 +93,9 @@ pub enum Database {
 /// The cost of an argon2id hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordCost {
-    /// Memory in KiB.
+    /// Memory that one hash takes, in KiB (Argon2's m).
     pub memory_kib: u32,
-    /// Passes over it.
+    /// Passes over that memory (Argon2's t).
     pub passes: u32,
 }
 

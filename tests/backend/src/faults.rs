@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Point {
-    /// Every request.
+    /// Every request to any path.
     Any,
     /// The issuer's metadata and keys.
     Metadata,
@@ -100,7 +100,7 @@ pub enum Fault {
     },
     /// The answer comes late.
     Delay {
-        /// Milliseconds by which.
+        /// How long the answer is held back, in milliseconds.
         ms: u64,
     },
     /// Somebody on the way answers 200 with a web page.
@@ -160,7 +160,7 @@ impl FaultPlan {
 pub struct FaultReport {
     /// Its number: to clear it by.
     pub id: u64,
-    /// What was ordered.
+    /// The fault, as it was ordered.
     #[serde(flatten)]
     pub plan: FaultPlan,
     /// How many requests it has met.

@@ -25,7 +25,7 @@ pub struct PresenceModel {
 pub enum Said {
     /// 200, with the state; `again` when the command had been carried out before.
     State {
-        /// What apps see.
+        /// The state that the answer carries.
         snapshot: Box<Snapshot>,
         /// A repetition: nothing was changed.
         again: bool,

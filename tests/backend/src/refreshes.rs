@@ -54,7 +54,7 @@ pub struct FamilyReport {
 /// An `invalid_grant`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedRefresh {
-    /// When.
+    /// When it came in.
     pub at: Millis,
     /// The fingerprint of the token that came: see [`token_fingerprint`](crate::token_fingerprint).
     pub token: String,

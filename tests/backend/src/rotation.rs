@@ -17,7 +17,7 @@ pub enum RotationProfile {
     /// The previous token may be used again within `leeway`, as long as none of its successors was used: a client that
     /// lost the answer just asks again. It gets fresh tokens of the same family.
     Overlap {
-        /// How long.
+        /// How long the one before still works, in milliseconds.
         #[serde(rename = "leeway_ms", with = "in_millis")]
         leeway: Duration,
     },

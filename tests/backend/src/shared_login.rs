@@ -18,7 +18,7 @@ pub(crate) struct Seen {
     pub(crate) platform: Option<Platform>,
     /// The network address that it spoke from last.
     pub(crate) address: String,
-    /// When.
+    /// When it spoke from there.
     pub(crate) at: UnixMillis,
 }
 

@@ -34,9 +34,9 @@ use crate::{
 
 /// An identity provider.
 pub(crate) struct Tenant {
-    /// In addresses.
+    /// Its name in addresses, after `/sso/`.
     pub(crate) name: &'static str,
-    /// For people.
+    /// Its name on the sign-in page.
     pub(crate) title: &'static str,
 }
 
@@ -93,7 +93,7 @@ impl Upstream {
     }
 }
 
-/// Its issuer identifier.
+/// The tenant's issuer identifier (RFC 8414): an address of this very server.
 pub(crate) fn issuer(service: &Service, tenant: &Tenant) -> String {
     format!("{}/{}", service.upstream_url, tenant.name)
 }

@@ -28,32 +28,6 @@ const LINK = {
   background: "In background",
   off: "Off",
 };
-const RULE = {
-  forwarding_active: "Forwarding is on",
-  not_available: "The agent takes no calls now",
-  in_another_call: "Already in another call",
-  answered_elsewhere: "Answered elsewhere",
-  call_ended: "The call is over",
-  expired: "The push came too late",
-  duplicate: "This call was decided before",
-  signed_out: "Nobody is signed in",
-  other_account: "The call is for another account",
-  device_not_registered: "The device is not registered",
-  no_push_token: "No push token",
-  offline: "The phone is offline",
-  none: "No rule against it: ring",
-};
-const PLACE_ON_SOCKET = { web: "Workspace", desktop: "Desktop", forwarded: "Forwarded" };
-const SHORT = { forwarding_active: "forwarding", not_available: "unavailable", in_another_call: "in another call", answered_elsewhere: "answered" };
-const PLACE = {
-  web: "Workspace web",
-  desktop: "Desktop app",
-  dashboard: "Dashboard",
-  zendesk: "Zendesk widget",
-  salesforce: "Salesforce widget",
-  hubspot: "HubSpot widget",
-  forwarded: "The forwarding number",
-};
 const LAMP = {
   ring: "M3.5 11.5c1-1 1.2-2.4 1.2-4.2a3.3 3.3 0 0 1 6.6 0c0 1.8.2 3.2 1.2 4.2zM6.8 14h2.4",
   silent: "M3.5 11.5c1-1 1.2-2.4 1.2-4.2a3.3 3.3 0 0 1 6.6 0c0 1.8.2 3.2 1.2 4.2zM2 2l12 12",
@@ -129,9 +103,7 @@ function span(ms, units = 2) {
   return sign + (parts.length ? parts.slice(0, units).map(([count, unit]) => `${count} ${unit}`).join(" ") : `${Math.round(Math.abs(ms) / 1000)} s`);
 }
 
-const caller = (call) => call.from_name || call.from || "Number withheld";
 const availabilityKey = (availability) => (availability.kind === "unavailable" ? availability.reason : availability.kind);
-const ruleWords = (rule) => (rule ? RULE[rule] ?? rule.replaceAll("_", " ") : "");
 
 // ------------------------------------------------------------------------------------------------------------------ actions
 
@@ -140,6 +112,7 @@ async function post(path, body, { button, complaint } = {}) {
   if (button?.getAttribute("aria-busy") === "true") return false;
   attribute(button ?? document.body, "aria-busy", button ? "true" : null);
   let message = null;
+  let away = false;
   try {
     const response = await fetch(path, {
       method: "POST",
@@ -152,11 +125,13 @@ async function post(path, body, { button, complaint } = {}) {
     }
   } catch {
     message = "The lab does not answer.";
+    away = true;
   }
   if (button) attribute(button, "aria-busy", null);
   if (complaint) {
     text(complaint, message);
     show(complaint, message);
+    attribute(complaint, "data-away", away ? "true" : null);
   }
   return !message;
 }
@@ -176,6 +151,9 @@ class PhoneCard {
     for (const element of [this.root, ...this.root.querySelectorAll("[data-ref]")]) this.refs[element.dataset.ref] = element;
     this.root.dataset.testid = `phone-${key}`;
     this.root.dataset.phone = key;
+    this.root.id = `phone-${key}`;
+    this.seen = null; // the version that was on the screen last
+    this.focusBefore = null; // what had the focus when a call covered it
     this.refs["forward-label"].htmlFor = this.refs["forward-number"].id = `forward-${key}`;
     this.buildPicker();
     this.root.addEventListener("click", (event) => {
@@ -193,6 +171,7 @@ class PhoneCard {
       this.post("forwarding", { number: input.value.trim() }, button, this.refs.error).then((done) => {
         attribute(input, "aria-invalid", done ? null : "true");
         if (!done) input.focus();
+        else this.follow = "forwarding-off"; // the form goes away with the next view
       });
     });
   }
@@ -228,7 +207,7 @@ class PhoneCard {
         const key = button.dataset.set;
         return this.post("availability", { availability: key in REASON ? { kind: "unavailable", reason: key } : { kind: key } }, button, error);
       }
-      case "forwarding-off": return this.post("forwarding", { number: null }, button, error);
+      case "forwarding-off": return this.post("forwarding", { number: null }, button, error).then((done) => { if (done) this.follow = "forwarding-number"; });
       case "answer": return view.ringing && this.post("answer", { call_id: view.ringing.call_id }, button);
       case "decline": return view.ringing && this.post("decline", { call_id: view.ringing.call_id }, button);
       case "hang-up": return view.call && this.post("hang-up", { call_id: view.call.call_id }, button);
@@ -237,6 +216,7 @@ class PhoneCard {
       case "network": return this.post("network", { up: view.network !== "up" }, button);
       case "foreground": return this.post("foreground", { foreground: !view.foreground }, button);
       case "expire": return this.post("expire-token", {}, button);
+      case "kill-in-refresh": return this.post("kill-in-refresh", { set: !view.kill_in_refresh }, button);
       case "repair": return this.post("repair", {}, button);
       case "sign-out": return this.post("sign-out", {}, button);
       case "clock": {
@@ -247,8 +227,15 @@ class PhoneCard {
   }
 
   update(view) {
+    // What was complained about ended with the app.
+    if (this.view && this.view.power !== view.power) this.forget();
     this.view = view;
     this.render();
+  }
+
+  forget() {
+    for (const complaint of [this.refs.error, this.refs["bench-error"]]) show(complaint, false);
+    attribute(this.refs["forward-number"], "aria-invalid", null);
   }
 
   render() {
@@ -269,8 +256,9 @@ class PhoneCard {
     attribute(refs.net, "role", view.network === "up" ? "img" : null);
 
     const inApp = session.state === "signed_in" && view.presence;
-    const browsing = on && this.renderBrowser();
-    show(refs.off, !on);
+    // The browser is another app: it outlives this one.
+    const browsing = this.renderBrowser();
+    show(refs.off, !on && !browsing);
     show(refs.launcher, on && !view.foreground && !browsing);
     show(refs.app, on && view.foreground && inApp);
     show(refs.gate, on && view.foreground && !inApp && !browsing);
@@ -278,9 +266,17 @@ class PhoneCard {
     show(refs.ringing, on && view.ringing);
     show(refs.call, on && view.call && !view.ringing);
 
-    // What a call covers cannot be reached by the keyboard either.
+    // What a call covers cannot be reached by the keyboard either; who was there goes on in the call, and comes back after it.
     const covered = on && Boolean(view.ringing || view.call);
+    const focus = this.root.contains(document.activeElement) ? document.activeElement : null;
+    const under = ["launcher", "app", "gate", "browser"].some((name) => focus && refs[name].contains(focus));
+    if (covered && under) this.focusBefore = focus;
     for (const name of ["launcher", "app", "gate", "browser"]) if (refs[name].inert !== covered) refs[name].inert = covered;
+    if (covered && (under || (focus && focus.closest("[hidden]")))) (view.ringing ? refs.answer : refs["end-call"]).focus({ preventScroll: true });
+    if (!covered && this.focusBefore) {
+      if (!focus || focus.closest("[hidden]")) this.focusBefore.focus({ preventScroll: true });
+      this.focusBefore = null;
+    }
 
     this.renderGate();
     if (inApp) this.renderApp();
@@ -293,6 +289,14 @@ class PhoneCard {
       text(refs["call-number"], view.call.from_name ? view.call.from : "");
     }
     this.renderBench();
+    if (this.follow) {
+      const next = this.root.querySelector(`[data-testid="${this.follow}"]`);
+      const lost = document.activeElement === document.body || document.activeElement?.closest("[hidden]");
+      if (!next.closest("[hidden]")) {
+        if (lost) next.focus({ preventScroll: true });
+        this.follow = null;
+      }
+    }
     this.tick();
   }
 
@@ -301,15 +305,13 @@ class PhoneCard {
     const { state, status } = view.session;
     const newest = lab.view?.calls[0];
     const outcome = newest && newest.state !== "ended" && newest.answered_by !== this.key ? newest.devices.find((device) => device.key === this.key) : null;
-    const decision = newest && view.decisions.find((item) => item.call_id === newest.call_id);
     let lamp = "rest";
     let words;
     if (view.power !== "on") [lamp, words] = ["off", "Killed"];
     else if (view.ringing) [lamp, words] = ["ring", "Rings"];
     else if (view.call) [lamp, words] = ["call", "In a call"];
     else if (outcome && outcome.outcome !== "rings") {
-      const rule = decision?.rule ?? outcome.reason;
-      [lamp, words] = ["silent", `Silent: ${SHORT[rule] ?? (ruleWords(rule).toLowerCase() || "not pushed")}`];
+      [lamp, words] = ["silent", `Silent: ${SHORT[outcome.reason] ?? (ruleWords(outcome.reason).toLowerCase() || "not pushed")}`];
     } else if (state === "signed_in") {
       const offline = status === "offline" || view.network !== "up";
       const takesCalls = view.presence?.effective === "available" && !view.presence.forwarding.on;
@@ -371,7 +373,6 @@ class PhoneCard {
     attribute(refs.app, "data-link", presence.link);
     attribute(refs.link, "data-link", presence.link);
     text(refs.link, presence.link === "offline" ? `Offline since ${clockOf(presence.as_of)}` : LINK[presence.link] ?? presence.link);
-    attribute(refs.link, "title", `version ${presence.version}`);
 
     const degraded = session.status === "degraded" ? "This phone's storage fails. You stay signed in while the app runs." : null;
     const note = session.reason || degraded;
@@ -401,6 +402,7 @@ class PhoneCard {
     const pendingWords = presence.pending ? REASON[presence.pending.text] ?? presence.pending.text : null;
     text(refs.pending, pendingWords ? `Sending: ${pendingWords}` : presence.superseded?.text);
     show(refs.forward, !presence.forwarding.on);
+    if (presence.forwarding.on) refs["forward-number"].value = ""; // it has done its work, here or elsewhere
     text(refs["who-name"], session.name);
     text(refs["who-email"], session.email);
   }
@@ -409,15 +411,16 @@ class PhoneCard {
     const { view, refs } = this;
     const on = view.power === "on";
     attribute(refs.network, "aria-checked", view.network === "up");
-    attribute(refs.network, "aria-label", `Network of ${view.name}`);
-    text(refs["network-text"], view.network === "up" ? "cable in" : "cable out");
+    attribute(refs.network, "aria-label", `Cable of ${view.name}`);
+    text(refs["network-text"], "Cable");
     text(refs.power, on ? "Kill" : "Start");
     text(refs.foreground, view.foreground ? "Background" : "Foreground");
-    attribute(refs.foreground, "aria-label", view.foreground ? "Send the app to the background" : "Bring the app to the foreground");
     refs.foreground.disabled = !on;
     const signedIn = view.session.state === "signed_in";
     refs.expire.disabled = !on || !signedIn;
     refs.repair.disabled = !on || !signedIn;
+    refs.trap.disabled = !on || !signedIn;
+    attribute(refs.trap, "aria-pressed", view.kill_in_refresh);
     refs["sign-out"].disabled = !on || !(signedIn || view.session.state === "reauth_required");
     text(refs.offset, span(view.clock_offset_ms, 1));
     attribute(refs.offset, "title", span(view.clock_offset_ms, 4) || null);
@@ -445,211 +448,25 @@ class PhoneCard {
   }
 }
 
-// -------------------------------------------------------------------------------------------------- who rings and why
-
-const nameOf = (key) => lab.view.phones.find((phone) => phone.key === key)?.name ?? PLACE[key] ?? (key.startsWith("forwarded") ? PLACE.forwarded : key);
-
-const midSentence = (name) => name.replace(/^The /, "the ");
-
-/** Whether nobody has the call yet: it rings in the apps, or is offered at the number that calls go to. */
-const waits = (call) => call.state === "ringing" || call.state === "offered";
-
-/**
- * The decision of a phone that explains a call: while it rings the newest; afterwards the one that made it ring, if one did, and
- * not the later one that stopped it.
- */
-function decisionOf(call, key) {
-  const decisions = lab.view.phones.find((phone) => phone.key === key)?.decisions.filter((item) => item.call_id === call.call_id) ?? [];
-  return (!waits(call) && decisions.find((item) => item.verdict === "ring")) || decisions[0];
-}
-
-/** What a device did when the call came: the lab tells what it does now. */
-function outcomeOf(call, device) {
-  return !waits(call) && decisionOf(call, device.key)?.verdict === "ring" ? "rings" : device.outcome;
-}
-
-/** ring, call or silent: what the lamp of a device shows for a call. */
-function lampOf(call, device) {
-  if (call.answered_by === device.key) return "call";
-  if (waits(call)) return outcomeOf(call, device) === "rings" ? "ring" : "silent";
-  return outcomeOf(call, device) === "rings" ? "rest" : "silent";
-}
-
-const OUTCOME = { rings: "Rings", silent: "Silent", not_pushed: "Silent", answered: "Answers" };
-function outcomeWords(call, device) {
-  const lamp = lampOf(call, device);
-  if (lamp === "call") return call.state === "ended" ? "Answered" : "In the call";
-  if (lamp === "rest") return "Rang";
-  return OUTCOME[device.outcome] ?? device.outcome.replaceAll("_", " ");
-}
-
-const lampSvg = () => {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  attribute(svg, "viewBox", "0 0 16 16");
-  attribute(svg, "aria-hidden", "true");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  svg.append(path);
-  return svg;
-};
-
-function renderWhy(view) {
-  const call = view.calls[0];
-  show($("why-empty"), !call);
-  show($("why-call"), call);
-  $("hang-up").disabled = !call || call.state === "ended";
-  if (!call) return renderVerdict(view, null);
-
-  text($("caller-name"), caller(call));
-  text($("caller-number"), call.from_name ? call.from : "");
-  const stateWords = { ringing: "ringing", answered: `answered by ${call.answered_by ? midSentence(nameOf(call.answered_by)) : "a device"}`, offered: "offered at the forwarding number: press 1 there", ended: call.given_back ? `back in the queue: ${call.given_back}` : call.answered_by ? `over, answered by ${midSentence(nameOf(call.answered_by))}` : "over" };
-  text($("caller-state"), stateWords[call.state] ?? call.state);
-  attribute($("caller-lamp"), "data-lamp", { ringing: "ring", offered: "ring", answered: "call" }[call.state] ?? "rest");
-
-  renderTrunk(call);
-  show($("leg"), call.state === "offered" || (call.state === "answered" && call.answered_by === "forwarded"));
-  for (const button of document.querySelectorAll("[data-leg]")) show(button, button.dataset.leg === "hung_up" ? call.state === "answered" : call.state === "offered");
-  list($("outcomes"), call.devices, (device) => device.key, (device) => {
-    const item = make("li", { "data-testid": `outcome-${device.key}` });
-    item.append(make("span", { class: "socket" }, lampSvg()), make("strong"), make("span", { class: "outcome" }), make("small"));
-    return item;
-  }, (item, device) => {
-    const lamp = lampOf(call, device);
-    const [socket, name, outcome, reason] = item.children;
-    attribute(item, "data-lamp", lamp);
-    attribute(item, "data-outcome", device.outcome);
-    const explains = lamp === "silent" || device.key.startsWith("forwarded"); // where calls go is worth a word as well
-    attribute(socket.firstChild.firstChild, "d", LAMP[lamp]);
-    text(name, PLACE_ON_SOCKET[device.key] ?? nameOf(device.key));
-    text(outcome, outcomeWords(call, device));
-    text(reason, [device.outcome === "not_pushed" ? "not pushed" : "", explains ? ruleWords(device.reason).toLowerCase() : ""].filter(Boolean).join(": "));
-  });
-
-  list($("decisions"), view.phones, (phone) => `${call.call_id} ${phone.key}`, makeDecision, (element, phone) => updateDecision(element, phone, call));
-  renderVerdict(view, call);
-}
-
-/** The line from the caller splits into one wire a device: lit when it rings, cut when it stays silent. */
-function renderTrunk(call) {
-  const trunk = $("trunk");
-  const count = call.devices.length;
-  list(trunk, call.devices, (device) => device.key,
-    () => document.createElementNS("http://www.w3.org/2000/svg", "path"),
-    (path, device) => {
-      const x = ((call.devices.indexOf(device) + 0.5) * 100) / count;
-      const lamp = lampOf(call, device);
-      attribute(path, "d", lamp === "silent" ? `${wire(x, 0, 0.54)}${wire(x, 0.68, 1)}` : wire(x, 0, 1));
-      attribute(path, "data-lamp", lamp);
-    });
-}
-
-/** The part of the wire to the device at x that lies between the fractions `from` and `to` of its length. */
-function wire(x, from, to) {
-  const points = [[50, 0], [50, 26], [x, 6], [x, 34]];
-  // The control points of a part of a Bezier curve are its blossoms (de Casteljau).
-  const blossom = (...at) => at.reduce((row, t) => row.slice(1).map((p, i) => [0, 1].map((axis) => row[i][axis] * (1 - t) + p[axis] * t)), points)[0].map((value) => value.toFixed(1)).join(" ");
-  return `M${blossom(from, from, from)}C${blossom(from, from, to)} ${blossom(from, to, to)} ${blossom(to, to, to)}`;
-}
-
-function makeDecision() {
-  const element = make("article", { class: "decision" });
-  element.append(
-    make("h3"),
-    make("p", { class: "step-name" }, "It knew"),
-    make("dl"),
-    make("p", { class: "step-name" }, "Rule"),
-    make("p", { class: "rule", "data-testid": "rule" }, make("strong"), make("code")),
-    make("p", { class: "step-name" }, "So it"),
-    make("p", { class: "did" }, lampSvg(), make("strong"), make("span")),
-    make("p", { class: "explanation", "data-testid": "explanation" }),
-  );
-  return element;
-}
-
-function updateDecision(element, phone, call) {
-  const decision = decisionOf(call, phone.key);
-  const device = call.devices.find((item) => item.key === phone.key);
-  const [title, , inputs, , rule, , did, explanation] = element.children;
-  attribute(element, "data-testid", `decision-${phone.key}`);
-  text(title, phone.name);
-  const rings = decision ? decision.verdict === "ring" : device?.outcome === "rings";
-  const over = !waits(call);
-  const lamp = !rings ? "silent" : over ? "rest" : "ring";
-  attribute(element, "data-verdict", decision?.verdict ?? (rings ? "ring" : "silence"));
-  attribute(element, "data-lamp", lamp);
-
-  const known = decision?.inputs ?? [];
-  show(inputs, known.length > 0);
-  show(inputs.previousElementSibling, known.length > 0);
-  list(inputs, known, ([name]) => name, () => make("div", {}, make("dt"), " ", make("dd")), (row, [name, value]) => {
-    text(row.firstChild, name);
-    text(row.lastChild, value.replace(/(\d)-(\d)/g, "$1\u2011$2")); // a version is one word
-    attribute(row, "data-fired", decision && firedBy(decision.rule, name, value) ? "true" : null);
-  });
-
-  const ruleName = decision?.rule ?? device?.reason ?? (device ? null : "signed_out");
-  text(rule.firstChild, decision || device ? ruleWords(ruleName) || "Not said" : "Not asked");
-  text(rule.lastChild, decision ? decision.rule : "on the server");
-  attribute(did.firstChild.firstChild, "d", LAMP[lamp]);
-  const pushed = decision || rings;
-  text(did.children[1], rings ? (over ? "Rang" : "Rings") : over ? "Stayed silent" : "Stays silent");
-  text(did.children[2], decision?.platform ?? (pushed ? "" : "The server sent it no push."));
-  text(explanation, decision?.explanation ?? "");
-  show(explanation, decision?.explanation);
-}
-
-/** Which input the rule was about, so that the eye finds it; read as "name value". */
-const FIRED_BY = {
-  forwarding_active: /forwarding on/,
-  not_available: /availab/,
-  in_another_call: /^(other|another) call/,
-  answered_elsewhere: /^call /,
-  call_ended: /^call /,
-  duplicate: /^call /,
-  expired: /^server time/,
-  signed_out: /^agent/,
-  other_account: /^agent/,
-  device_not_registered: /^device/,
-};
-const firedBy = (rule, name, value) => FIRED_BY[rule]?.test(`${name} ${value}`) ?? false;
-
-/** One sentence for the eye and for a screen reader. */
-function renderVerdict(view, call) {
-  const element = $("verdict");
-  if (!call) {
-    const anyone = view.phones.some((phone) => phone.session.state === "signed_in");
-    attribute(element, "data-ring", "idle");
-    return text(element, anyone ? "Quiet. Press “Incoming call” to see who rings and why." : "No call yet. Sign a phone in, then press “Incoming call”.");
-  }
-  const join = (devices) => {
-    const names = devices.map((device) => nameOf(device.key));
-    return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0];
-  };
-  const rang = call.devices.filter((device) => outcomeOf(call, device) === "rings" && device.key !== call.answered_by);
-  const silent = call.devices.filter((device) => outcomeOf(call, device) !== "rings" && device.key !== call.answered_by);
-  const reasons = [...new Set(silent.map((device) => ruleWords(decisionOf(call, device.key)?.rule ?? device.reason).toLowerCase()).filter(Boolean))];
-  const why = reasons.length === 1 ? `: ${reasons[0]}` : "";
-  const sentences = [];
-  if (waits(call)) {
-    sentences.push(`${caller(call)} calls.`);
-    sentences.push(rang.length ? `${join(rang)} ${rang.length > 1 ? "ring" : "rings"}.` : "Nothing rings.");
-    if (silent.length) sentences.push(`${join(silent)} ${silent.length > 1 ? "stay" : "stays"} silent${why}.`);
-  } else {
-    sentences.push(call.state === "answered"
-      ? `${call.answered_by ? nameOf(call.answered_by) : "Somebody"} answered ${caller(call)}.`
-      : call.given_back ? `${caller(call)} is back in the queue: ${call.given_back}.` : `The call of ${caller(call)} is over.`);
-    if (call.state === "answered" && rang.length) sentences.push(`${join(rang)} stopped ringing.`);
-    if (silent.length) sentences.push(`${join(silent)} stayed silent${why}.`);
-  }
-  attribute(element, "data-ring", { ringing: rang.length ? "ring" : "silent", offered: "ring", answered: "call" }[call.state] ?? "idle");
-  text(element, sentences.join(" "));
-}
-
 // ---------------------------------------------------------------------------------------------------------------- time line
 
-const timeline = { paused: false, shown: [], seen: 0, who: "", kind: "" };
+const KIND = { event: "", phone: "", request: "request", decision: "decides", push: "push", fault: "fault" };
+const timeline = { scene: -1, paused: false, shown: [], seen: 0, who: "", kind: "" };
+
+const makeLine = (entry) =>
+  make("li", { "data-kind": entry.kind, "data-who": entry.who },
+    make("time", { datetime: new Date(entry.at).toISOString() }, clockOf(entry.at, true)),
+    make("b", {}, nameOf(entry.who)), make("i", {}, KIND[entry.kind] ?? entry.kind), make("span", {}, make("bdi", {}, entry.text)));
 
 function renderTimeline() {
   const entries = lab.view?.timeline ?? [];
+  if (timeline.scene !== lab.view?.scene) {
+    timeline.scene = lab.view?.scene;
+    timeline.paused = false;
+    $("entries").replaceChildren();
+  }
+  const last = entries.at(-1);
+  text($("timeline-last"), last ? `${nameOf(last.who)}: ${last.text}` : "");
   if (!timeline.paused) {
     timeline.shown = entries;
     timeline.seen = entries.at(-1)?.n ?? 0;
@@ -662,16 +479,13 @@ function renderTimeline() {
   for (const { who } of entries) {
     if (known.has(who)) continue;
     known.add(who);
-    $("filter-who").append(make("option", { value: who }, who));
+    $("filter-who").append(make("option", { value: who }, nameOf(who)));
   }
 
   const wanted = timeline.shown
     .filter((entry) => (!timeline.who || entry.who === timeline.who) && (!timeline.kind || entry.kind === timeline.kind))
     .reverse();
-  list($("entries"), wanted, (entry) => entry.n, (entry) =>
-    make("li", { "data-kind": entry.kind, "data-who": entry.who },
-      make("time", { datetime: new Date(entry.at).toISOString() }, clockOf(entry.at, true)),
-      make("b", {}, entry.who), make("i", {}, entry.kind), make("span", {}, entry.text)), () => {});
+  list($("entries"), wanted, (entry) => entry.n, makeLine, () => {});
   show($("entries-empty"), wanted.length === 0);
 }
 
@@ -694,7 +508,7 @@ function renderAccounts(accounts) {
   fillCopy($("copy-shared"), shared, "the password of all accounts");
   list($("accounts"), accounts, (account) => account.email, (account) =>
     make("li", { "data-testid": "account", "data-email": account.email },
-      make("span", { class: "account-name" }, make("strong"), " ", make("small")), copyButton("email"), copyButton("password"), copyButton("code")),
+      make("button", { type: "button", class: "account-name", "data-fill": account.email, "data-testid": "fill" }, make("strong"), make("small")), copyButton("email"), copyButton("password"), copyButton("code")),
   (item, account) => {
     const [name, email, password, code] = item.children;
     text(name.firstChild, account.name);
@@ -703,9 +517,28 @@ function renderAccounts(accounts) {
     fillCopy(password, shared ? null : account.password, `the password of ${account.name}`);
     fillCopy(code, account.totp_code, `the code of ${account.name}`);
   });
+  const to = $("to");
+  list(to, accounts, (account) => account.email, (account) => make("option", { value: account.email }), (option, account) =>
+    text(option, account.is_signed_in ? account.name : `${account.name} (not signed in)`));
+  // Until somebody chooses: whoever is signed in, and else who may open everything.
+  if (!to.dataset.chosen) to.value = (accounts.find((account) => account.is_signed_in) ?? accounts.find(opensEverything) ?? accounts[0]).email;
+}
+
+const opensEverything = (account) => account.role !== "agent" && !account.sign_in_with && !account.totp_code;
+
+/** Fills an account into every sign-in page that is open: the pages themselves know whether they are one. */
+function fill(account) {
+  const { email, password, totp_code: code } = account;
+  for (const frame of document.querySelectorAll("iframe")) {
+    for (const origin of [surfaces.base, lab.view.upstream]) {
+      frame.contentWindow?.postMessage({ hookswitch: "fill", email, password, code }, origin);
+    }
+  }
 }
 
 document.querySelector(".accounts").addEventListener("click", async (event) => {
+  const filled = event.target.closest("[data-fill]");
+  if (filled) fill(lab.view.accounts.find(({ email }) => email === filled.dataset.fill));
   const button = event.target.closest("[data-copy]");
   if (!button) return;
   const value = button.dataset.value;
@@ -725,6 +558,8 @@ document.querySelector(".accounts").addEventListener("click", async (event) => {
 const surfaces = {
   base: null,
   live: new Set(), // browser surfaces that said they are signed in
+  seen: new Map(), // name -> {email, version, at}: what a surface that is live shows
+  windows: 0,
 
   path(name) {
     return name === "cti" ? `/app/cti/${$("cti-host").value}` : `/app/${name}`;
@@ -734,24 +569,44 @@ const surfaces = {
   },
   load(name) {
     this.live.delete(name);
+    this.seen.delete(name);
     this.frame(name).src = this.base + this.path(name);
   },
-  render(base) {
-    if (base === this.base) return;
+  render({ base, windows }) {
+    if (base === this.base) {
+      if (windows !== this.windows) this.take(windows);
+      return;
+    }
     this.base = base;
+    this.windows = 0;
+    this.seen.clear();
+    this.live.clear();
     // One first: it gets the cookie that binds logins to this browser. Four at once would get four, and only the last counts.
     const others = () => { for (const name of ["desktop", "dashboard", "cti"]) this.load(name); };
     this.frame("web").addEventListener("load", others, { once: true });
     this.load("web");
+  },
+  /** Somebody signed in for these windows: their sessions come with the answer, as cookies. */
+  async take(windows) {
+    this.windows = windows;
+    await fetch("/lab/windows", { method: "POST" }).catch(() => {});
+    for (const name of ["web", "desktop", "dashboard", "cti"]) {
+      if (this.seen.has(name)) continue;
+      this.load(name);
+      this.live.add(name); // it will be: nobody has to open the others once more
+    }
   },
   /** Tells a surface which colours the switch asks for; the system's are known to it. */
   paint(name) {
     this.frame(name).contentWindow?.postMessage({ hookswitch: "theme", theme: document.documentElement.dataset.theme ?? "auto" }, "*");
   },
   /** The browser surfaces share one session: when the first of them is signed in, the others are opened again and know it. */
-  heard({ surface, state }) {
+  heard({ surface, state, email, version, at }) {
     const name = surface.startsWith("cti-") ? "cti" : surface;
     this.paint(name);
+    if (state === "live" && version) this.seen.set(name, { email, version, at });
+    if (state !== "live") this.seen.delete(name);
+    agree.look();
     if (name === "desktop") return;
     const first = this.live.size === 0;
     if (state !== "live") return this.live.delete(name);
@@ -760,7 +615,7 @@ const surfaces = {
   },
 };
 
-$("surfaces").addEventListener("click", (event) => {
+$("stage").addEventListener("click", (event) => {
   const button = event.target.closest("[data-reload]");
   if (button && surfaces.base) surfaces.load(button.dataset.reload);
 });
@@ -770,6 +625,86 @@ addEventListener("message", (event) => {
   const message = event.data;
   if (message?.hookswitch === "surface" && event.origin === surfaces.base) surfaces.heard(message);
 });
+
+// ------------------------------------------------------------------------------------------------ all screens agree
+
+/** How long it took until all screens of the agent showed the newest state. */
+const agree = {
+  scene: -1,
+  version: null, // the newest on which all agreed
+  count: 0, // how many did
+
+  screens({ email }) {
+    const phonesOn = lab.view.phones
+      .filter(({ power, session, presence }) => power === "on" && session.email === email && ["live", "polling"].includes(presence?.link))
+      .map(({ key, presence }) => ({ element: phones.get(key).refs.device, version: presence.version, at: presence.shown_since }));
+    const windows = [...surfaces.seen].filter(([, seen]) => seen.email === email)
+      .map(([name, { version, at }]) => ({ element: document.querySelector(`[data-window="${name}"]`), version, at: at + lab.view.time_offset_ms }));
+    return [...phonesOn, ...windows];
+  },
+
+  look() {
+    const account = lab.view?.accounts.find(({ email }) => email === $("to").value);
+    const screens = account?.state ? this.screens(account) : [];
+    show($("agree"), screens.length > 1);
+    if (screens.length < 2) return;
+    const { version, at } = account.state;
+    const done = screens.filter((screen) => screen.version === version);
+    attribute($("agree"), "data-agree", done.length === screens.length);
+    if (done.length < screens.length) return text($("agree"), `${done.length} of ${screens.length} screens know the newest state`);
+    const mark = `${lab.view.scene} ${version}`;
+    const joined = this.version === mark && this.count !== screens.length;
+    this.count = screens.length;
+    if (joined) text($("agree"), `${screens.length} screens agree`);
+    if (this.version === mark) return;
+    // What was there before the page looked cannot be timed.
+    const before = this.version !== null && this.version.startsWith(`${lab.view.scene} `);
+    this.version = mark;
+    const took = Math.max(1, ...screens.map((screen) => screen.at - at));
+    text($("agree"), before ? `${screens.length} screens agree after ${took} ms` : `${screens.length} screens agree`);
+    if (before) for (const { element } of screens) flash(element);
+  },
+};
+
+function flash(element) {
+  element.classList.remove("flash");
+  void element.offsetWidth; // begins the animation anew
+  element.classList.add("flash");
+}
+
+// ------------------------------------------------------------------------------------------------------------- a story
+
+function renderStory({ story, stories }) {
+  list($("story-list"), stories, ({ name }) => name, ({ name }) =>
+    make("li", {}, make("button", { type: "button", "data-story": name, "data-testid": `story-${name}` })), (item, { title }) => text(item.firstChild, title));
+  show($("choose-story"), stories.length);
+  show($("story"), story);
+  if (!story) return;
+  const { steps, played, trouble } = story;
+  const over = played === steps.length || Boolean(trouble);
+  text($("story-title"), story.title);
+  text($("story-text"), story.story);
+  show($("story-text"), story.story);
+  text($("story-count"), trouble ? `stopped at step ${played + 1} of ${steps.length}` : over ? "played to the end" : `step ${Math.min(played + 1, steps.length)} of ${steps.length}`);
+  text($("story-play"), story.plays ? "Pause" : "Play");
+  attribute($("story"), "data-plays", story.plays);
+  attribute($("story"), "data-played", played);
+  $("story-play").disabled = $("story-step").disabled = over;
+  list($("story-steps"), steps.map((step, index) => ({ ...step, index })), ({ index }) => `${story.name} ${index}`, () => make("li"), (item, { caption, sees, index }) => {
+    text(item, caption);
+    attribute(item, "data-sees", sees);
+    const state = index < played ? "done" : index === played ? (trouble ? "failed" : "next") : "later";
+    attribute(item, "aria-current", state === "next" ? "step" : null);
+    if (item.dataset.state !== state) {
+      item.dataset.state = state;
+      // The list scrolls, the page does not.
+      if (state === "next") $("story-steps").scrollTop = item.offsetTop - 30;
+    }
+  });
+  if (over) $("story-steps").scrollTop = $("story-steps").scrollHeight;
+  text($("story-trouble"), trouble);
+  show($("story-trouble"), trouble);
+}
 
 // --------------------------------------------------------------------------------------------------------------- the stream
 
@@ -784,6 +719,16 @@ const lab = {
   },
 
   render(view) {
+    if (this.view && this.view.scene !== view.scene) {
+      chosen.id = null;
+      delete $("to").dataset.chosen;
+      show(labError, false);
+      for (const phone of phones.values()) {
+        phone.forget();
+        phone.refs["forward-number"].value = "";
+      }
+    }
+    const rang = this.view?.calls[0]?.call_id;
     this.view = view;
     this.receivedAt = performance.now();
     attribute($("stage"), "aria-busy", null);
@@ -795,14 +740,27 @@ const lab = {
       phones.set(phone.key, made);
       return made.root;
     }, (_, phone) => phones.get(phone.key).update(phone));
+    renderAccounts(view.accounts);
     renderWhy(view);
     renderTimeline();
-    renderAccounts(view.accounts);
-    surfaces.render(view.base);
+    renderStory(view);
+    surfaces.render(view);
+    agree.look();
     tick();
+    if (rang !== view.calls[0]?.call_id) this.showWhatRings(view);
+  },
+
+  /** A new call: it is explained, and where there is room for one phone only, the one that rings is seen. */
+  showWhatRings(view) {
+    chosen.id = null;
+    renderWhy(view);
+    if (!matchMedia("(max-width: 700px)").matches) return;
+    const rings = view.phones.find((phone) => phone.ringing) ?? view.phones.find((phone) => phone.session.state === "signed_in");
+    if (rings) phones.get(rings.key).root.scrollIntoView({ block: "start", inline: "center" });
   },
 
   state(name) {
+    if (name === "live") for (const complaint of document.querySelectorAll("[data-away]")) show(complaint, false);
     attribute(document.body, "data-lab", name);
     text($("lab-link"), { live: "Connected", connecting: "Connecting", lost: "Disconnected" }[name]);
     show($("lost"), name === "lost");
@@ -836,18 +794,56 @@ const labError = $("lab-error");
 
 $("dial").addEventListener("submit", (event) => {
   event.preventDefault();
-  post("/lab/calls", { from: $("from").value.trim(), from_name: $("from-name").value.trim() }, { button: $("dial").querySelector(".call-button"), complaint: labError });
+  post("/lab/calls", { to: $("to").value, from: $("from").value.trim(), from_name: $("from-name").value.trim() }, { button: $("dial").querySelector(".call-button"), complaint: labError });
 });
 
-$("hang-up").addEventListener("click", () => {
-  const call = lab.view?.calls[0];
-  if (call && call.state !== "ended") post(`/lab/calls/${encodeURIComponent(call.call_id)}/hang-up`, {}, { button: $("hang-up"), complaint: labError });
+const hangUp = (call, button) => call && post(`/lab/calls/${encodeURIComponent(call)}/hang-up`, {}, { button, complaint: labError });
+
+$("hang-up").addEventListener("click", () => hangUp($("hang-up").dataset.call, $("hang-up")));
+$("to").addEventListener("change", () => { $("to").dataset.chosen = "true"; agree.look(); });
+
+$("calls").addEventListener("click", (event) => {
+  const end = event.target.closest("[data-end]");
+  if (end) return hangUp(end.dataset.end, end);
+  const tab = event.target.closest("[data-call]");
+  if (!tab) return;
+  chosen.id = tab.dataset.call;
+  renderWhy(lab.view);
 });
 
 for (const button of document.querySelectorAll("[data-leg]")) {
   button.addEventListener("click", () => {
-    const call = lab.view?.calls[0];
+    const call = chosen.call();
     if (call) post(`/lab/calls/${encodeURIComponent(call.call_id)}/leg`, { is: button.dataset.leg }, { button, complaint: labError });
+  });
+}
+
+$("demo").addEventListener("click", () => post("/lab/demo", { who: $("to").value }, { button: $("demo"), complaint: labError }));
+/** Ends what is there; nothing can be begun in it meanwhile. */
+async function anew(path, body, button) {
+  const begin = [$("demo"), $("choose-story"), $("reset"), $("dial").querySelector(".call-button")];
+  for (const other of begin) other.disabled = true;
+  await post(path, body, { button, complaint: labError });
+  for (const other of begin) other.disabled = false;
+}
+
+$("reset").addEventListener("click", () => anew("/lab/reset", {}, $("reset")));
+$("choose-story").addEventListener("click", () => $("stories").showModal());
+$("story-list").addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-story]");
+  if (!button) return;
+  const plays = !$("story-by-step").checked;
+  $("stories").close();
+  await anew("/lab/story", { name: button.dataset.story, plays }, $("choose-story"));
+});
+$("story-play").addEventListener("click", () => post(`/lab/story/${$("story").dataset.plays === "true" ? "pause" : "play"}`, {}, { button: $("story-play"), complaint: labError }));
+$("story-step").addEventListener("click", () => post("/lab/story/step", {}, { button: $("story-step"), complaint: labError }));
+$("story-end").addEventListener("click", () => anew("/lab/reset", {}, $("story-end")));
+
+for (const [button, drawer] of [["show-conditions", "conditions"], ["show-accounts", "account-drawer"]]) {
+  $(button).addEventListener("click", () => {
+    show($(drawer), $(drawer).hidden);
+    attribute($(button), "aria-expanded", !$(drawer).hidden);
   });
 }
 
@@ -869,7 +865,7 @@ for (const name of ["who", "kind"]) {
   });
 }
 
-const THEMES = { auto: ["Auto", "Colours: follow the system"], light: ["Light", "Colours: light"], dark: ["Dark", "Colours: dark"] };
+const THEMES = { auto: ["Auto", "Auto: colours follow the system"], light: ["Light", "Light colours"], dark: ["Dark", "Dark colours"] };
 
 function theme(name) {
   attribute(document.documentElement, "data-theme", name === "auto" ? null : name);

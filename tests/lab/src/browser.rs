@@ -1,12 +1,19 @@
 //! A browser without a screen: follows redirects, keeps cookies, fills in forms. For scenarios; the page has a real one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use hookswitch::wire::{
     Agent, AnswerCall, Availability, CallId, HEADER_CSRF, HEADER_IDEMPOTENCY_KEY, Problem, SetAvailability,
     SetForwarding, Snapshot, UnixMillis,
 };
-use reqwest::{Response, StatusCode, header};
+use reqwest::{
+    Response, StatusCode,
+    cookie::{CookieStore, Jar},
+    header,
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -30,7 +37,7 @@ pub struct Credentials {
     pub email: String,
     /// The account's password, or the one at the upstream issuer.
     pub password: String,
-    /// By which way.
+    /// How the agent signs in: by password, at Google or at the tenant.
     pub method: Method,
     /// What to type when a second factor is asked for.
     pub code: Option<String>,
@@ -58,7 +65,7 @@ pub enum Page {
     GetTheApp,
     /// A surface of the product.
     Surface {
-        /// Where it is.
+        /// The path of the page where it stopped.
         path: String,
     },
     /// Anything else: a message.
@@ -70,7 +77,7 @@ pub enum Page {
     },
     /// Outside of the browser: an app's redirect URI.
     App {
-        /// The whole address.
+        /// The whole address that leads back to the app.
         redirect: String,
     },
 }
@@ -116,6 +123,7 @@ pub(crate) struct SessionInfo {
 /// A browser with its cookies.
 pub struct Browser {
     client: reqwest::Client,
+    cookies: Arc<Jar>,
     base: Url,
     upstream: Url,
 }
@@ -133,14 +141,15 @@ impl Browser {
     /// # Errors
     /// When an address is none.
     pub fn new(base: &str, upstream: &str) -> Result<Self, ErrorMessage> {
+        let cookies = Arc::new(Jar::default());
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .cookie_store(true)
+            .cookie_provider(Arc::clone(&cookies))
             .no_proxy()
             .build()
             .map_err(|error| error.to_string())?;
         let parse = |address: &str| Url::parse(address).map_err(|error| format!("{address}: {error}"));
-        Ok(Self { client, base: parse(base)?, upstream: parse(upstream)? })
+        Ok(Self { client, cookies, base: parse(base)?, upstream: parse(upstream)? })
     }
 
     /// Opens an address of the backend and goes where it leads.
@@ -199,6 +208,14 @@ impl Browser {
             };
         }
         Err("the sign-in pages go round in circles".into())
+    }
+
+    /// The cookies that hold its sessions, each as `name=value`. Secrets.
+    pub(crate) fn sessions(&self) -> Vec<String> {
+        let all = self.cookies.cookies(&self.base);
+        let all = all.as_ref().and_then(|all| all.to_str().ok()).unwrap_or_default();
+        let of_session = |pair: &&str| pair.contains("hookswitch_browser=") || pair.contains("hookswitch_desktop=");
+        all.split("; ").filter(of_session).map(str::to_owned).collect()
     }
 
     /// Who is signed in on a surface.

@@ -1,6 +1,9 @@
 //! A phone's network, with a cable that can be pulled: everything behind it is real.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
@@ -30,11 +33,30 @@ pub(crate) struct Cable {
     network: Arc<dyn Http>,
     passing: Arc<watch::Sender<Passing>>,
     log: mpsc::UnboundedSender<Sent>,
+    /// The next answer to a refresh finds nobody: the app is killed before it comes.
+    trap: Arc<AtomicBool>,
+    caught: mpsc::UnboundedSender<()>,
 }
 
 impl Cable {
-    pub(crate) fn new(network: Arc<dyn Http>, log: mpsc::UnboundedSender<Sent>) -> Self {
-        Self { network, passing: Arc::new(watch::Sender::new(Passing::Everything)), log }
+    /// Who hears `caught` kills the app: its refresh was answered, and the answer stays on the way.
+    pub(crate) fn new(
+        network: Arc<dyn Http>,
+        log: mpsc::UnboundedSender<Sent>,
+        caught: mpsc::UnboundedSender<()>,
+    ) -> Self {
+        let passing = Arc::new(watch::Sender::new(Passing::Everything));
+        Self { network, passing, log, trap: Arc::default(), caught }
+    }
+
+    /// Sets the trap in the next refresh, or takes it away.
+    pub(crate) fn set_trap(&self, set: bool) {
+        self.trap.store(set, Ordering::Relaxed);
+    }
+
+    /// Whether the trap is set.
+    pub(crate) fn has_trap(&self) -> bool {
+        self.trap.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -60,6 +82,8 @@ impl Cable {
     }
 }
 
+/// In the form of a refresh (RFC 6749, section 6).
+const REFRESH: &[u8] = b"grant_type=refresh_token";
 const PULLED: &str = "the cable is pulled";
 
 fn pulled() -> HttpFault {
@@ -93,6 +117,7 @@ async fn when_let(passing: &mut watch::Receiver<Passing>) -> Result<(), HttpFaul
 impl Http for Cable {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
         let name = format!("{} {}", request.method(), request.uri().path());
+        let refreshes = request.body().windows(REFRESH.len()).any(|part| part == REFRESH);
         let mut passing = self.passing.subscribe();
         let answer = match when_let(&mut passing).await {
             Ok(()) => unless_pulled(&mut passing, self.network.send(request)).await.flatten(),
@@ -105,6 +130,11 @@ impl Http for Cable {
         };
         // Nobody may be listening to the log any more.
         let _ = self.log.send(Sent { request: name, result });
+        if refreshes && answer.is_ok() && self.trap.swap(false, Ordering::Relaxed) {
+            // The kill ends this wait, as it ends everything of the app.
+            let _ = self.caught.send(());
+            return std::future::pending().await;
+        }
         let HttpResponse { head, body } = answer?;
         let body = stream::unfold(Some((body, passing)), |state| async {
             let (mut body, mut passing) = state?;
@@ -137,7 +167,7 @@ mod tests {
     }
 
     fn cable() -> Cable {
-        Cable::new(Arc::new(Server), mpsc::unbounded_channel().0)
+        Cable::new(Arc::new(Server), mpsc::unbounded_channel().0, mpsc::unbounded_channel().0)
     }
 
     fn request() -> HttpRequest {
@@ -170,6 +200,19 @@ mod tests {
         cable.hold(false);
         let (asked, _) = future::join(asked, body.next()).await;
         assert!(asked.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_trap_is_for_the_next_refresh_alone() {
+        let (caught, mut heard) = mpsc::unbounded_channel();
+        let cable = Cable::new(Arc::new(Server), mpsc::unbounded_channel().0, caught);
+        cable.set_trap(true);
+        assert!(cable.send(request()).await.is_ok(), "this is no refresh");
+        let mut refresh = cable.send(HttpRequest::new("grant_type=refresh_token&refresh_token=r".into()));
+        assert!((&mut refresh).now_or_never().is_none());
+        assert_eq!(heard.try_recv(), Ok(()));
+        assert!(!cable.has_trap());
+        assert!(cable.send(HttpRequest::new("grant_type=refresh_token".into())).await.is_ok());
     }
 
     #[tokio::test]

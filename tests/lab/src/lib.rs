@@ -10,12 +10,14 @@
 //! | `phone` | a phone: an app and what surrounds it |
 //! | `app` | the app on a phone: the real core in this process, or in one of its own |
 //! | `cable`, `clock` | a phone's network and time, to be tampered with |
-//! | `timeline` | what happened |
+//! | `timeline`, `calls` | what happened, and of which call |
+//! | `words` | values in words for people |
 //! | [`top`] | the lab on a terminal |
 
 mod app;
 pub mod browser;
 mod cable;
+mod calls;
 mod clock;
 pub mod nodes;
 mod phone;
@@ -23,6 +25,7 @@ pub mod scenario;
 pub mod server;
 mod timeline;
 pub mod top;
+mod words;
 mod world;
 
 pub use app::{child::Program, serve::serve as serve_phone};

@@ -1,6 +1,10 @@
 //! `lab`: the whole story on one page. `lab top ADDRESS`: on a terminal. `lab run FILE…`: scenarios, headless.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
@@ -25,13 +29,17 @@ struct Arguments {
     /// Opens no browser.
     #[arg(long)]
     no_browser: bool,
+
+    /// Says how a phone that is not on the page joins: an emulator, a simulator, a device.
+    #[arg(long)]
+    phone: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Plays scenarios without a page and prints what happened. Ends with 0 only when all expectations hold.
     Run {
-        /// Scenario files.
+        /// The scenario files to play, in this order.
         #[arg(required = true)]
         files: Vec<PathBuf>,
 
@@ -60,7 +68,8 @@ enum Command {
     /// Shows a lab that is open on this terminal, live: sessions, streams, states and how long they take, ring decisions.
     /// `q` ends it; the lab goes on. Where there is no terminal, prints one picture.
     Top {
-        /// The lab's address, as it was printed when it was opened: http://127.0.0.1:PORT.
+        /// The lab's address, as it was printed when it was opened: http://127.0.0.1:PORT, or without the http://.
+        #[arg(value_parser = lab::top::address)]
         at: Url,
     },
     /// Such a process, over the core's Rust interface.
@@ -72,7 +81,7 @@ enum Command {
 enum TimeArgument {
     /// All clocks are moved.
     Virtual,
-    /// Somebody waits.
+    /// The steps wait as long as they say: for somebody who watches.
     Real,
 }
 
@@ -97,7 +106,7 @@ fn main() -> ExitCode {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(trouble) => complain(&trouble),
             },
-            None => serve(arguments.listen, arguments.no_browser).await,
+            None => serve(arguments.listen, arguments.no_browser, arguments.phone).await,
         }
     });
     // `phone` may still wait for a line; nothing that is still running is wanted.
@@ -110,16 +119,20 @@ fn complain(what: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn serve(listen: SocketAddr, no_browser: bool) -> ExitCode {
+async fn serve(listen: SocketAddr, no_browser: bool, phone: bool) -> ExitCode {
     let folder = match tempfile::tempdir() {
         Ok(folder) => folder,
         Err(error) => return complain(&format!("no folder for the phones: {error}")),
     };
+    println!("Starting a backend, two phones with the real core, and the page that shows them...");
     let server = match Server::start(listen, folder.path()).await {
         Ok(server) => server,
         Err(error) => return complain(&error),
     };
     println!("The lab is open at {}", server.origin());
+    if phone {
+        println!("{}", how_a_phone_joins(&server.backend()));
+    }
     println!("Stop it with Ctrl-C.");
     if !no_browser && has_display() {
         // Without one the address above is enough.
@@ -136,9 +149,26 @@ async fn serve(listen: SocketAddr, no_browser: bool) -> ExitCode {
     }
 }
 
+/// For apps that are no part of the lab.
+fn how_a_phone_joins(backend: &str) -> String {
+    let port = backend.rsplit(':').next().unwrap_or_default();
+    format!(
+        "A phone that is not on the page joins at the backend, {backend}, until the page is reset or plays a story.
+  Android, device or emulator: adb reverse tcp:{port} tcp:{port}
+                               and a debug build of android/agent with this address as its server (android/README.md)
+  iOS simulator:               a debug build of ios/agent with this address as its server
+It signs in as one of the demo accounts. What it asks for is in the time line, as \"another phone\"."
+    )
+}
+
 /// On Linux somebody may be at the other end of an SSH session, where no browser can open.
 fn has_display() -> bool {
     !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// What a story is called: its file, without the ending.
+fn name(file: &Path) -> String {
+    file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
 }
 
 async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool, surroundings: &Surroundings) -> ExitCode {
@@ -149,7 +179,7 @@ async fn run(files: &[PathBuf], time: TimeArgument, verbose: bool, surroundings:
     let (mut held, mut failed) = (0, 0);
     for file in files {
         let scenario = match std::fs::read_to_string(file).map_err(|error| error.to_string()) {
-            Ok(text) => scenario::parse(&text).map_err(|bad| bad.to_string()),
+            Ok(text) => scenario::parse(&name(file), &text).map_err(|bad| bad.to_string()),
             Err(error) => Err(error),
         };
         match scenario {

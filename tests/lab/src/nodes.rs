@@ -23,7 +23,7 @@ pub struct Shared {
 pub(crate) struct Nodes {
     pub(crate) first: Backend,
     second: Option<Backend>,
-    /// Ends with this.
+    /// Held because the proxy ends when it is dropped.
     _proxy: JoinSet<()>,
 }
 

@@ -19,7 +19,10 @@ use hookswitch::{
     wire::{Availability, CallId, CallPush, CodeBy, DeviceId, Platform, PushKind, SessionId, UnixMillis},
 };
 use serde::de::DeserializeOwned;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
     app::{
@@ -32,6 +35,7 @@ use crate::{
     cable::{Cable, Sent},
     clock::PhoneClock,
     timeline::{Kind, Timeline},
+    words::words,
 };
 
 /// The redirect URI of phones whose system browser is in the lab's page (RFC 8252, section 7.3).
@@ -77,8 +81,10 @@ struct Inner {
     waiting: Vec<CallPush>,
     /// It is slow: it keeps everything.
     held: bool,
-    /// The system browser is open at this address.
+    /// The system browser is open at this address. It is another app: a kill of this one leaves it alone.
     login_url: Option<String>,
+    /// What the app shows, by its version, and since when.
+    shown_since: Option<(String, i64)>,
     /// Decisions of processes that are gone: a bench remembers more than a phone.
     past: Vec<RingLogEntry>,
     /// What the call UI was told: by the answers to pushes, and by the rings that must stop.
@@ -90,6 +96,8 @@ struct Inner {
 
 struct Running {
     app: Arc<App>,
+    /// Goes with this value: whoever waits for an answer then waits no longer, and lets the app go, too.
+    alive: watch::Sender<()>,
     /// Hears the app; ends with this value.
     _listener: JoinSet<()>,
 }
@@ -97,7 +105,7 @@ struct Running {
 /// What a phone shows, and all that it has decided.
 pub(crate) struct Seen {
     pub(crate) shown: AppState,
-    /// Oldest first.
+    /// The phone's ring log, oldest first.
     pub(crate) log: Vec<RingLogEntry>,
     /// Calls that the call UI was told to stop.
     pub(crate) stopped: Vec<StoppedCall>,
@@ -115,7 +123,8 @@ impl LabPhone {
         program: Option<Program>,
     ) -> Result<Arc<Self>, String> {
         let (log, sent) = mpsc::unbounded_channel();
-        let cable = Cable::new(network, log);
+        let (trap, caught) = mpsc::unbounded_channel();
+        let cable = Cable::new(network, log, trap);
         let runs = match program {
             Some(program) => {
                 let proxy = Proxy::start(cable.clone(), issuer).await.map_err(|error| error.to_string())?;
@@ -138,6 +147,7 @@ impl LabPhone {
             foreground: AtomicBool::new(true),
         });
         tokio::spawn(note_requests(key, sent, timeline));
+        tokio::spawn(kill_when_caught(Arc::downgrade(&phone), caught));
         Ok(phone)
     }
 
@@ -148,11 +158,24 @@ impl LabPhone {
     /// The app, while it runs.
     fn app(&self) -> Result<Arc<App>, Failure> {
         let app = self.inner().app.as_ref().map(|running| Arc::clone(&running.app));
-        app.ok_or_else(|| Failure::cancelled(format!("The app on {} does not run.", self.name)))
+        app.ok_or_else(|| self.is_off())
     }
 
     async fn ask<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, Failure> {
-        self.app()?.ask(ask).await
+        let (app, mut alive) = {
+            let inner = self.inner();
+            let running = inner.app.as_ref().ok_or_else(|| self.is_off())?;
+            (Arc::clone(&running.app), running.alive.subscribe())
+        };
+        tokio::select! {
+            biased;
+            answer = app.ask(ask) => answer,
+            _ = alive.changed() => Err(Failure::cancelled(format!("The app on {} was killed.", self.name))),
+        }
+    }
+
+    fn is_off(&self) -> Failure {
+        Failure::cancelled(format!("The app on {} does not run.", self.name))
     }
 
     /// The core itself, while the app runs in this process. For the lab's page.
@@ -174,6 +197,17 @@ impl LabPhone {
 
     pub(crate) fn login_url(&self) -> Option<String> {
         self.inner().login_url.clone()
+    }
+
+    /// Since when the app shows what it shows, in the lab's time; `None`: it shows no such version.
+    pub(crate) fn shown_since(&self, version: &str) -> Option<i64> {
+        self.inner().shown_since.as_ref().filter(|(shown, _)| shown == version).map(|(_, since)| *since)
+    }
+
+    /// Kills the app in its next refresh, when the server has answered and before the answer is heard; or does not.
+    pub(crate) fn set_trap(&self, set: bool) {
+        self.cable.set_trap(set);
+        self.note(Kind::Fault, if set { "will be killed in its next refresh" } else { "will not be killed after all" });
     }
 
     /// What this phone did that no phone does: its process ended, or contradicted itself.
@@ -252,7 +286,7 @@ impl LabPhone {
         {
             let mut inner = self.inner();
             inner.device = Some(device.clone());
-            inner.app = Some(Running { app: Arc::clone(&app), _listener: listener });
+            inner.app = Some(Running { app: Arc::clone(&app), alive: watch::Sender::new(()), _listener: listener });
         }
         self.foreground.store(foreground, Ordering::Relaxed);
         app.ask::<()>(Ask::Network { up: self.cable.is_up() }).await?;
@@ -286,7 +320,6 @@ impl LabPhone {
         let running = {
             let mut inner = self.inner();
             inner.past.extend(log);
-            inner.login_url = None;
             inner.app.take()
         };
         if let Some(running) = running {
@@ -298,19 +331,23 @@ impl LabPhone {
     fn note_changes(&self, before: Option<&AppState>, now: &AppState) {
         let session = describe_session(&now.session);
         if before.is_none_or(|before| describe_session(&before.session) != session) {
-            self.note(Kind::Effect, session);
+            self.note(Kind::Phone, session);
         }
         if before.is_none_or(|before| before.link != now.link) && now.link != Link::Off {
-            self.note(Kind::Effect, format!("hears the server: {:?}", now.link).to_lowercase());
+            self.note(Kind::Phone, format!("hears the server: {}", words(&now.link)));
         }
         let state = |shown: &AppState| {
             let state = shown.presence.as_ref()?;
-            Some(format!("shows {:?} at {}", state.effective, state.version))
+            let forwarded = if state.forwarding.is_some() { ", calls forwarded" } else { "" };
+            Some((state.version.clone(), format!("shows “{}{forwarded}”", words(&state.effective))))
         };
-        if let Some(shows) = state(now)
-            && before.and_then(state).as_ref() != Some(&shows)
-        {
-            self.note(Kind::Effect, shows);
+        if let Some((version, shows)) = state(now) {
+            let last = before.and_then(state);
+            if last.as_ref().is_none_or(|(last, _)| *last != version) {
+                self.inner().shown_since = Some((version.clone(), self.timeline.now()));
+                let still = if last.is_some_and(|(_, last)| last == shows) { "still " } else { "" };
+                self.timeline.shows(self.key, format!("{still}{shows}"), version);
+            }
         }
         self.timeline.touch();
     }
@@ -326,7 +363,9 @@ impl LabPhone {
     }
 
     /// The system browser came back to the app.
-    pub(crate) async fn finish_login(&self, redirect: &str) -> Result<(), Failure> {
+    pub(crate) async fn finish_login(self: &Arc<Self>, redirect: &str) -> Result<(), Failure> {
+        // The redirect starts an app that was killed meanwhile.
+        self.start(true).await?;
         let finished = self.ask(Ask::FinishLogin { redirect: redirect.to_owned() }).await;
         match &finished {
             Ok(()) => self.close_browser(),
@@ -470,21 +509,26 @@ impl LabPhone {
     /// A push arrives, or waits at the push service; an app that does not run is started by it.
     pub(crate) async fn deliver(self: &Arc<Self>, push: CallPush) -> Result<(), Failure> {
         if !self.takes_pushes() {
-            self.note(Kind::Push, format!("{} waits at the push service", describe(&push)));
+            let text = format!("{} waits at the push service", describe(&push));
+            self.timeline.about(&push.call_id, self.key, Kind::Push, text);
             self.inner().waiting.push(push);
             return Ok(());
         }
         self.start(false).await?;
-        let (kind, what) = (push.kind, describe(&push));
+        let (kind, what, call) = (push.kind, describe(&push), push.call_id.clone());
         let decided: RingDecision = self.ask(Ask::Decide { push, must_report: true }).await?;
         match kind {
             PushKind::Incoming | PushKind::Unknown => {
-                self.note(Kind::Decision, format!("{} {}", decided.explanation, decided.action.explain()));
+                let text = format!("{} {}", decided.explanation, decided.action.explain());
+                self.timeline.about(&call, self.key, Kind::Decision, text);
             }
-            PushKind::AnsweredElsewhere | PushKind::Ended => self.note(Kind::Push, what),
+            PushKind::AnsweredElsewhere | PushKind::Ended => {
+                self.timeline.about(&call, self.key, Kind::Push, what);
+            }
         }
         if decided.action != action_on(self.platform, &decided) {
-            self.is_broken(format!("not what must be done here, as {:?}: {:?}", self.platform, decided.action));
+            let (platform, action) = (words(&self.platform), decided.action.explain());
+            self.is_broken(format!("not what must be done here, as {platform}: {action}"));
         }
         self.inner().decided.push(decided);
         Ok(())
@@ -507,8 +551,9 @@ async fn listen(phone: Weak<LabPhone>, mut told: mpsc::UnboundedReceiver<News>) 
             }
             News::Stopped(stopped) => {
                 let text = format!("stops ringing: {}", why_it_stopped(stopped.why));
+                let call = stopped.call_id.clone();
                 phone.inner().stopped.push(stopped);
-                phone.note(Kind::Decision, text);
+                phone.timeline.about(&call, phone.key, Kind::Decision, text);
             }
             News::Ended(why) => phone.is_broken(format!("the app's process is gone: {why}")),
         }
@@ -522,7 +567,7 @@ fn describe(push: &CallPush) -> String {
         PushKind::Ended => "a push says that the call is over",
         PushKind::Unknown => "a push says something new of a call",
     };
-    format!("{what} (state {}, forwarding {})", push.routing, if push.forwarding_on { "on" } else { "off" })
+    format!("{what}{}", if push.forwarding_on { ", and that calls are forwarded" } else { "" })
 }
 
 /// What the call UI of such a phone must do about a decision. (In the lab every push must be reported.)
@@ -542,6 +587,14 @@ fn why_it_stopped(why: StopReason) -> &'static str {
     }
 }
 
+async fn kill_when_caught(phone: Weak<LabPhone>, mut caught: mpsc::UnboundedReceiver<()>) {
+    while caught.recv().await.is_some() {
+        let Some(phone) = phone.upgrade() else { return };
+        phone.kill().await;
+        phone.note(Kind::Fault, "that was in the middle of a refresh: the new tokens never came");
+    }
+}
+
 async fn note_requests(key: &'static str, mut sent: mpsc::UnboundedReceiver<Sent>, timeline: Arc<Timeline>) {
     while let Some(Sent { request, result }) = sent.recv().await {
         timeline.add(key, Kind::Request, format!("{request} → {result}"));
@@ -555,7 +608,7 @@ fn describe_session(session: &SessionState) -> String {
         SessionState::SignedOut { message, .. } => message.as_deref().unwrap_or("nobody is signed in").into(),
         SessionState::SigningIn { completing: false } => "waits for the browser".into(),
         SessionState::SigningIn { completing: true } => "completes the sign-in".into(),
-        SessionState::SignedIn { health, .. } => format!("signed in, {health:?}").to_lowercase(),
+        SessionState::SignedIn { health, .. } => format!("signed in, {}", words(health)),
         SessionState::ReauthRequired { message, .. } => message.clone(),
         SessionState::SigningOut => "signs out".into(),
     }

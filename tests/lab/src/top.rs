@@ -32,6 +32,15 @@ const PLAIN: (u16, u16) = (120, 40);
 /// Ages are drawn anew.
 const TICK: Duration = Duration::from_millis(500);
 
+/// An address as somebody types it: `http://` may be left out.
+///
+/// # Errors
+/// When it is none.
+pub fn address(typed: &str) -> Result<Url, String> {
+    let whole = if typed.contains("://") { typed.to_owned() } else { format!("http://{typed}") };
+    Url::parse(&whole).map_err(|error| error.to_string())
+}
+
 /// Shows the lab at `origin` until somebody presses `q`, Esc or Ctrl-C.
 ///
 /// # Errors
@@ -110,4 +119,19 @@ fn plain(model: &Model) -> Result<String, String> {
         .draw(|frame| picture::draw(model, Instant::now(), frame.area(), frame.buffer_mut()))
         .map_err(|error| error.to_string())?;
     Ok(picture::text(drawn.buffer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_good_with_its_scheme_and_without() {
+        for typed in ["http://127.0.0.1:4711", "127.0.0.1:4711", "http://127.0.0.1:4711/"] {
+            assert_eq!(address(typed).unwrap().as_str(), "http://127.0.0.1:4711/", "{typed}");
+        }
+        assert_eq!(address("localhost:4711").unwrap().as_str(), "http://localhost:4711/");
+        assert_eq!(address("[::1]:4711").unwrap().as_str(), "http://[::1]:4711/");
+        assert!(address("").is_err());
+    }
 }

@@ -1,4 +1,4 @@
-//! `prove`: measures each promise of the README's table, and prints the table.
+//! `prove`: measures each promise of the table of docs/promises.md, and prints the table.
 //!
 //! | module | what it does |
 //! |---|---|

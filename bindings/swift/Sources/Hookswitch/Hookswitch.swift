@@ -79,8 +79,8 @@ public final class Hookswitch: Sendable {
     /// What to show now. After ``close()``: what was to show last.
     public var state: AppState { (try? core.state()) ?? hub.last }
 
-    /// What to show now and each change of it, coalesced to the latest. What a call of yours changed is there before the call
-    /// returns. Ends when the core is closed, or the task that reads it is cancelled. ``Session/states``, ``Presence/states`` and
+    /// What to show now and each change of it, coalesced to the latest. What a command of yours (one that is
+    /// awaited) changed is there before it returns. Ends when the core is closed, or the task that reads it is cancelled. ``Session/states``, ``Presence/states`` and
     /// ``Calls/states`` are parts of it.
     public var states: AsyncStream<AppState> { hub.states.stream() }
 

@@ -283,7 +283,8 @@ private func failure(_ work: () async throws -> Void) async -> String {
         #expect(hookswitch.calls.state.ringing.map(\.callID) == [decision.callID])
         try await hookswitch.calls.answer(decision.callID)
         #expect(hookswitch.calls.state.inCall?.callID == decision.callID)
-        #expect(await stops.first { _ in true } == StoppedCall(callID: decision.callID, why: .answeredHere))
+        #expect(await stops.first { _ in true } 
+                == StoppedCall(callID: decision.callID, why: .answeredHere, explanation: "Answered on this phone."))
         try await hookswitch.calls.hangUp(decision.callID)
         #expect(hookswitch.calls.state.inCall == nil)
     }

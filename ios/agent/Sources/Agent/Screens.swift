@@ -129,6 +129,7 @@ public struct HomeScreen: Hashable, Sendable {
             switch (health, state.link) {
             case (.degraded, _): text("degraded")
             case (.offline, _), (_, .offline): text("offline")
+            case (.ending, _): text("ending")
             case (_, .connecting) where presence == nil: text("nothing_yet")
             default: nil
             }
@@ -280,7 +281,7 @@ public struct CallsScreen: Hashable, Sendable {
             switch entry {
             case .decided(let decision, _):
                 Line(at: time(decision.at), what: decision.explanation, rang: decision.silence == nil)
-            case .stopped(_, let why, let at): Line(at: time(at), what: Self.words(why), rang: false)
+            case .stopped(_, let why, _, let at): Line(at: time(at), what: Self.words(why), rang: false)
             }
         }
         empty = lines.isEmpty ? text("no_calls") : nil
@@ -291,11 +292,12 @@ public struct CallsScreen: Hashable, Sendable {
         case .answeredHere: text("stop_answered")
         case .declinedHere: text("stop_declined")
         case .silenced(.forwardingActive): text("stop_forwarding")
-        case .silenced(.answeredElsewhere), .silenced(.inAnotherCall): text("stop_elsewhere")
+        case .silenced(.answeredElsewhere): text("stop_elsewhere")
         case .silenced(.expired): text("stop_missed")
         case .silenced(.notAvailable): text("stop_not_available")
-        case .silenced(.signedOut), .silenced(.otherAccount), .silenced(.deviceNotRegistered): text("stop_signed_out")
-        case .silenced(.callEnded), .silenced(.duplicate): text("stop_ended")
+        case .silenced(.signedOut), .silenced(.otherAccount), .silenced(.deviceNotRegistered), .silenced(.signInNeeded):
+            text("stop_signed_out")
+        case .silenced(.callEnded), .silenced(.duplicate), .silenced(.inAnotherCall): text("stop_ended")
         }
     }
 }

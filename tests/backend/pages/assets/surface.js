@@ -191,7 +191,8 @@ function renderCall() {
   }
   const here = answeredHere(call);
   const rings = call.state.kind === "ringing";
-  const name = call.from_name ?? call.from ?? "Number withheld";
+  // Without what would turn the words around it (UAX #9, explicit directions).
+  const name = call.from_name?.replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "").trim() || call.from || "Number withheld";
   $("call").dataset.call = call.call_id;
   $("call").dataset.callState = here ? "here" : call.state.kind;
   $("call").classList.toggle("here", !rings);
@@ -225,7 +226,9 @@ function makeDevice(device) {
   const item = document.createElement("li");
   const name = document.createElement("span");
   const verdict = document.createElement("span");
-  name.textContent = device.name;
+  const isolated = document.createElement("bdi"); // a name that turns its letters around turns nothing else
+  isolated.textContent = device.name;
+  name.append(isolated);
   verdict.className = "verdict";
   const out = document.createElement("button");
   out.type = "button";
@@ -289,7 +292,8 @@ function signedOut(reason) {
 /** The lab shows several surfaces side by side and wants to know; on its own page nobody listens. */
 function tell(state) {
   if (window.parent !== window) {
-    window.parent.postMessage({ hookswitch: "surface", surface, state, email: session?.agent?.email ?? null }, "*");
+    const version = snapshot ? `${snapshot.version.epoch}-${snapshot.version.rev}` : null;
+    window.parent.postMessage({ hookswitch: "surface", surface, state, email: session?.agent?.email ?? null, version, at: Date.now() }, "*");
   }
 }
 
@@ -303,7 +307,8 @@ addEventListener("message", ({ source, data }) => {
 // The desktop app has a session of its own; all other surfaces share one and learn here that it is back.
 const siblings = surface === "desktop" ? null : new BroadcastChannel("hookswitch-browser-session");
 siblings?.addEventListener("message", (event) => {
-  if (event.data === "signed-in" && !session) location.reload();
+  // A page that is still opening learns it by itself.
+  if (event.data === "signed-in" && document.body.dataset.state === "signed-out") location.reload();
 });
 
 /** Asks who is signed in. Throws when the server cannot be reached: that is never a sign-out. */
@@ -323,6 +328,7 @@ function apply(next) {
   snapshot = next;
   screen("live");
   render();
+  tell("live");
   lease.follow();
 }
 
@@ -484,6 +490,8 @@ $("forwarding-form").addEventListener("submit", async (event) => {
     input.setAttribute("aria-invalid", "true");
     input.setAttribute("aria-describedby", "forwarding-error");
     input.focus();
+  } else {
+    keepFocus("forwarding-off");
   }
 });
 
@@ -493,9 +501,16 @@ $("forwarding-number").addEventListener("input", (event) => {
   problem("forwarding-error", null);
 });
 
-$("forwarding-off").addEventListener("click", () =>
-  run({ what: "forwarding", text: "forwarding off" }, "forwarding-error", () =>
-    command("PUT", "/v1/me/forwarding", { number: null })));
+$("forwarding-off").addEventListener("click", async () => {
+  await run({ what: "forwarding", text: "forwarding off" }, "forwarding-error", () =>
+    command("PUT", "/v1/me/forwarding", { number: null }));
+  keepFocus("forwarding-number");
+});
+
+/** Whoever works with the keyboard goes on with what took the place of the button that was pressed. */
+function keepFocus(id) {
+  if (document.activeElement === document.body || document.activeElement?.closest("[hidden]")) $(id).focus();
+}
 
 for (const verb of ["answer", "decline", "hang-up"]) {
   $(verb).addEventListener("click", () => {

@@ -1,10 +1,11 @@
-//! Cookies: read by exact name, written `HttpOnly` and `SameSite=Lax`, and `Secure` with the `__Host-` prefix over https.
+//! Cookies: read by exact name, written `HttpOnly` and `SameSite=Lax`; over https `Secure` with the `__Host-` prefix, else with
+//! the port before the name.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
 /// Binds logins to the browser that began them; worth nothing else. One for all logins of a browser.
 pub(crate) const LOGIN: &str = "hookswitch_login";
-/// The same at the upstream issuer. (Cookies know no ports, so the names differ.)
+/// The same at the upstream issuer.
 pub(crate) const UPSTREAM: &str = "hookswitch_upstream";
 
 /// The same as `name`, for one login. Windows that open at the same moment, before any cookie came back, are each given a
@@ -14,8 +15,17 @@ pub(crate) fn of_login(name: &str, hash: &str) -> String {
     format!("{name}_{short}")
 }
 
+/// Without https a browser gives the cookies of all servers of a host to each of them (RFC 6265, section 8.5): the port
+/// keeps two backends on one machine from signing each other's people out.
 fn full_name(base_url: &str, name: &str) -> String {
-    if base_url.starts_with("https:") { format!("__Host-{name}") } else { name.to_owned() }
+    if base_url.starts_with("https:") {
+        return format!("__Host-{name}");
+    }
+    let port = base_url.rsplit_once(':').map(|(_, port)| port.trim_end_matches('/'));
+    match port.filter(|port| port.parse::<u16>().is_ok()) {
+        Some(port) => format!("{port}-{name}"),
+        None => name.to_owned(),
+    }
 }
 
 /// The value of a cookie.
@@ -53,23 +63,35 @@ mod tests {
     fn over_https_a_cookie_is_secure_and_belongs_to_this_host_only() {
         let (_, line) = set("https://hookswitch.example", "a", "b", 60).unwrap();
         assert_eq!(line, "__Host-a=b; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure");
-        let (_, line) = set("http://127.0.0.1:1", "a", "b", 60).unwrap();
+        let (_, line) = set("http://hookswitch.example", "a", "b", 60).unwrap();
         assert_eq!(line, "a=b; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
+    }
+
+    #[test]
+    fn two_servers_of_one_host_have_cookies_of_their_own() {
+        let (_, line) = set("http://127.0.0.1:4711", "a", "b", 60).unwrap();
+        assert_eq!(line, "4711-a=b; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static("4711-a=1; 4712-a=2; a=3"));
+        assert_eq!(read(&headers, "http://127.0.0.1:4711", "a"), Some("1"));
+        assert_eq!(read(&headers, "http://127.0.0.1:4712", "a"), Some("2"));
+        assert_eq!(read(&headers, "http://127.0.0.1:4713", "a"), None);
     }
 
     #[test]
     fn a_cookie_is_found_by_its_whole_name() {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, HeaderValue::from_static("xa=1; a=2; __Host-a=3"));
-        assert_eq!(read(&headers, "http://127.0.0.1:1", "a"), Some("2"));
+        assert_eq!(read(&headers, "http://hookswitch.example", "a"), Some("2"));
         assert_eq!(read(&headers, "https://hookswitch.example", "a"), Some("3"));
-        assert_eq!(read(&headers, "http://127.0.0.1:1", "b"), None);
+        assert_eq!(read(&headers, "http://hookswitch.example", "b"), None);
     }
 
     #[test]
     fn logins_with_a_cookie_of_their_own_are_counted_and_no_others() {
         let mut headers = HeaderMap::new();
-        let line = "hookswitch_login=1; hookswitch_login_a=1;hookswitch_login_b=1; __Host-hookswitch_login_c=1; x=1";
+        let line =
+            "1-hookswitch_login=1; 1-hookswitch_login_a=1;1-hookswitch_login_b=1; __Host-hookswitch_login_c=1; x=1";
         headers.append(header::COOKIE, HeaderValue::from_static(line));
         assert_eq!(logins(&headers, "http://127.0.0.1:1", LOGIN), 2);
         assert_eq!(logins(&headers, "https://hookswitch.example", LOGIN), 1);

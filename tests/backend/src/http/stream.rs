@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use super::{ApiError, Shared, caller::Caller};
 use crate::{
     metrics::OpenStream,
-    service::{Published, ServiceError},
+    service::{Listening, Published, ServiceError},
 };
 
 /// How often a quiet stream says that it lives.
@@ -49,11 +49,14 @@ struct Open {
     has_turn: bool,
     over: bool,
     counted: OpenStream,
+    /// `None`: a phone, which is called by pushes.
+    _listens: Option<Listening>,
 }
 
 pub(super) async fn stream(State(service): State<Shared>, caller: Caller) -> Result<Response, ApiError> {
     service.counters.stream();
     let open = Open {
+        _listens: caller.place.map(|place| service.listeners.begin(&caller.account, place.name())),
         account: caller.account.clone(),
         session: caller.session,
         news: service.bus.watch(&caller.account),

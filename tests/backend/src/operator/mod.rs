@@ -262,7 +262,7 @@ impl Operator {
         self.service.write(|unit| unit.end_all_sessions(&account, reason))
     }
 
-    /// Ends one session.
+    /// Ends one session, as an administrator does; its streams are told the reason.
     pub fn revoke_session(&self, id: &str, reason: SignedOutReason) -> Result<(), ServiceError> {
         self.service.write(|unit| unit.end_session(id, reason))
     }
@@ -310,6 +310,11 @@ impl Operator {
             };
             Ok(sessions.into_iter().map(report).collect())
         })
+    }
+
+    /// The pages on which the agent hears of calls at this moment, as `surface` names them: those with an open stream.
+    pub fn listening(&self, email: &str) -> Result<Vec<&'static str>, ServiceError> {
+        Ok(self.service.listeners.of(&self.account(email)?))
     }
 
     /// What happened around the agent's sign-ins: when, and what.

@@ -41,11 +41,11 @@ impl From<&TrackedCall> for CallReport {
 pub struct DeliveryReport {
     /// Its number in the outbox.
     pub seq: u64,
-    /// To which device.
+    /// The device that it goes to.
     pub device: DeviceId,
-    /// About which call.
+    /// The call that it is about.
     pub call_id: CallId,
-    /// What it says.
+    /// Whether it starts a ring or ends one.
     pub kind: PushKind,
     /// How often it went to the push service.
     pub tries: u32,
@@ -64,13 +64,13 @@ pub struct OutboxEntry {
     pub seq: u64,
     /// When it was decided on; from [`Operator::pushes`](super::Operator::pushes), when it was sent.
     pub at: Millis,
-    /// To which device.
+    /// The device that it goes to.
     pub device: DeviceId,
-    /// By which service.
+    /// The service that carries it: APNs for iOS, FCM for Android.
     pub platform: Platform,
-    /// The address there.
+    /// The device's address at that service.
     pub push_token: String,
-    /// What it says.
+    /// What the phone is told, as it travels.
     pub payload: CallPush,
 }
 
@@ -102,7 +102,7 @@ pub struct SessionReport {
     pub created_at: Millis,
     /// When it was seen last, give or take a minute.
     pub last_seen: Millis,
-    /// From where.
+    /// The client's IP address at its last request.
     pub address: String,
     /// Whether the second factor was given.
     pub second_factor: bool,

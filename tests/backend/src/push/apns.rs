@@ -66,7 +66,7 @@ impl ApnsConfig {
     pub const SANDBOX: &'static str = "https://api.sandbox.push.apple.com";
 }
 
-/// The client.
+/// Sends to Apple's push service, over one HTTP/2 connection that is kept.
 pub struct Apns {
     client: Client,
     address: Url,

@@ -19,7 +19,7 @@ use crate::clock::millis;
 
 /// The wait after the first try; it doubles with each.
 const FIRST_WAIT: i64 = 500;
-/// The longest wait.
+/// The longest wait between two attempts, in milliseconds.
 const LONGEST_WAIT: i64 = 8_000;
 /// How long the end of a call is worth telling to the device that is in it: its ringing is over, so that sets no bound.
 const STOP_LIFE: i64 = 30_000;
@@ -40,7 +40,7 @@ pub(crate) struct Delivery {
 /// Where a push is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// In the outbox.
+    /// In the outbox, until its time has come.
     Waiting {
         /// When it is sent.
         due_at: Millis,
@@ -166,7 +166,7 @@ impl Delivery {
         }
     }
 
-    /// It goes out.
+    /// Notes that it goes out now: what happens to the call from here on cannot hold it back.
     pub(crate) fn leave(&mut self) {
         self.tries = self.tries.saturating_add(1);
         self.stage = Stage::Sending;

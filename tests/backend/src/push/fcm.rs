@@ -68,7 +68,7 @@ struct ServiceAccount {
     token_uri: String,
 }
 
-/// The client.
+/// Sends to Firebase Cloud Messaging, with an access token that is renewed in time.
 pub struct Fcm {
     client: Client,
     send_to: Url,
@@ -110,7 +110,7 @@ struct Assertion<'a> {
 struct Grant {
     #[serde(default)]
     access_token: SecretString,
-    /// Seconds.
+    /// How long the token lasts, in seconds.
     #[serde(default)]
     expires_in: i64,
 }

@@ -43,13 +43,13 @@ const PING: Duration = Duration::from_secs(60);
 pub struct PushMessage {
     /// Its number in the outbox: the same when it is tried again.
     pub seq: u64,
-    /// To which device.
+    /// The device that it goes to.
     pub device: DeviceId,
-    /// By which service.
+    /// The service that carries it: APNs for iOS, FCM for Android.
     pub platform: Platform,
     /// The address that the service gave to the device.
     pub token: SecretString,
-    /// What it says.
+    /// What the phone is told, as it travels.
     pub payload: CallPush,
     /// By the server's clock: after this nobody needs it any more, so no service should keep it for longer.
     pub deliver_by: Millis,

@@ -6,6 +6,7 @@
 
 mod bus;
 mod issue;
+mod listeners;
 mod logouts;
 mod numbers;
 mod others;
@@ -52,6 +53,7 @@ use crate::{
 
 pub(crate) use bus::{Bus, Published};
 pub(crate) use issue::{CodeExchange, Grant, GrantError};
+pub(crate) use listeners::{Listeners, Listening};
 pub(crate) use logouts::run as run_logouts;
 pub(crate) use numbers::NotVerified;
 pub(crate) use others::{Others, run as run_others};
@@ -105,6 +107,7 @@ pub(crate) struct Service {
     pub(crate) bus: Bus,
     pub(crate) counters: Arc<Counters>,
     pub(crate) metrics: Metrics,
+    pub(crate) listeners: Listeners,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) old_server: Arc<AtomicBool>,
@@ -164,6 +167,7 @@ impl Service {
             bus: Bus::new(broadcast::Sender::new(1_024)),
             counters: Arc::default(),
             metrics: Metrics::default(),
+            listeners: Listeners::default(),
             refreshes: Arc::default(),
             faults: Arc::default(),
             old_server: Arc::default(),
@@ -186,6 +190,7 @@ impl Service {
             recorded: Arc::clone(&first.recorded),
             bus: Bus::new(first.bus.request_log()),
             counters: Arc::clone(&first.counters),
+            listeners: first.listeners.clone(),
             refreshes: Arc::clone(&first.refreshes),
             faults: Arc::clone(&first.faults),
             old_server: Arc::clone(&first.old_server),

@@ -44,7 +44,7 @@ pub(crate) enum LoginStep {
     Password,
     /// Waits for a TOTP code.
     Totp,
-    /// Used.
+    /// The person is signed in; it goes no further.
     Done,
 }
 

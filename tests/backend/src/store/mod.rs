@@ -159,7 +159,7 @@ impl Tx<'_> {
         rows.iter().map(read).collect()
     }
 
-    /// The first row.
+    /// The first row of an answer; nothing when there is none.
     fn row<T>(&self, sql: &str, values: &[Value], read: impl FnMut(&Row) -> Result<T>) -> Result<Option<T>> {
         Ok(self.rows(sql, values, read)?.into_iter().next())
     }

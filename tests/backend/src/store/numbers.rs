@@ -7,7 +7,7 @@ use super::{Result, Row, Tx, values};
 
 /// A code that is out.
 pub(crate) struct CodeOut {
-    /// Hashed.
+    /// The code's hash; nobody reads the code itself here.
     pub(crate) code: String,
     pub(crate) expires_at: Millis,
     pub(crate) tries: u32,

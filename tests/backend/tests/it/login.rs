@@ -123,11 +123,11 @@ async fn the_login_cookie_of_a_browser_is_shared_by_its_logins() {
     let backend = backend().await;
     let mut browser = Browser::new(&backend);
     browser.open("/app/web").await;
-    let first = browser.cookies["hookswitch_login"].clone();
+    let first = browser.cookie("hookswitch_login");
     for _ in 0..30 {
         browser.open("/app/dashboard").await;
         browser.open(&authorize_url(&[])).await;
-        assert_eq!(browser.cookies["hookswitch_login"], first);
+        assert_eq!(browser.cookie("hookswitch_login"), first);
     }
     assert_eq!(browser.cookies.len(), 21, "and few others are added");
 }

@@ -90,6 +90,12 @@ impl Browser {
         Self { client: client(), base: backend.base_url().to_owned(), cookies: HashMap::new() }
     }
 
+    /// The value of a cookie, whichever port its name says.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        let port = self.base.rsplit_once(':')?.1;
+        self.cookies.get(&format!("{port}-{name}")).cloned()
+    }
+
     fn absolute(&self, url: &str) -> String {
         if url.starts_with('/') { format!("{}{url}", self.base) } else { url.to_owned() }
     }

@@ -78,9 +78,9 @@ async fn signing_in_again_takes_a_new_cookie() {
     let page = browser.open("/app/web").await;
     let second = browser.open("/app/web").await;
     browser.sign_in(&page, ADAM, DEMO_PASSWORD).await;
-    let before = browser.cookies["hookswitch_browser"].clone();
+    let before = browser.cookie("hookswitch_browser").unwrap();
     browser.sign_in(&second, ADAM, DEMO_PASSWORD).await;
-    assert_ne!(browser.cookies["hookswitch_browser"], before);
+    assert_ne!(browser.cookie("hookswitch_browser").unwrap(), before);
     assert_eq!(backend.operator().sessions(ADAM).unwrap().len(), 1);
 }
 
@@ -187,6 +187,7 @@ async fn assets_are_served_by_name_and_nothing_else_is() {
     for (file, media_type) in [
         ("app.css", "text/css"),
         ("login.css", "text/css"),
+        ("login.js", "text/javascript"),
         ("surface.js", "text/javascript"),
         ("icon.svg", "image/svg+xml"),
     ] {

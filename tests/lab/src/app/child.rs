@@ -324,7 +324,7 @@ mod tests {
     use hookswitch::wire::UnixMillis;
 
     const SHOWN: &str = r#"{"shown":{"session":{"kind":"loading"},"presence":null,"link":"off","calls":{"ringing":[],"in_call":null}}}"#;
-    const STOPPED: &str = r#"{"stopped":{"call_id":"1","why":{"kind":"silenced","reason":"expired"}}}"#;
+    const STOPPED: &str = r#"{"stopped":{"call_id":"1","why":{"kind":"silenced","reason":"expired"},"explanation":"Silent: the call is over."}}"#;
 
     fn shell(script: &str) -> Program {
         Program { command: "sh".into(), arguments: vec!["-c".into(), script.to_owned()] }
@@ -412,7 +412,7 @@ mod tests {
     #[tokio::test]
     async fn answers_find_their_questions_in_any_order() {
         let (child, mut told) = opened(&format!(
-            "read -r _; echo '{STOPPED}'; echo '{{\"id\":3,\"failure\":\"Offline\",\"why\":\"no bars\"}}'; \
+            "read -r _; echo '{STOPPED}'; echo '{{\"id\":3,\"failure\":\"offline\",\"why\":\"no bars\"}}'; \
              echo '{{\"id\":2,\"ok\":[\"done\"]}}'; read -r _"
         ))
         .await;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// A line of the lab's.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Question {
-    /// Used once.
+    /// The number that its answer repeats; each is used once.
     pub(crate) id: u64,
     #[serde(flatten)]
     pub(crate) ask: Ask,

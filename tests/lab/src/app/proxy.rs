@@ -141,7 +141,7 @@ mod tests {
         let (tell, asked) = mpsc::unbounded_channel();
         let (pieces, from) = mpsc::unbounded_channel();
         let server = Server { asked: tell, pieces: Mutex::new(Some(from)) };
-        let cable = Cable::new(Arc::new(server), mpsc::unbounded_channel().0);
+        let cable = Cable::new(Arc::new(server), mpsc::unbounded_channel().0, mpsc::unbounded_channel().0);
         let proxy = Proxy::start(cable.clone(), ORIGIN).await.unwrap();
         let phone = Network::through(proxy.address()).unwrap();
         Bench { cable, asked, pieces, phone, _proxy: proxy }

@@ -12,5 +12,6 @@ mod schema;
 
 pub use parse::{BadScenario, parse};
 pub use play::{Outcome, Time, play};
-pub(crate) use play::{describe_leg, describe_report};
+pub(crate) use play::{Player, caption, describe_leg, describe_report};
 pub use schema::Scenario;
+pub(crate) use schema::Step;

@@ -34,11 +34,11 @@ struct Outline<'a> {
     steps: Vec<&'a RawValue>,
 }
 
-/// Reads a scenario.
+/// Reads the scenario of a file of this name.
 ///
 /// # Errors
 /// Names the line of the first mistake: of the JSON, or of a step that is not known or lacks something.
-pub fn parse(text: &str) -> Result<Scenario, BadScenario> {
+pub fn parse(name: &str, text: &str) -> Result<Scenario, BadScenario> {
     let outline: Outline<'_> = serde_json::from_str(text).map_err(|error| BadScenario {
         line: error.line().max(1),
         what: match error.classify() {
@@ -54,7 +54,8 @@ pub fn parse(text: &str) -> Result<Scenario, BadScenario> {
         let line = 1 + text.get(..before).unwrap_or_default().matches('\n').count();
         parse_step(raw.get()).map(|step| Located { line, step }).map_err(|what| BadScenario { line, what })
     });
-    Ok(Scenario { title: outline.title, story: outline.story, steps: steps.collect::<Result<_, _>>()? })
+    let name = name.to_owned();
+    Ok(Scenario { name, title: outline.title, story: outline.story, steps: steps.collect::<Result<_, _>>()? })
 }
 
 fn parse_step(text: &str) -> Result<Step, String> {
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     fn mistake(text: &str) -> BadScenario {
-        parse(text).unwrap_err()
+        parse("a_story", text).unwrap_err()
     }
 
     #[test]
@@ -106,6 +107,11 @@ mod tests {
             (r#"{"do": "wait", "seconds": 1, "expect": "rings"}"#, "both"),
             (r#"{"do": "forward", "on": "web"}"#, "missing field `to`"),
             (r#"{"expect": "banner", "on": "iphone"}"#, "missing field `is`"),
+            (r#"{"do": "kill", "on": "web"}"#, "“web” is none of these: iphone, android"),
+            (r#"{"do": "open", "on": "fridge"}"#, "“fridge” is none of these: iphone, android, web, dashboard"),
+            (r#"{"do": "hang_up", "on": "queue", "call": "c"}"#, "caller"),
+            (r#"{"expect": "rings", "on": ["iphone", "nokia"], "call": "c"}"#, "“nokia” is none of these"),
+            (r#"{"do": "sign_in", "on": "web", "as": "bob@acme.example"}"#, "alice@acme.example, olivia@"),
             (r#"{}"#, "do"),
             (r#"7"#, "invalid type"),
         ] {

@@ -6,17 +6,19 @@ use hookswitch::{
     machine::{Silence, StopReason},
     wire::{Availability, CodeBy, Effective, SignedOutReason},
 };
-use hookswitch_backend::{Fault, GivenBack, LegNews, Point};
-use serde::{Deserialize, Deserializer, de::value::StrDeserializer};
+use hookswitch_backend::{AgentSeed, Fault, GivenBack, LegNews, Point};
+use serde::{Deserialize, Deserializer, Serialize, de::value::StrDeserializer};
 
 use crate::{
     app::protocol::{availability, stated},
     browser::Method,
 };
 
-/// A scenario.
+/// A story that a person can read aloud, and that is played step by step.
 #[derive(Debug)]
 pub struct Scenario {
+    /// What its file is called, without the ending.
+    pub name: String,
     /// What it shows, in a sentence.
     pub title: String,
     /// Why it matters, for whoever reads the transcript.
@@ -72,8 +74,9 @@ impl fmt::Display for Places {
 pub(crate) enum Action {
     /// Somebody signs in on a surface or a phone.
     SignIn {
+        #[serde(deserialize_with = "place")]
         on: String,
-        #[serde(rename = "as", default = "alice")]
+        #[serde(rename = "as", default = "alice", deserialize_with = "person")]
         who: String,
         #[serde(default)]
         password: Option<String>,
@@ -86,18 +89,21 @@ pub(crate) enum Action {
     },
     /// A sign-in is begun and the browser minimised.
     BeginSignIn {
+        #[serde(deserialize_with = "phone")]
         on: String,
     },
     /// The browser that was minimised is used after all.
     FinishSignIn {
+        #[serde(deserialize_with = "phone")]
         on: String,
-        #[serde(rename = "as", default = "alice")]
+        #[serde(rename = "as", default = "alice", deserialize_with = "person")]
         who: String,
         #[serde(default)]
         fails: Option<String>,
     },
     /// A redirect that the phone did not ask for.
     OpenRedirect {
+        #[serde(deserialize_with = "phone")]
         on: String,
         address: String,
         #[serde(default)]
@@ -105,18 +111,22 @@ pub(crate) enum Action {
     },
     /// A page is opened in the browser, without signing in.
     Open {
+        #[serde(deserialize_with = "place")]
         on: String,
     },
     SignOut {
+        #[serde(deserialize_with = "place")]
         on: String,
     },
     /// All sessions of the agent end, on all devices.
     SignOutEverywhere {
+        #[serde(deserialize_with = "phone")]
         on: String,
         #[serde(default)]
         fails: Option<String>,
     },
     Availability {
+        #[serde(deserialize_with = "place")]
         on: String,
         #[serde(deserialize_with = "availability::deserialize")]
         to: Availability,
@@ -125,6 +135,7 @@ pub(crate) enum Action {
     },
     /// Forwarding to a number; `null` turns it off.
     Forward {
+        #[serde(deserialize_with = "place")]
         on: String,
         #[serde(deserialize_with = "stated")]
         to: Option<String>,
@@ -140,6 +151,7 @@ pub(crate) enum Action {
     },
     /// A code is sent to a number.
     SendCode {
+        #[serde(deserialize_with = "phone")]
         on: String,
         to: String,
         #[serde(default = "sms")]
@@ -149,6 +161,7 @@ pub(crate) enum Action {
     },
     /// The code is read there, and typed on the phone.
     EnterCode {
+        #[serde(deserialize_with = "phone")]
         on: String,
         to: String,
         #[serde(default)]
@@ -158,26 +171,30 @@ pub(crate) enum Action {
     },
     /// One session of the agent is ended from a phone.
     EndSession {
+        #[serde(deserialize_with = "phone")]
         on: String,
+        /// A phone, or `browser` or `desktop`.
         of: String,
         #[serde(default)]
         fails: Option<String>,
     },
     /// An administrator takes a phone off an agent's list of devices.
     RemoveDevice {
+        #[serde(deserialize_with = "phone")]
         device: String,
-        #[serde(rename = "as", default = "alice")]
+        #[serde(rename = "as", default = "alice", deserialize_with = "person")]
         who: String,
     },
     /// A tap that nobody waits for.
     Tap {
+        #[serde(deserialize_with = "phone")]
         on: String,
         #[serde(deserialize_with = "availability::deserialize")]
         to: Availability,
     },
     IncomingCall {
         call: String,
-        #[serde(rename = "as", default = "alice")]
+        #[serde(rename = "as", default = "alice", deserialize_with = "person")]
         who: String,
         #[serde(default)]
         from: Option<String>,
@@ -185,16 +202,19 @@ pub(crate) enum Action {
         name: Option<String>,
     },
     Answer {
+        #[serde(deserialize_with = "place")]
         on: String,
         call: String,
         #[serde(default)]
         fails: Option<String>,
     },
     Decline {
+        #[serde(deserialize_with = "phone")]
         on: String,
         call: String,
     },
     HangUp {
+        #[serde(deserialize_with = "party")]
         on: String,
         call: String,
     },
@@ -207,32 +227,40 @@ pub(crate) enum Action {
     },
     /// The push of a call comes once more.
     PushAgain {
+        #[serde(deserialize_with = "phone")]
         on: String,
         call: String,
     },
     /// The push service is slow: it keeps what comes for this phone (`true`), or delivers all that it has kept.
     HoldPushes {
+        #[serde(deserialize_with = "phone")]
         on: String,
         is: bool,
     },
     Network {
+        #[serde(deserialize_with = "phone")]
         on: String,
         up: bool,
     },
     Kill {
+        #[serde(deserialize_with = "phone")]
         on: String,
     },
     Start {
+        #[serde(deserialize_with = "phone")]
         on: String,
     },
     Foreground {
+        #[serde(deserialize_with = "phone")]
         on: String,
     },
     Background {
+        #[serde(deserialize_with = "phone")]
         on: String,
     },
     /// The phone's wall clock is set, relative to the right time.
     Clock {
+        #[serde(deserialize_with = "phone")]
         on: String,
         ahead_seconds: i64,
     },
@@ -241,16 +269,18 @@ pub(crate) enum Action {
     },
     /// The server forgets the phone's access token.
     ExpireToken {
+        #[serde(deserialize_with = "phone")]
         on: String,
-        #[serde(rename = "as", default = "alice")]
+        #[serde(rename = "as", default = "alice", deserialize_with = "person")]
         who: String,
     },
     Repair {
+        #[serde(deserialize_with = "phone")]
         on: String,
     },
     /// An administrator ends all sessions of an agent.
     Revoke {
-        #[serde(rename = "as", default = "alice")]
+        #[serde(rename = "as", default = "alice", deserialize_with = "person")]
         who: String,
         reason: SignedOutReason,
     },
@@ -280,7 +310,7 @@ const fn sms() -> CodeBy {
 }
 
 /// What goes wrong with a request.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FaultName {
     /// The connection closes before the server does anything.
@@ -291,7 +321,7 @@ pub(crate) enum FaultName {
     CaptivePortal,
     /// The JSON of the answer ends in the middle.
     MalformedJson,
-    /// 500.
+    /// The server answers 500.
     ServerError,
 }
 
@@ -313,7 +343,7 @@ pub(crate) enum Code {
     /// What the authenticator shows.
     #[default]
     Current,
-    /// This.
+    /// These digits.
     Given(String),
 }
 
@@ -330,6 +360,7 @@ impl<'de> Deserialize<'de> for Code {
 pub(crate) enum Expectation {
     /// Whether somebody is signed in.
     Session {
+        #[serde(deserialize_with = "places")]
         on: Places,
         is: SessionIs,
         /// For phones: what the agent is told.
@@ -338,37 +369,44 @@ pub(crate) enum Expectation {
     },
     /// Which page the browser stands on.
     Page {
+        #[serde(deserialize_with = "place")]
         on: String,
         is: String,
     },
     Availability {
+        #[serde(deserialize_with = "places")]
         on: Places,
         #[serde(deserialize_with = "availability::deserialize")]
         is: Availability,
     },
     Effective {
+        #[serde(deserialize_with = "places")]
         on: Places,
         is: Effective,
     },
     /// Forwarding to this number; `null`: off.
     Forwarding {
+        #[serde(deserialize_with = "places")]
         on: Places,
         #[serde(deserialize_with = "stated")]
         is: Option<String>,
     },
     /// A phone says that calls go elsewhere; `null`: it does not.
     Banner {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         #[serde(deserialize_with = "stated")]
         is: Option<String>,
     },
     /// The phone makes a sound.
     Rings {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         call: String,
     },
     /// The phone is silent for this call, because of the server (no push) or of its own decision.
     Silent {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         call: String,
         because: Silence,
@@ -378,23 +416,27 @@ pub(crate) enum Expectation {
     },
     /// A push of the call is at the push service and not yet on the phone.
     PushWaits {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         call: String,
     },
     /// The phone has decided on the newest push of the call to be silent, whether it rings for it or not.
     Ignored {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         call: String,
         because: Silence,
     },
     /// The phone rang and does not any more.
     Stopped {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         call: String,
         #[serde(deserialize_with = "stop_reason")]
         because: StopReason,
     },
     InCall {
+        #[serde(deserialize_with = "phone")]
         on: String,
         call: String,
     },
@@ -408,28 +450,32 @@ pub(crate) enum Expectation {
     },
     /// What the agent is told on a phone, beside all else.
     Told {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         #[serde(deserialize_with = "stated")]
         says: Option<String>,
     },
     /// A tap that was not applied, and what the agent is told.
     Superseded {
+        #[serde(deserialize_with = "phone")]
         on: String,
         says: String,
     },
     /// How often the agent's phones have asked for fresh tokens since the scenario began.
     Refreshes {
-        #[serde(rename = "as", default = "alice")]
+        #[serde(rename = "as", default = "alice", deserialize_with = "person")]
         who: String,
         exactly: u64,
     },
     /// Where the agent is signed in, as a phone shows it.
     SignedInAt {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         are: Vec<String>,
     },
     /// How the phone hears the server.
     Link {
+        #[serde(deserialize_with = "phones")]
         on: Places,
         is: hookswitch::machine::view::Link,
     },
@@ -453,23 +499,23 @@ pub(crate) enum Decider {
 }
 
 /// Where the server has a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CallIs {
-    /// In the apps.
+    /// The agent's apps are told to ring.
     Ringing,
     /// At the number, and 1 was not pressed.
     Offered,
     /// At the number, and 1 was pressed.
     AtTheNumber,
-    /// In an app.
+    /// The agent has answered it in an app.
     Answered,
     /// Over for this agent.
     Ended,
 }
 
 /// Whether somebody is signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SessionIs {
     SignedIn,
@@ -482,4 +528,51 @@ pub(crate) enum SessionIs {
 
 fn alice() -> String {
     "alice@acme.example".into()
+}
+
+const PHONES: &[&str] = &["iphone", "android"];
+const PAGES: &[&str] = &["web", "dashboard", "zendesk", "salesforce", "hubspot", "desktop"];
+const CALLER: &[&str] = &["caller"];
+
+/// A name that is one of these, or a mistake that says which there are.
+fn one_of<E: serde::de::Error>(name: String, known: &[&[&str]]) -> Result<String, E> {
+    if known.iter().any(|names| names.contains(&name.as_str())) {
+        return Ok(name);
+    }
+    Err(E::custom(format!("“{name}” is none of these: {}", known.concat().join(", "))))
+}
+
+fn phone<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    one_of(String::deserialize(from)?, &[PHONES])
+}
+
+fn place<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    one_of(String::deserialize(from)?, &[PHONES, PAGES])
+}
+
+/// Who can hang up.
+fn party<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    one_of(String::deserialize(from)?, &[PHONES, PAGES, CALLER])
+}
+
+fn phones<'de, D: Deserializer<'de>>(from: D) -> Result<Places, D::Error> {
+    all_of(Places::deserialize(from)?, &[PHONES])
+}
+
+fn places<'de, D: Deserializer<'de>>(from: D) -> Result<Places, D::Error> {
+    all_of(Places::deserialize(from)?, &[PHONES, PAGES])
+}
+
+fn all_of<E: serde::de::Error>(places: Places, known: &[&[&str]]) -> Result<Places, E> {
+    places.iter().try_for_each(|place| one_of(place.clone(), known).map(drop))?;
+    Ok(places)
+}
+
+fn person<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    let everybody: Vec<String> = AgentSeed::demo().into_iter().map(|agent| agent.email).collect();
+    if everybody.contains(&name) {
+        return Ok(name);
+    }
+    Err(serde::de::Error::custom(format!("“{name}” is none of the demo accounts: {}", everybody.join(", "))))
 }

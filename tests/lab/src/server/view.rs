@@ -6,23 +6,32 @@ use hookswitch::{
         Choice, SupersededChoice,
         view::{Link, PhoneCall, PresenceState, RingDecision, RingLogEntry, SessionHealth, SessionState},
     },
-    wire::{
-        Availability, Call, CallState, CannotRing, Effective, PhoneNumber, Platform, Role, Surface, UnavailableReason,
-    },
+    wire::{Availability, Call, CallState, CannotRing, Effective, PhoneNumber, Platform, Role, UnavailableReason},
 };
-use hookswitch_backend::{AgentSeed, CallReport, GivenBack, RingOutcome, SessionReport};
+use hookswitch_backend::{AgentSeed, CallReport, GivenBack, RingOutcome};
 use serde::Serialize;
 
-use super::Lab;
-use crate::{phone::LabPhone, timeline::Line, world::World};
+use super::{
+    Lab,
+    actions::signed_in_as,
+    story::{Story, StoryView, Title},
+};
+use crate::{calls::Remembered, phone::LabPhone, timeline::Line, words::words, world::World};
 
 #[derive(Serialize)]
 pub(super) struct View {
+    /// Counts up with each reset.
+    scene: u64,
     base: String,
+    upstream: String,
+    /// Counts the sign-ins of the browsers without a screen.
+    windows: u64,
     now: i64,
     time_offset_ms: i64,
     accounts: Vec<AccountView>,
     switches: SwitchesView,
+    stories: Vec<Title>,
+    story: Option<StoryView>,
     phones: Vec<PhoneView>,
     calls: Vec<CallRow>,
     timeline: Vec<Line>,
@@ -37,6 +46,16 @@ struct AccountView {
     /// Where the password is asked for, when it is not Hookswitch itself.
     sign_in_with: Option<&'static str>,
     totp_code: Option<String>,
+    is_signed_in: bool,
+    state: Option<StateView>,
+}
+
+/// The state that every screen of an agent is to show.
+#[derive(Serialize)]
+struct StateView {
+    version: String,
+    /// Since when it is that, in the lab's time.
+    at: i64,
 }
 
 #[derive(Serialize)]
@@ -60,6 +79,8 @@ struct PhoneView {
     call: Option<RingingRow>,
     decisions: Vec<DecisionRow>,
     login_url: Option<String>,
+    /// It will be killed in its next refresh.
+    kill_in_refresh: bool,
 }
 
 #[derive(Default, Serialize)]
@@ -82,6 +103,8 @@ struct PresenceRow {
     forwarding: ForwardingRow,
     /// What the agent should be told.
     notices: Vec<String>,
+    /// Since when this phone shows this version, in the lab's time.
+    shown_since: Option<i64>,
     link: Link,
     as_of: i64,
 }
@@ -132,38 +155,51 @@ struct DecisionRow {
 #[derive(Serialize)]
 struct CallRow {
     call_id: String,
+    /// Whom it is for: by e-mail, and by name.
+    to: String,
+    to_name: String,
     from: Option<PhoneNumber>,
     from_name: Option<String>,
     state: &'static str,
     answered_by: Option<String>,
+    /// How it ended: who declined, who hung up.
+    end: Option<String>,
+    /// What the agent was, who was not offered the call.
+    agent_was: Option<String>,
     /// The number that it went to.
     forwarded_to: Option<PhoneNumber>,
     /// Why the queue has it again.
     given_back: Option<&'static str>,
     at: i64,
     devices: Vec<DeviceRow>,
+    story: Vec<Line>,
 }
 
+/// What a device did when the call came; later decisions change nothing about it.
 #[derive(Serialize)]
 struct DeviceRow {
     key: String,
     outcome: &'static str,
     reason: Option<String>,
+    /// The phone's first decision, when it was asked.
+    decision: Option<DecisionRow>,
 }
 
 pub(super) async fn view(lab: &Lab) -> View {
-    let world = &lab.world;
+    let scene = lab.scene();
+    let world = &scene.world;
     let logs = join_all(world.phones.iter().map(|phone| phone.ring_log())).await;
-    let phones: Vec<(&LabPhone, Vec<DecisionRow>)> = world
-        .phones
-        .iter()
-        .zip(logs)
-        .map(|(phone, log)| (&**phone, log.into_iter().rev().filter_map(decision_row).collect()))
-        .collect();
+    let phones: Vec<(&LabPhone, Vec<RingLogEntry>)> =
+        world.phones.iter().zip(logs).map(|(phone, log)| (&**phone, log)).collect();
     View {
+        scene: scene.number,
         base: world.base.clone(),
+        upstream: world.upstream().to_owned(),
+        windows: world.windows(),
         now: world.clock.now(),
-        time_offset_ms: lab.actions.time_offset(),
+        time_offset_ms: world.moved(),
+        stories: lab.titles.clone(),
+        story: scene.story.as_ref().map(Story::view),
         accounts: world
             .agents
             .iter()
@@ -182,27 +218,42 @@ pub(super) async fn view(lab: &Lab) -> View {
                         Some(_) => Some(world.operator.totp_code(&agent.email)?),
                         None => None,
                     },
+                    is_signed_in: is_signed_in(world, &agent.email),
+                    state: world
+                        .operator
+                        .snapshot(&agent.email)
+                        .ok()
+                        .map(|snapshot| StateView { version: snapshot.version.to_string(), at: snapshot.at.0 }),
                 })
             })
             .collect(),
-        switches: SwitchesView { old_server: lab.actions.old_server() },
+        switches: SwitchesView { old_server: scene.switches.old_server() },
         calls: calls(world, &phones),
-        phones: phones.into_iter().map(|(phone, decisions)| phone_view(phone, decisions)).collect(),
+        phones: phones.into_iter().map(|(phone, log)| phone_view(phone, log)).collect(),
         timeline: world.timeline.after(0),
     }
 }
 
-/// `decisions`: newest first.
-fn phone_view(phone: &LabPhone, mut decisions: Vec<DecisionRow>) -> PhoneView {
+/// Whether the agent is signed in anywhere.
+fn is_signed_in(world: &World, email: &str) -> bool {
+    let on_a_phone = world.phones.iter().any(|phone| signed_in_as(phone).as_deref() == Some(email));
+    on_a_phone || world.operator.listening(email).is_ok_and(|pages| !pages.is_empty())
+}
+
+/// `log`: oldest first.
+fn phone_view(phone: &LabPhone, log: Vec<RingLogEntry>) -> PhoneView {
     let seen = phone.core().map(|core| core.state());
-    decisions.truncate(20);
+    let decisions = log.into_iter().rev().filter_map(decision_row).take(20).collect();
     let (session, presence, banner, ringing, call) = match seen {
         Some(seen) => {
             let banner = seen.presence.as_ref().and_then(|presence| presence.banner.as_ref()).map(|banner| BannerRow {
                 text: format!("Calls go to {}. This phone stays silent.", banner.number),
                 number: banner.number.clone(),
             });
-            let presence = seen.presence.as_ref().map(|presence| presence_row(presence, seen.link));
+            let presence = seen.presence.as_ref().map(|presence| PresenceRow {
+                shown_since: phone.shown_since(&presence.version),
+                ..presence_row(presence, seen.link)
+            });
             (
                 session_row(&seen.session),
                 presence,
@@ -228,6 +279,7 @@ fn phone_view(phone: &LabPhone, mut decisions: Vec<DecisionRow>) -> PhoneView {
         call,
         decisions,
         login_url: phone.login_url(),
+        kill_in_refresh: phone.cable.has_trap(),
     }
 }
 
@@ -275,6 +327,7 @@ fn presence_row(presence: &PresenceState, link: Link) -> PresenceRow {
             number: presence.forwarding.as_ref().map(|to| to.number.clone()),
         },
         notices: presence.notices.clone(),
+        shown_since: None,
         link,
         as_of: presence.as_of.0,
     }
@@ -326,42 +379,29 @@ fn decision_row(entry: RingLogEntry) -> Option<DecisionRow> {
     Some(DecisionRow { call_id: call_id.to_string(), at: at.0, verdict, rule, explanation, inputs, platform })
 }
 
-/// The calls of everybody, newest first.
-fn calls(world: &World, phones: &[(&LabPhone, Vec<DecisionRow>)]) -> Vec<CallRow> {
-    let mut rows: Vec<CallRow> = Vec::new();
-    for AgentSeed { email, .. } in &world.agents {
-        let reports = world.operator.calls(email).unwrap_or_default();
-        if reports.is_empty() {
-            continue;
-        }
-        let sessions = world.operator.sessions(email).unwrap_or_default();
-        rows.extend(reports.into_iter().map(|report| call_row(phones, report, &sessions)));
-    }
-    rows.sort_by_key(|row| std::cmp::Reverse(row.at));
-    rows.truncate(20);
-    rows
+/// The calls that are remembered, newest first.
+fn calls(world: &World, phones: &[(&LabPhone, Vec<RingLogEntry>)]) -> Vec<CallRow> {
+    let row = |known: Remembered| Some(call_row(world, phones, world.operator.call_report(&known.call_id)?, known));
+    world.timeline.calls.all().into_iter().filter_map(row).collect()
 }
 
-fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessions: &[SessionReport]) -> CallRow {
+fn call_row(
+    world: &World,
+    phones: &[(&LabPhone, Vec<RingLogEntry>)],
+    report: CallReport,
+    known: Remembered,
+) -> CallRow {
     let Call { call_id, from, from_name, state, started_at, .. } = report.call;
-    let place = |surface: &Surface| match surface {
-        Surface::Web => "web".to_owned(),
-        Surface::Desktop => "desktop".to_owned(),
-        Surface::Dashboard => "dashboard".to_owned(),
-        Surface::Cti { host } => host.clone(),
-        Surface::Forwarded => "forwarded".to_owned(),
-        Surface::Unknown => "unknown".to_owned(),
-        Surface::Mobile { device } => phones
-            .iter()
-            .find(|(phone, _)| phone.device().as_ref() == Some(device))
-            .map_or_else(|| "another phone".to_owned(), |(phone, _)| phone.key.to_owned()),
-    };
     let mut devices: Vec<DeviceRow> = Vec::new();
-    for (phone, decisions) in phones {
+    for (phone, log) in phones {
         let Some(device) = phone.device() else { continue };
         let Some(ring) = report.devices.iter().find(|ring| ring.device == device) else { continue };
-        let decision = decisions.iter().find(|row| row.call_id == call_id.as_str());
-        let (outcome, reason) = match (ring.outcome, decision) {
+        let first = log.iter().find(|entry| match entry {
+            RingLogEntry::Decided { decision, .. } => decision.call_id == call_id,
+            RingLogEntry::Stopped { .. } => false,
+        });
+        let decision = first.cloned().and_then(decision_row);
+        let (outcome, reason) = match (ring.outcome, &decision) {
             (_, Some(decision)) if decision.verdict == "ring" => ("rings", None),
             (_, Some(decision)) => ("silent", Some(decision.rule.clone())),
             (RingOutcome::NotPushed(why), None) => (
@@ -376,39 +416,39 @@ fn call_row(phones: &[(&LabPhone, Vec<DecisionRow>)], report: CallReport, sessio
             ),
             (RingOutcome::Pushed, None) => ("silent", Some("offline".to_owned())),
         };
-        devices.push(DeviceRow { key: phone.key.to_owned(), outcome, reason });
+        devices.push(DeviceRow { key: phone.key.to_owned(), outcome, reason, decision });
     }
+    let rings = |key: String, reason| DeviceRow { key, outcome: "rings", reason, decision: None };
     match &report.forwarded_to {
         Some(number) => {
             let reason = report.given_back.map_or_else(|| number.to_string(), |why| why.explain().to_owned());
-            devices.push(DeviceRow { key: "forwarded".into(), outcome: "rings", reason: Some(reason) });
+            devices.push(rings("forwarded".into(), Some(reason)));
         }
-        // The desks ring where somebody is signed in.
-        None if report.agent_was.is_none() => {
-            for (key, kind) in [("web", "browser"), ("desktop", "desktop")] {
-                if sessions.iter().any(|session| session.kind == kind && session.created_at <= started_at.0) {
-                    devices.push(DeviceRow { key: key.into(), outcome: "rings", reason: None });
-                }
-            }
-        }
+        None if report.agent_was.is_none() => devices.extend(known.listening.into_iter().map(|key| rings(key, None))),
         None => {}
     }
     let (state, answered_by) = match &state {
         CallState::Ringing => ("ringing", None),
         CallState::Offered => ("offered", None),
-        CallState::Answered { by } => ("answered", Some(place(by))),
+        CallState::Answered { by } => ("answered", Some(world.place(by))),
         CallState::Ended => ("ended", None),
         CallState::Unknown => ("unknown", None),
     };
+    let to_name = world.agents.iter().find(|agent| agent.email == known.to).map(|agent| agent.name.clone());
     CallRow {
         call_id: call_id.to_string(),
+        to_name: to_name.unwrap_or_default(),
+        to: known.to,
         from,
         from_name,
         state,
-        answered_by,
+        answered_by: answered_by.or(known.answered_at),
+        end: known.end,
+        agent_was: report.agent_was.map(|effective| words(&effective)),
         forwarded_to: report.forwarded_to,
         given_back: report.given_back.map(GivenBack::explain),
         at: started_at.0,
         devices,
+        story: known.story,
     }
 }

@@ -123,6 +123,8 @@ pub(super) struct Line {
     pub(super) at: i64,
     pub(super) who: String,
     pub(super) text: String,
+    #[serde(default)]
+    pub(super) version: Option<String>,
 }
 
 /// A state on its way over the screens.
@@ -139,12 +141,11 @@ pub(super) struct Spread {
     pub(super) millis: i64,
 }
 
-/// The last states that were shown, newest first: "shows … at 1-42" of the timeline.
+/// The last states that were shown, newest first: the lines of the timeline that say a version.
 pub(super) fn spreads(timeline: &[Line]) -> Vec<Spread> {
     let mut versions: BTreeMap<(u64, u64), Vec<&Line>> = BTreeMap::new();
     for line in timeline {
-        let shown = line.text.starts_with("shows ").then(|| line.text.rsplit_once(" at ")).flatten();
-        let version = shown.and_then(|(_, version)| version.split_once('-'));
+        let version = line.version.as_deref().and_then(|version| version.split_once('-'));
         if let Some((Ok(epoch), Ok(rev))) = version.map(|(epoch, rev)| (epoch.parse(), rev.parse())) {
             versions.entry((epoch, rev)).or_default().push(line);
         }

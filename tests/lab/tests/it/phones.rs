@@ -9,7 +9,8 @@ const LAB: &str = env!("CARGO_BIN_EXE_lab");
 
 async fn outcome(scenario: &str, program: &str) -> Outcome {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(scenario).with_extension("json");
-    let scenario = parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let text = std::fs::read_to_string(file).unwrap();
+    let scenario = parse(scenario, &text).unwrap();
     let surroundings = Surroundings { phone_program: Some(program.parse().unwrap()), ..Surroundings::default() };
     play(&scenario, Time::Virtual, &surroundings).await
 }
@@ -42,6 +43,11 @@ async fn a_phone_that_lies_or_leaves_is_found_out() {
         let outcome = scripted("answered_elsewhere", script).await;
         assert!(!outcome.held, "{script}");
         assert!(outcome.transcript.contains(complaint), "{script}: {}", outcome.transcript);
+        // Whoever looks at several that failed knows whose they are.
+        assert!(outcome.transcript.contains("FAILED: answered_elsewhere: "), "{}", outcome.transcript);
+        if script.contains("report_then_end") {
+            assert!(outcome.transcript.contains("hookswitch-answered_elsewhere-android-"), "{}", outcome.transcript);
+        }
     }
 }
 

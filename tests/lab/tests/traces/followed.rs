@@ -40,7 +40,7 @@ async fn a_choice_can_be_followed_from_one_phones_log_by_the_servers_to_the_othe
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/availability_mirrors.json");
-    let scenario = parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let scenario = parse("followed", &std::fs::read_to_string(file).unwrap()).unwrap();
     let outcome = play(&scenario, Time::Virtual, &Surroundings::default()).await;
     drop(guard);
     assert!(outcome.held, "{}", outcome.transcript);

@@ -79,7 +79,7 @@ pub(super) fn ring_decision(
                 phone_is_up_to_date && !truth.is_some_and(lists)
             }
             // One agent, who is signed in all the time.
-            Silence::SignedOut | Silence::OtherAccount => false,
+            Silence::SignedOut | Silence::OtherAccount | Silence::SignInNeeded => false,
         },
     };
     if !holds {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hookswitch::wire::{CannotRing, PhoneNumber, SessionId, UnixMillis};
 use hookswitch_backend::FaultPlan;
 
-use super::{Player, Result, Time, describe::describe_report, text, unknown};
+use super::{Player, Result, Time, text, unknown};
 use crate::{
     browser::{Credentials, Method, Page},
     phone::APP_REDIRECT,
@@ -100,8 +100,7 @@ impl Player {
             }
             Action::IncomingCall { call, who, from, name } => {
                 let from = from.as_deref().map(str::parse::<PhoneNumber>).transpose().map_err(text)?;
-                let report = self.world.operator.incoming_call(who, from, name.clone()).map_err(text)?;
-                self.world.timeline.add("server", Kind::Event, describe_report(&report));
+                let report = self.world.incoming_call(who, from, name.clone())?;
                 self.calls.insert(call.clone(), report.call.call_id);
                 Ok(())
             }
@@ -117,17 +116,14 @@ impl Player {
             Action::HangUp { on, call } => {
                 let id = self.call(call)?;
                 match (on.as_str(), self.world.surface(on)) {
-                    ("caller", _) => self.world.operator.hang_up(&id).map_err(text),
+                    ("caller", _) => self.world.caller_hangs_up(&id),
                     (_, Some((browser, surface, _))) => browser.hang_up(surface, &id).await,
                     (_, None) => self.phone(on)?.hang_up(id).await.map_err(text),
                 }
             }
             Action::AtTheNumber { call, is, fails } => {
-                let said = self.world.operator.leg(&self.call(call)?, *is);
-                if let Ok(report) = &said {
-                    self.world.timeline.add("server", Kind::Event, describe_report(report));
-                }
-                as_expected(said.map(drop).map_err(text), fails.as_deref())
+                let said = self.world.leg(&self.call(call)?, *is);
+                as_expected(said.map(drop), fails.as_deref())
             }
             Action::PushAgain { on, call } => {
                 let id = self.call(call)?;
@@ -194,6 +190,7 @@ impl Player {
         let complaint = page.complaint();
         self.world.timeline.add(on, Kind::Event, format!("the page shows: {}", page.name()));
         self.pages.insert(on.to_owned(), page);
+        self.world.windows_changed();
         if let Some(complaint) = complaint {
             return Err(complaint);
         }
@@ -228,14 +225,9 @@ impl Player {
     }
 
     fn credentials(&self, who: &str, password: Option<&str>) -> Result<Credentials> {
-        let agent =
-            self.world.agents.iter().find(|agent| agent.email == who).ok_or_else(|| format!("nobody is {who}"))?;
-        Ok(Credentials {
-            email: who.to_owned(),
-            password: password.unwrap_or(&agent.password).to_owned(),
-            method: Method::Password,
-            code: self.world.operator.totp_code(who),
-        })
+        let known = self.world.credentials(who)?;
+        let password = password.map_or_else(|| known.password.clone(), str::to_owned);
+        Ok(Credentials { password, method: Method::Password, ..known })
     }
 
     /// What somebody at this number has read or heard last.

@@ -1,12 +1,21 @@
 //! Steps in words, for the transcript.
 
-use hookswitch::wire::{Availability, CallState, PhoneNumber, Surface, UnavailableReason};
+use hookswitch::wire::{CallState, PhoneNumber, Surface};
 use hookswitch_backend::{CallReport, LegNews};
 
 use crate::{
     browser::Method,
-    scenario::schema::{Action, Expectation},
+    scenario::schema::{Action, Expectation, Step},
+    words::words,
 };
+
+/// A step in words.
+pub(crate) fn caption(step: &Step) -> String {
+    match step {
+        Step::Do(action) => describe_action(action),
+        Step::Expect(expectation) => describe_expectation(expectation),
+    }
+}
 
 pub(crate) fn describe_report(report: &CallReport) -> String {
     let from = report.call.from_name.clone().or_else(|| report.call.from.as_ref().map(PhoneNumber::to_string));
@@ -14,7 +23,7 @@ pub(crate) fn describe_report(report: &CallReport) -> String {
     let number = report.forwarded_to.as_ref().map_or("a number", PhoneNumber::as_str);
     match (&report.call.state, report.given_back, report.agent_was) {
         (_, Some(why), _) => format!("a call from {from} is back in the queue: {}", why.explain()),
-        (_, None, Some(effective)) => format!("a call from {from}; the agent takes none: {effective:?}"),
+        (_, None, Some(effective)) => format!("a call from {from}; the agent takes none: {}", words(&effective)),
         (CallState::Offered, None, None) => format!("a call from {from} is offered at {number}"),
         (CallState::Answered { by: Surface::Forwarded }, None, None) => {
             format!("a call from {from} is spoken at {number}")
@@ -55,8 +64,8 @@ pub(super) fn describe_action(action: &Action) -> String {
         Action::Open { on } => format!("{on} is opened"),
         Action::SignOut { on } => format!("sign-out on {on}"),
         Action::SignOutEverywhere { on, .. } => format!("on {on}: sign out everywhere"),
-        Action::Availability { on, to, .. } => format!("on {on}: {}", describe_availability(*to)),
-        Action::Tap { on, to } => format!("on {on}, without waiting: {}", describe_availability(*to)),
+        Action::Availability { on, to, .. } => format!("on {on}: {}", words(to)),
+        Action::Tap { on, to } => format!("on {on}, without waiting: {}", words(to)),
         Action::Forward { on, to: Some(number), for_seconds: Some(seconds), .. } => {
             format!("on {on}: calls shall go to {number} for {seconds} s")
         }
@@ -86,58 +95,48 @@ pub(super) fn describe_action(action: &Action) -> String {
         Action::Wait { seconds } => format!("{seconds} s pass"),
         Action::ExpireToken { on, .. } => format!("the access token of {on} expires"),
         Action::Repair { on } => format!("repair on {on}"),
-        Action::Revoke { who, reason } => format!("an administrator ends the sessions of {who}: {reason:?}"),
+        Action::Revoke { who, reason } => format!("an administrator ends the sessions of {who}: {}", words(reason)),
         Action::OldServer { is: true } => "the server is an old one that pushes although calls are forwarded".into(),
         Action::OldServer { is: false } => "the server knows the ring rule again".into(),
         Action::RestoreBackup {} => "the server is restored from a backup".into(),
         Action::NoFaults {} => "all faults are mended".into(),
-        Action::Fault { at, is, times } => format!("the next {times} at {at:?} will go wrong: {is:?}"),
+        Action::Fault { at, is, times } => {
+            format!("the next {times} at “{}” will go wrong: {}", words(at), words(is))
+        }
     }
-}
-
-fn describe_availability(availability: Availability) -> String {
-    match availability {
-        Availability::Available => "available",
-        Availability::Automatic => "automatic",
-        Availability::Unknown => "unknown",
-        Availability::Unavailable { reason } => match reason {
-            UnavailableReason::Other | UnavailableReason::Unknown => "unavailable",
-            UnavailableReason::BackOffice => "doing back office",
-            UnavailableReason::InTraining => "in training",
-            UnavailableReason::OnABreak => "on a break",
-            UnavailableReason::OutForLunch => "out for lunch",
-        },
-    }
-    .into()
 }
 
 pub(super) fn describe_expectation(expectation: &Expectation) -> String {
     match expectation {
-        Expectation::Session { on, is, .. } => format!("{on}: {is:?}"),
-        Expectation::Page { on, is } => format!("{on} shows the page {is}"),
-        Expectation::Availability { on, is } => format!("{on}: {}", describe_availability(*is)),
-        Expectation::Effective { on, is } => format!("{on}: {is:?}"),
+        Expectation::Session { on, is, .. } => format!("{on}: {}", words(is)),
+        Expectation::Page { on, is } => format!("{on} shows the page “{}”", is.replace('_', " ")),
+        Expectation::Availability { on, is } => format!("{on}: {}", words(is)),
+        Expectation::Effective { on, is } => format!("{on}: {}", words(is)),
         Expectation::Forwarding { on, is: Some(number) } => format!("{on}: calls go to {number}"),
         Expectation::Forwarding { on, is: None } => format!("{on}: forwarding is off"),
         Expectation::Banner { on, is: Some(number) } => format!("{on}: a banner says that calls go to {number}"),
         Expectation::Banner { on, is: None } => format!("{on}: no banner"),
         Expectation::Rings { on, call } => format!("{on}: rings for call {call}"),
-        Expectation::Silent { on, call, because, .. } => format!("{on}: silent for call {call}, {because:?}"),
+        Expectation::Silent { on, call, because, .. } => {
+            format!("{on}: silent for call {call}, {}", words(because))
+        }
         Expectation::PushWaits { on, call } => format!("{on}: the push of call {call} waits at the push service"),
-        Expectation::Ignored { on, call, because } => format!("{on}: a push of call {call} is ignored, {because:?}"),
+        Expectation::Ignored { on, call, because } => {
+            format!("{on}: a push of call {call} is ignored, {}", words(because))
+        }
         Expectation::SignedInAt { on, are } => format!("{on}: signed in on {}", are.join(", ")),
         Expectation::Stopped { on, call, because } => {
-            format!("{on}: does not ring for call {call} any more, {because:?}")
+            format!("{on}: does not ring for call {call} any more, {}", words(because))
         }
-        Expectation::Call { call, is, back: None } => format!("call {call} is {is:?}"),
+        Expectation::Call { call, is, back: None } => format!("call {call} is {}", words(is)),
         Expectation::Call { call, is, back: Some(why) } => {
-            format!("call {call} is {is:?}, and back in the queue: {}", why.explain())
+            format!("call {call} is {}, and back in the queue: {}", words(is), why.explain())
         }
         Expectation::Told { on, says: Some(says) } => format!("{on}: the agent is told: {says}"),
         Expectation::Told { on, says: None } => format!("{on}: the agent is told nothing"),
         Expectation::InCall { on, call } => format!("{on}: in call {call}"),
         Expectation::Superseded { on, says } => format!("{on} says that a choice was not applied: {says}"),
         Expectation::Refreshes { exactly, .. } => format!("exactly {exactly} refreshes"),
-        Expectation::Link { on, is } => format!("{on}: hears the server: {is:?}"),
+        Expectation::Link { on, is } => format!("{on}: hears the server: {}", words(is)),
     }
 }

@@ -15,6 +15,7 @@ use super::{PATIENCE, Player, Result, text};
 use crate::{
     phone::{LabPhone, Seen},
     scenario::schema::{CallIs, Decider, Expectation, Places, SessionIs},
+    words::words,
 };
 
 impl Player {
@@ -34,21 +35,21 @@ impl Player {
             Expectation::Availability { on, is } => {
                 self.expect_state(on, |state| {
                     let seen = state.availability;
-                    (seen == *is).then_some(()).ok_or_else(|| format!("{seen:?}"))
+                    (seen == *is).then_some(()).ok_or_else(|| words(&seen))
                 })
                 .await
             }
             Expectation::Effective { on, is } => {
                 self.expect_state(on, |state| {
                     let seen = state.effective;
-                    (seen == *is).then_some(()).ok_or_else(|| format!("{seen:?}"))
+                    (seen == *is).then_some(()).ok_or_else(|| words(&seen))
                 })
                 .await
             }
             Expectation::Forwarding { on, is } => {
                 self.expect_state(on, |state| {
                     let seen = &state.forwarding;
-                    (seen == is).then_some(()).ok_or_else(|| format!("{seen:?}"))
+                    (seen == is).then_some(()).ok_or_else(|| or_nothing(seen.as_ref()))
                 })
                 .await
             }
@@ -56,7 +57,7 @@ impl Player {
                 self.each_phone(on, |phone, seen| {
                     let banner =
                         seen.shown.presence.and_then(|presence| presence.banner).map(|it| it.number.to_string());
-                    (banner == *is).then_some(()).ok_or_else(|| format!("{} shows {banner:?}", phone.key))
+                    (banner == *is).then_some(()).ok_or_else(|| format!("{} shows {}", phone.key, or_nothing(banner)))
                 })
                 .await
             }
@@ -114,7 +115,11 @@ impl Player {
                     // The call UI stops when it is told, not when the log says so.
                     let told = stopped.iter().rev().find(|stopped| stopped.call_id == id).map(|stopped| stopped.why);
                     let held = logged == Some(*because) && told == logged;
-                    let why = || format!("{}: its log says {logged:?}, its call UI was told {told:?}", phone.key);
+                    let why = || {
+                        let (logged, told) = (logged.map(|why| words(&why)), told.map(|why| words(&why)));
+                        let (logged, told) = (or_nothing(logged), or_nothing(told));
+                        format!("{}: its log says {logged}, its call UI was told {told}", phone.key)
+                    };
                     held.then_some(()).ok_or_else(why)
                 })
                 .await
@@ -124,7 +129,7 @@ impl Player {
                 self.each_phone(&Places::One(on.clone()), |phone, seen| {
                     let in_call = seen.shown.calls.in_call.map(|call| call.call_id);
                     let held = in_call.as_ref() == Some(&id);
-                    held.then_some(()).ok_or_else(|| format!("{} is in {in_call:?}", phone.key))
+                    held.then_some(()).ok_or_else(|| format!("{} is in {}", phone.key, or_nothing(in_call)))
                 })
                 .await
             }
@@ -137,7 +142,9 @@ impl Player {
                     if (seen, report.given_back) == (Some(*is), *back) {
                         return Ok(());
                     }
-                    self.patience(deadline, format!("it is {seen:?}, given back: {:?}", report.given_back)).await?;
+                    let back = report.given_back.map(|why| why.explain());
+                    let trouble = format!("it is {}, given back: {}", words(&seen), or_nothing(back));
+                    self.patience(deadline, trouble).await?;
                 }
             }
             Expectation::Told { on, says } => {
@@ -147,7 +154,7 @@ impl Player {
                         Some(says) => notices.iter().any(|notice| notice.contains(says.as_str())),
                         None => notices.is_empty(),
                     };
-                    held.then_some(()).ok_or_else(|| format!("{} says {notices:?}", phone.key))
+                    held.then_some(()).ok_or_else(|| format!("{} says “{}”", phone.key, notices.join(" ")))
                 })
                 .await
             }
@@ -155,7 +162,7 @@ impl Player {
                 self.each_phone(&Places::One(on.clone()), |phone, seen| {
                     let told = seen.shown.presence.and_then(|presence| presence.superseded).map(|it| it.why);
                     let held = told.as_deref().is_some_and(|told| told.contains(says.as_str()));
-                    held.then_some(()).ok_or_else(|| format!("{} says {told:?}", phone.key))
+                    held.then_some(()).ok_or_else(|| format!("{} says {}", phone.key, or_nothing(told)))
                 })
                 .await
             }
@@ -167,13 +174,13 @@ impl Player {
                 self.each_phone(on, |phone, seen| {
                     let presence = seen.shown.presence.ok_or_else(|| format!("{} knows no state", phone.key))?;
                     let places: Vec<String> = presence.sign_ins.iter().map(|it| self.place_of(it)).collect();
-                    (places == *are).then_some(()).ok_or_else(|| format!("{} shows {places:?}", phone.key))
+                    (places == *are).then_some(()).ok_or_else(|| format!("{} shows {}", phone.key, places.join(", ")))
                 })
                 .await
             }
             Expectation::Link { on, is } => {
                 self.each_phone(on, |phone, Seen { shown: AppState { link, .. }, .. }| {
-                    (link == *is).then_some(()).ok_or_else(|| format!("{} is {link:?}", phone.key))
+                    (link == *is).then_some(()).ok_or_else(|| format!("{} is {}", phone.key, words(&link)))
                 })
                 .await
             }
@@ -203,7 +210,7 @@ impl Player {
                 _ => (false, None),
             };
             let said = says.is_none_or(|says| told.is_some_and(|told| told.contains(says)));
-            if held && said { Ok(()) } else { Err(format!("{}: {session:?}", phone.key)) }
+            if held && said { Ok(()) } else { Err(format!("{}: {}", phone.key, words(&session))) }
         })
         .await
     }
@@ -263,6 +270,10 @@ fn last_silence(log: &[RingLogEntry], call: &CallId) -> Option<Silence> {
         RingLogEntry::Decided { decision, .. } if decision.call_id == *call => decision.silence,
         RingLogEntry::Decided { .. } | RingLogEntry::Stopped { .. } => None,
     })
+}
+
+fn or_nothing(text: Option<impl std::fmt::Display>) -> String {
+    text.map_or_else(|| "nothing".to_owned(), |text| text.to_string())
 }
 
 /// Where a call is, by the server's word for it.

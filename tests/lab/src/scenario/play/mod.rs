@@ -19,8 +19,8 @@ use std::{
 
 use hookswitch::wire::{CallId, SignIn, SignInKind};
 
+pub(crate) use self::describe::{caption, describe_leg, describe_report};
 use self::describe::{describe_action, describe_expectation};
-pub(crate) use self::describe::{describe_leg, describe_report};
 use super::schema::{Places, Scenario, Step};
 use crate::{
     browser::{Browser, Loaded, Page},
@@ -33,7 +33,7 @@ use crate::{
 pub enum Time {
     /// All clocks are moved.
     Virtual,
-    /// Somebody waits.
+    /// The steps wait as long as they say: for somebody who watches.
     Real,
 }
 
@@ -55,7 +55,7 @@ pub async fn play(scenario: &Scenario, time: Time, surroundings: &Surroundings) 
         let _ = writeln!(transcript, "  {story}");
     }
     let started = Instant::now();
-    let held = match Player::new(time, surroundings.clone()).await {
+    let held = match Player::new(&scenario.name, time, surroundings.clone()).await {
         Ok(mut player) => {
             let held = player.play(scenario, &mut transcript).await;
             player.world.end().await;
@@ -67,11 +67,12 @@ pub async fn play(scenario: &Scenario, time: Time, surroundings: &Surroundings) 
         }
     };
     let verdict = if held { "held" } else { "FAILED" };
-    let _ = writeln!(transcript, "{verdict}: {} ({} ms)", scenario.title, started.elapsed().as_millis());
+    let _ =
+        writeln!(transcript, "{verdict}: {}: {} ({} ms)", scenario.name, scenario.title, started.elapsed().as_millis());
     Outcome { held, transcript }
 }
 
-struct Player {
+pub(crate) struct Player {
     world: Arc<World>,
     time: Time,
     calls: HashMap<String, CallId>,
@@ -80,38 +81,51 @@ struct Player {
     /// The sign-in pages that were minimised, by phone.
     minimised: HashMap<String, (Browser, Loaded)>,
     seen: u64,
-    /// Keeps the phones' folders until the end.
-    _folder: tempfile::TempDir,
+    /// What the story is called, for files that are kept of it.
+    name: String,
+    /// Keeps the phones' folders until the end, when the world is its own.
+    _folder: Option<tempfile::TempDir>,
 }
 
 type Result<T = (), E = String> = std::result::Result<T, E>;
 
 impl Player {
-    async fn new(time: Time, surroundings: Surroundings) -> Result<Self> {
+    async fn new(name: &str, time: Time, surroundings: Surroundings) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let setup = Setup { cheap_passwords: true, surroundings, ..Setup::default() };
         let world = World::start(folder.path(), setup).await?;
-        Ok(Self {
+        Ok(Self { time, _folder: Some(folder), ..Self::within(name, world) })
+    }
+
+    /// Plays in a world that somebody looks at.
+    pub(crate) fn within(name: &str, world: Arc<World>) -> Self {
+        Self {
             world,
-            time,
+            time: Time::Virtual,
             calls: HashMap::new(),
             pages: HashMap::new(),
             minimised: HashMap::new(),
             seen: 0,
-            _folder: folder,
-        })
+            name: name.to_owned(),
+            _folder: None,
+        }
+    }
+
+    /// Does a step, or sees that it holds.
+    pub(crate) async fn step(&mut self, step: &Step) -> Result {
+        let result = match step {
+            Step::Do(action) => self.act(action).await,
+            Step::Expect(expectation) => self.expect(expectation).await,
+        };
+        self.nobody_broke().and(result)
     }
 
     async fn play(&mut self, scenario: &Scenario, transcript: &mut String) -> bool {
         for located in &scenario.steps {
-            let result = match &located.step {
-                Step::Do(action) => {
-                    let _ = writeln!(transcript, "\n> {}", describe_action(action));
-                    self.act(action).await
-                }
-                Step::Expect(expectation) => self.expect(expectation).await,
-            };
-            let result = self.nobody_broke().and(result);
+            if let Step::Do(action) = &located.step {
+                let _ = writeln!(transcript, "\n> {}", describe_action(action));
+            }
+            let result = self.step(&located.step).await;
             self.tell_what_happened(transcript);
             match (&located.step, result) {
                 (Step::Do(_), Ok(())) => {}
@@ -136,7 +150,12 @@ impl Player {
     async fn keep_machine_transcripts(&self, transcript: &mut String) {
         for phone in &self.world.phones {
             let Ok(text) = phone.transcript().await else { continue };
-            let path = std::env::temp_dir().join(format!("hookswitch-{}-{}.jsonl", phone.key, std::process::id()));
+            let path = std::env::temp_dir().join(format!(
+                "hookswitch-{}-{}-{}.jsonl",
+                self.name,
+                phone.key,
+                std::process::id()
+            ));
             if std::fs::write(&path, text).is_ok() {
                 let _ = writeln!(transcript, "    transcript of {}: {}", phone.key, path.display());
             }

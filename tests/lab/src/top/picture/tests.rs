@@ -28,8 +28,7 @@ fn example() -> Value {
     android["decisions"] = json!([
         { "at": 3_600_500, "verdict": "silent", "rule": "calls are forwarded", "platform": "nothing is added" }
     ]);
-    let shows =
-        |at: i64, who: &str, rev: u64| json!({ "at": at, "who": who, "text": format!("shows Available at 1-{rev}") });
+    let shows = |at: i64, who: &str, rev: u64| json!({ "at": at, "who": who, "text": format!("shows Available at 1-{rev}"), "version": format!("1-{rev}") });
     json!({
         "now": 3_601_000,
         "phones": [phone("iphone", "iPhone"), android],

@@ -114,7 +114,7 @@ class ServerTest {
             assertEquals(listOf(decision.callId), hookswitch.currentState().calls.ringing.map { it.callId })
             hookswitch.calls.answer(decision.callId)
             assertEquals(decision.callId, hookswitch.calls.state.value.inCall?.callId)
-            assertEquals(StoppedCall(decision.callId, StopReason.AnsweredHere), awaitItem())
+            assertEquals(StoppedCall(decision.callId, StopReason.AnsweredHere, "Answered on this phone."), awaitItem())
             hookswitch.calls.hangUp(decision.callId)
             assertNull(hookswitch.calls.state.value.inCall)
         }

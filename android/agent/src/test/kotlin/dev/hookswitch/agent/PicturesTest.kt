@@ -133,7 +133,7 @@ object States {
         "calls" to on(Screen.CALLS).copy(
             log = listOf(
                 RingLogEntry.Decided(decision, listOf()),
-                RingLogEntry.Stopped("call-2", StopReason.Silenced(Silence.ANSWERED_ELSEWHERE), at),
+                RingLogEntry.Stopped("call-2", StopReason.Silenced(Silence.ANSWERED_ELSEWHERE), "", at),
             ),
         ),
         "calls-empty" to on(Screen.CALLS),
