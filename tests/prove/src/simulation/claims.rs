@@ -182,7 +182,7 @@ pub(super) fn stops_for_a_reason(
         Silence::DeviceNotRegistered => {
             since_it_came().any(|state| !state.devices.iter().any(|device| device.id == phone.device))
         }
-        Silence::Duplicate | Silence::SignedOut | Silence::OtherAccount => false,
+        Silence::Duplicate | Silence::SignedOut | Silence::OtherAccount | Silence::SignInNeeded => false,
     };
     if holds { Ok(()) } else { Err(format!("{MISSED}: {} stops ringing for {call_id}: {reason:?}", phone.device)) }
 }

@@ -41,7 +41,7 @@ impl KeyFault {
 pub(crate) struct Ringing {
     /// What it was pushed from.
     pub(crate) routing: Version,
-    /// What this phone showed when it began.
+    /// What this phone had heard when it began, whether it could read it then or not.
     pub(crate) shown: Version,
     pub(crate) since: u64,
     /// By the server's true clock.
@@ -214,6 +214,12 @@ impl SimulatedPhone {
                 tap.died = true;
             }
         }
+    }
+
+    /// The newest state that it has been told, in this life or, as far as the vault has it, before.
+    pub(crate) fn has_heard(&self) -> Version {
+        let stored = self.vault.session.as_ref().and_then(|session| session.snapshot.as_ref());
+        stored.map_or(self.newest, |snapshot| snapshot.version.max(self.newest))
     }
 
     /// What is in the vault says that the call is over.

@@ -246,7 +246,7 @@ impl<'p> World<'p> {
                         self.tally.latest_sound = self.tally.latest_sound.max(wait);
                     }
                     let expires_at = expires_at(history, call_id).unwrap_or(decision.push.expires_at);
-                    let (routing, shown, since) = (decision.push.routing, phone.newest, self.now);
+                    let (routing, shown, since) = (decision.push.routing, phone.has_heard(), self.now);
                     phone.rings.insert(call_id.clone(), Ringing { routing, shown, since, expires_at });
                 }
             }
