@@ -1,6 +1,8 @@
 //! What the app says about itself and its server.
 
-use hookswitch::{Config, DeviceDescription, machine::IssuerProfile, wire::Platform};
+use std::{collections::HashMap, time::Duration};
+
+use hookswitch::{Config, DeviceDescription, SignInOptions, machine::IssuerProfile, wire::Platform};
 
 /// What the app says about itself and its server: [`Config`], flat, and with a folder that every language can write.
 #[derive(Clone, Debug, uniffi::Record)]
@@ -15,6 +17,18 @@ pub struct CoreConfig {
     pub redirect_uris: Vec<String>,
     /// What kind of issuer it is.
     pub profile: IssuerProfile,
+    /// [`SignInOptions::scopes`]; `None`: the usual ones.
+    pub scopes: Option<Vec<String>>,
+    /// [`SignInOptions::resources`].
+    pub resources: Vec<String>,
+    /// [`SignInOptions::prompt`].
+    pub prompt: Option<String>,
+    /// [`SignInOptions::ui_locales`].
+    pub ui_locales: Option<String>,
+    /// [`SignInOptions::extra`].
+    pub login_parameters: HashMap<String, String>,
+    /// [`Config::session_life`].
+    pub session_life: Option<Duration>,
     /// For display: "Alice's iPhone".
     pub device_name: String,
     /// Decides what a ring decision means for the call UI.
@@ -38,6 +52,12 @@ impl CoreConfig {
             client_id,
             redirect_uris,
             profile,
+            scopes,
+            resources,
+            prompt,
+            ui_locales,
+            login_parameters,
+            session_life,
             device_name: name,
             platform,
             app_version,
@@ -46,8 +66,25 @@ impl CoreConfig {
             proxy,
         } = self;
         let device = DeviceDescription { name, platform, app_version };
-        let config =
-            Config { issuer, server, client_id, redirect_uris, profile, device, folder: folder.into(), process };
+        let sign_in = SignInOptions {
+            scopes: scopes.unwrap_or_else(|| SignInOptions::default().scopes),
+            resources,
+            prompt,
+            ui_locales,
+            extra: login_parameters.into_iter().collect(),
+        };
+        let config = Config {
+            issuer,
+            server,
+            client_id,
+            redirect_uris,
+            profile,
+            sign_in,
+            session_life,
+            device,
+            folder: folder.into(),
+            process,
+        };
         (config, proxy)
     }
 }

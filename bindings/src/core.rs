@@ -181,6 +181,14 @@ impl Core {
         self.ask(async |core| core.sign_out().await).await
     }
 
+    /// The issuer's page that ends its own session in the browser; `None`: it has none. See [`Hookswitch::sign_out_page`].
+    ///
+    /// # Errors
+    /// When the core was closed.
+    pub fn sign_out_page(&self, return_to: Option<String>) -> Result<Option<String>, Failure> {
+        Ok(self.core()?.sign_out_page(return_to.as_deref()).map(String::from))
+    }
+
     /// Signs the agent out on all devices. Needs the server.
     ///
     /// # Errors

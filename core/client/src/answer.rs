@@ -146,7 +146,7 @@ pub(crate) fn metadata(head: &Parts, body: &[u8]) -> Outcome {
     if head.status == http::StatusCode::OK {
         parse::<ServerMetadata>(head, body, &["application/json"], |metadata| Outcome::Metadata { metadata })
     } else {
-        Outcome::Unintelligible { status: head.status.as_u16(), cause: "not the issuer's metadata".into() }
+        unintelligible(head, "not the issuer's metadata".into())
     }
 }
 
@@ -171,16 +171,21 @@ pub(crate) fn is_page(head: &Parts) -> bool {
     matches!(essence(head).as_str(), "text/html" | "application/xhtml+xml")
 }
 
+/// An answer that is none.
+pub(crate) fn unintelligible(head: &Parts, cause: String) -> Outcome {
+    Outcome::Unintelligible { status: head.status.as_u16(), cause, page: is_page(head) }
+}
+
 fn parse<T: DeserializeOwned>(head: &Parts, body: &[u8], types: &[&str], then: impl FnOnce(T) -> Outcome) -> Outcome {
-    let unintelligible = |cause: String| Outcome::Unintelligible { status: head.status.as_u16(), cause };
     let essence = essence(head);
     if !types.contains(&essence.as_str()) {
-        return unintelligible(format!("the answer is {:?}", excerpt(&essence)));
+        return unintelligible(head, format!("the answer is {:?}", excerpt(&essence)));
     }
     // The position and the kind of the mistake; never the data.
     serde_json::from_slice(body).map_or_else(
         |error| {
-            unintelligible(format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column()))
+            let (kind, line, column) = (error.classify(), error.line(), error.column());
+            unintelligible(head, format!("{kind:?} error at line {line} column {column}"))
         },
         then,
     )

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use hookswitch_machine::{EffectId, Event, Mono, Outcome, Request, StreamNews, Timer, Work};
+use hookswitch_machine::{EffectId, Event, Mono, Outcome, Request, StreamNews, Timer, Transaction, Work};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -11,7 +11,10 @@ use url::Url;
 
 use crate::{
     answer::{self, Answer},
-    auth::token::{self, TokenRequest},
+    auth::{
+        login,
+        token::{self, Asking, TokenRequest},
+    },
     config::Config,
     ports::{Delivery, Ports},
     secrets::Secrets,
@@ -58,9 +61,14 @@ impl Driver {
                 }
                 Work::Store { id, transaction } => {
                     // Asked for here, in order; only the wait is a task.
+                    let signs_out = matches!(transaction, Transaction::SignOut { .. });
                     let outcome = environment.store.run(transaction);
                     tasks.spawn(async move {
                         let outcome = outcome.await;
+                        if signs_out {
+                            // An idle connection keeps what was sent on it last, tokens among it.
+                            environment.ports.http.network_changed();
+                        }
                         machine.apply(Event::Completed { effect: id, server_time: None, outcome });
                     });
                 }
@@ -127,6 +135,9 @@ impl Environment {
                     Err(_) => Answer::without_time(unusable("the issuer has no address")),
                 }
             }
+            Request::PushLogin { endpoint, authorization_endpoint, pending } => {
+                login::push(http, &endpoint, &authorization_endpoint, &self.config, &pending, &self.secrets).await
+            }
             Request::ExchangeCode { token_endpoint, code, verifier, redirect_uri } => {
                 let (Some(code), Some(verifier)) = (self.secrets.get(code), self.secrets.get(verifier)) else {
                     return forgotten();
@@ -161,6 +172,7 @@ impl Environment {
 
     async fn ask_for_tokens(&self, token_endpoint: String, request: TokenRequest) -> Answer {
         let (http, secrets) = (Arc::clone(&self.ports.http), Arc::clone(&self.secrets));
-        token::request(http, token_endpoint, self.config.client_id.clone(), request, secrets).await
+        let asking = Asking { client_id: &self.config.client_id, resources: &self.config.sign_in.resources };
+        token::request(http, token_endpoint, asking, request, secrets).await
     }
 }

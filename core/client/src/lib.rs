@@ -36,7 +36,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-pub use config::{Config, DeviceDescription};
+pub use config::{Config, DeviceDescription, SignInOptions};
 pub use hookswitch_machine as machine;
 use hookswitch_machine::view::StoppedCall;
 use hookswitch_machine::{AppState, Command, Decision, DeviceFacts, Event, Failure, Reply, RingRecord, Setup};
@@ -104,6 +104,7 @@ impl Hookswitch {
             device: store.device(),
             platform: config.device.platform,
             profile: config.profile,
+            session_life: config.session_life.map(|life| u64::try_from(life.as_millis()).unwrap_or(u64::MAX)),
         };
         let (machine, work) = SharedMachine::new(setup, Arc::clone(&ports.clock), Arc::clone(&secrets));
         let machine = Arc::new(machine);
@@ -146,7 +147,8 @@ impl Hookswitch {
 
     // ---- session ------------------------------------------------------------------------------------------------
 
-    /// Starts a sign-in, and gives the address to open in the system browser. A newer one replaces an older one.
+    /// Starts a sign-in, and gives the address to open in the system browser. A newer one replaces an older one. While somebody is
+    /// signed in, it starts one only where the state of the session asks for that: `ReauthRequired`, or `SignedIn` and `Ending`.
     ///
     /// # Errors
     /// [`Failure::Forbidden`] when somebody is signed in, [`Failure::Offline`] when the issuer cannot be reached,
@@ -164,9 +166,11 @@ impl Hookswitch {
             verifier: secret()?,
         };
         match self.machine.ask(command).await? {
-            (Reply::Login { authorization_endpoint, pending }, secrets) => {
-                let client_id = &self.environment.config.client_id;
-                auth::login::authorization_url(&authorization_endpoint, client_id, &pending, &secrets)
+            (Reply::Login { authorization_endpoint, pending: _, request_uri: Some(request_uri) }, _) => {
+                auth::login::pushed_url(&authorization_endpoint, &self.environment.config.client_id, &request_uri)
+            }
+            (Reply::Login { authorization_endpoint, pending, request_uri: None }, secrets) => {
+                auth::login::authorization_url(&authorization_endpoint, &self.environment.config, &pending, &secrets)
             }
             (Reply::Done | Reply::Token { .. } | Reply::Repaired { .. }, _) => Err(wrong_reply()),
         }
@@ -209,6 +213,16 @@ impl Hookswitch {
     /// [`Failure::Storage`] when the vault could not be cleared: the phone is signed out until it restarts.
     pub async fn sign_out(&self) -> Result<(), Failure> {
         self.done(Command::SignOut).await
+    }
+
+    /// The issuer's page that ends its own session in the browser (OpenID Connect RP-Initiated Logout 1.0): opened after a
+    /// [`Self::sign_out`] on a phone that several people share, so that the cookie of one does not sign the next one in. The issuer may
+    /// ask there, since this phone keeps no ID token to show. `return_to`: where the browser goes then, as registered with the issuer.
+    /// `None`: the issuer has no such page, or this phone has not heard of it; a browser session of its own for each sign-in, or
+    /// [`SignInOptions::prompt`], does the same.
+    pub fn sign_out_page(&self, return_to: Option<&str>) -> Option<Url> {
+        let page = self.machine.sign_out_page()?;
+        auth::login::sign_out_url(&page, &self.environment.config.client_id, return_to)
     }
 
     /// Signs the agent out on all devices, this one included. Only the server can do that: offline, nothing is changed
@@ -421,6 +435,7 @@ fn ring_anyway(push: CallPush, must_report: bool, platform: wire::Platform, cloc
             routing: None,
             call: CallKnowledge::Open,
             busy: false,
+            can_answer: true,
             server_now: None,
         },
         verdict,

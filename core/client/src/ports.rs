@@ -175,6 +175,7 @@ pub trait Http: Send + Sync + 'static {
     /// When no answer came: [`HttpFault::NotSent`] only when the request cannot have left.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault>;
 
-    /// The device is in another network: connections of before may be dead without a word.
+    /// All connections are left: the device is in another network, where they may be dead without a word; or the agent has signed out,
+    /// and they may remember tokens.
     fn network_changed(&self) {}
 }

@@ -159,6 +159,11 @@ impl SharedMachine {
         self.lock().state.snapshot().cloned()
     }
 
+    /// The issuer's page that ends its session in the browser.
+    pub(crate) fn sign_out_page(&self) -> Option<String> {
+        self.lock().state.sign_out_page().map(str::to_owned)
+    }
+
     pub(crate) fn watch(&self) -> watch::Receiver<AppState> {
         self.view.subscribe()
     }

@@ -66,6 +66,7 @@ mod tests {
             device: "phone".into(),
             platform: Platform::Ios,
             profile: IssuerProfile::Unknown,
+            session_life: None,
         }
     }
 

@@ -37,6 +37,7 @@ fn tokens(generation: u64) -> TokenSet {
         access: SecretRef(generation),
         refresh: SecretRef(100 + generation),
         expires_at,
+        session_ends: None,
     }
 }
 
@@ -87,6 +88,7 @@ impl Process {
             device: format!("device-{me}").as_str().into(),
             platform: Platform::Android,
             profile: IssuerProfile::Unknown,
+            session_life: None,
         };
         let mut state = State::new(setup);
         let effects = step(&mut state, Event::Started { seed: 1 }, NOW);
@@ -182,7 +184,9 @@ impl Process {
         let mut shared = self.shared.lock().unwrap();
         shared.posts += 1;
         let TokenSet { access, refresh: next, .. } = tokens(refresh.0 - 100 + 1);
-        Outcome::Granted { grant: Grant { access, refresh: Some(next), expires_in: Some(3_600), claims: None } }
+        Outcome::Granted {
+            grant: Grant { access, refresh: Some(next), expires_in: Some(3_600), session_life: None, claims: None },
+        }
     }
 
     fn token(self: &Arc<Self>, n: u64) -> SecretRef {

@@ -68,8 +68,19 @@ impl State {
             registration: self.device.seen,
             routing: self.routing(),
             call,
+            can_answer: self.can_answer(now),
             busy: self.calls.heard.iter().any(|(id, call)| *id != push.call_id && call.phase.is_busy()),
             server_now: self.clock.earliest(now),
+        }
+    }
+
+    /// Whether an answer could reach the server. Who must sign in again, and is perhaps about to, has no token to answer with.
+    pub(crate) fn can_answer(&self, now: Timestamp) -> bool {
+        match &self.session {
+            Session::SignedIn(session) => !session.refusals.asks || session.has_fresh_token(now),
+            Session::SigningIn { before, .. } => before.agent().is_none(),
+            Session::ReauthRequired { .. } => false,
+            Session::Loading | Session::Locked | Session::SignedOut { .. } | Session::SigningOut { .. } => true,
         }
     }
 

@@ -34,3 +34,23 @@ pub(crate) fn check_claims(
     }
     Ok(AgentProfile { account: AccountId(claims.sub.clone()), email: claims.email.clone(), name: claims.name.clone() })
 }
+
+/// Checks the ID token that came with a refresh (OpenID Connect Core, section 12.2): it has no nonce, and its times say nothing,
+/// but it is of the same issuer, agent and app as the sign-in's.
+pub(crate) fn check_renewed_claims(
+    claims: &Claims,
+    agent: &AgentProfile,
+    issuer: &str,
+    client_id: &str,
+) -> Result<(), &'static str> {
+    if claims.iss != issuer {
+        return Err("the new ID token comes from another issuer");
+    }
+    if claims.sub != agent.account.as_str() {
+        return Err("the new ID token is of somebody else");
+    }
+    if !claims.aud.iter().any(|aud| aud == client_id) {
+        return Err("the new ID token is for another app");
+    }
+    Ok(())
+}

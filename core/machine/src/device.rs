@@ -31,6 +31,10 @@ impl Step<'_> {
                 session.parked.retain(|parked| !matches!(parked.purpose, Purpose::Register { .. }));
             }
             self.store(Transaction::SavePushToken { token }, Purpose::SavePushToken);
+            // Of a repair it is a step, which nobody else makes.
+            if self.repairs(RepairStage::Registering) && !self.is_registering() {
+                self.register();
+            }
         }
     }
 

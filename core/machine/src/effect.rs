@@ -89,6 +89,7 @@ impl Work {
             Self::Send { request, .. } => match request {
                 Request::ExchangeCode { code, verifier, .. } => vec![*code, *verifier],
                 Request::Refresh { refresh, .. } => vec![*refresh],
+                Request::PushLogin { pending, .. } => pending.secrets().to_vec(),
                 Request::Api { access, call } => std::iter::once(*access).chain(call.secret()).collect(),
                 Request::Discover | Request::Revoke { .. } => vec![],
             },
@@ -96,13 +97,14 @@ impl Work {
                 Transaction::SavePending { pending, .. } => pending.secrets().to_vec(),
                 Transaction::SignIn { tokens, .. } | Transaction::FinishRefresh { tokens } => tokens.secrets().to_vec(),
                 Transaction::SavePushToken { token } => token.iter().copied().collect(),
+                Transaction::SignOut { held, .. } => held.clone(),
+                Transaction::TakeBack { refresh } => vec![*refresh],
                 Transaction::Load
                 | Transaction::DropPending
                 | Transaction::SaveMetadata { .. }
                 | Transaction::BeginRefresh { .. }
                 | Transaction::AbandonRefresh { .. }
                 | Transaction::Reread
-                | Transaction::SignOut { .. }
                 | Transaction::Revoked { .. }
                 | Transaction::Remember { .. } => vec![],
             },
@@ -143,6 +145,15 @@ pub enum Output {
 pub enum Request {
     /// The issuer's metadata (RFC 8414).
     Discover,
+    /// The parameters of a sign-in, ahead of the browser (RFC 9126).
+    PushLogin {
+        /// As the issuer's metadata names it.
+        endpoint: String,
+        /// As the issuer's metadata names it: the address of the page has the parameters.
+        authorization_endpoint: String,
+        /// State, nonce, verifier, redirect URI, hint.
+        pending: PendingLogin,
+    },
     /// Code for tokens (RFC 6749, section 4.1.3; RFC 7636).
     ExchangeCode {
         /// As the issuer's metadata names it.
@@ -352,6 +363,14 @@ pub enum Transaction {
     SignOut {
         /// Whether it is the session of here and now, or one that the server has ended.
         of: SignOutScope,
+        /// Refresh tokens that the vault may not have: they are revoked as well as the one that it has.
+        #[serde(default)]
+        held: Vec<SecretRef>,
+    },
+    /// Nobody wants these tokens: they came after the sign-out, or for a sign-in that was given up. Answers: what the vault holds.
+    TakeBack {
+        /// Goes into the queue of revocations.
+        refresh: SecretRef,
     },
     /// A revocation is done.
     Revoked {
@@ -385,7 +404,8 @@ pub enum SignOutScope {
     /// Whoever is signed in on this phone, since the agent asked for it. The refresh token goes into the queue of
     /// revocations.
     CurrentSession,
-    /// A session that the server has ended: there is nothing to revoke, and a newer sign-in stays.
+    /// A session that the server has ended, which need not be the issuer: its refresh token is revoked there. A newer sign-in
+    /// stays.
     Ended {
         /// The sign-in that has ended; another one stays.
         sign_in: SignInId,
@@ -416,6 +436,9 @@ pub enum Reply {
         authorization_endpoint: String,
         /// State, nonce, verifier, redirect URI, hint.
         pending: PendingLogin,
+        /// What stands for all of that, where the issuer has it already (RFC 9126).
+        #[serde(default)]
+        request_uri: Option<String>,
     },
     /// A valid access token.
     Token {

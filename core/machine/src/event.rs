@@ -240,6 +240,9 @@ pub struct Redirect {
     pub iss: Option<String>,
     /// RFC 6749, section 4.1.2.1.
     pub error: Option<String>,
+    /// What it is, in the issuer's words. Anybody can write it into an address: it is shown as somebody's words, if at all.
+    #[serde(default)]
+    pub error_description: Option<String>,
     /// Whether a parameter came twice, which RFC 6749, section 3.1 forbids.
     pub repeated: bool,
 }
@@ -247,6 +250,7 @@ pub struct Redirect {
 /// News of the presence stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and the large one is the last of its stream")]
 pub enum StreamNews {
     /// A message of the stream, understood.
     Event {
@@ -294,6 +298,9 @@ pub enum Outcome {
         status: u16,
         /// For logs; never the body.
         cause: String,
+        /// Whether it says that it is a page for a person, as those of captive portals are.
+        #[serde(default)]
+        page: bool,
     },
     /// The server cannot now: 408, 425, 429, 5xx.
     Unavailable {
@@ -324,6 +331,11 @@ pub enum Outcome {
     Metadata {
         /// Not yet checked: the document may lie.
         metadata: ServerMetadata,
+    },
+    /// The issuer has taken the parameters of a sign-in (RFC 9126, section 2.2).
+    LoginPushed {
+        /// What the login page is asked for in their place: good once, and for a minute or so.
+        request_uri: String,
     },
     /// The token endpoint granted.
     Granted {
@@ -377,6 +389,7 @@ impl Outcome {
             | Self::Refused { .. }
             | Self::State { .. }
             | Self::Metadata { .. }
+            | Self::LoginPushed { .. }
             | Self::Granted { .. }
             | Self::OAuthError { .. }
             | Self::Loaded { .. }
@@ -400,7 +413,7 @@ impl Outcome {
     /// The secrets that it brings into the state.
     pub(crate) fn secrets(&self) -> Vec<SecretRef> {
         match self {
-            Self::Granted { grant: Grant { access, refresh, claims, expires_in: _ } } => {
+            Self::Granted { grant: Grant { access, refresh, claims, expires_in: _, session_life: _ } } => {
                 let nonce = claims.as_ref().and_then(|claims| claims.nonce);
                 [Some(*access), *refresh, nonce].into_iter().flatten().collect()
             }
@@ -422,6 +435,7 @@ impl Outcome {
             | Self::Refused { .. }
             | Self::State { .. }
             | Self::Metadata { .. }
+            | Self::LoginPushed { .. }
             | Self::OAuthError { .. }
             | Self::RefreshLeaseHeld { .. }
             | Self::Reread { tokens: None }
@@ -439,6 +453,9 @@ pub struct Grant {
     pub refresh: Option<SecretRef>,
     /// Life of the access token in seconds.
     pub expires_in: Option<u64>,
+    /// Life of the session in seconds, where the issuer tells it: with or without a refresh.
+    #[serde(default)]
+    pub session_life: Option<u64>,
     /// What the ID token says.
     pub claims: Option<Claims>,
 }

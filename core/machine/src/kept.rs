@@ -43,6 +43,40 @@ pub struct TokenSet {
     pub refresh: SecretRef,
     /// When the access token expires, by the server's clock.
     pub expires_at: UnixMillis,
+    /// When the session ends, where that is known.
+    #[serde(default)]
+    pub session_ends: Option<SessionEnd>,
+}
+
+/// When a session ends if nobody signs in again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnd {
+    /// By the server's clock.
+    pub at: UnixMillis,
+    /// Whether no refresh moves it: then the agent is told days before. Many issuers tell an end that each refresh moves on.
+    pub is_fixed: bool,
+}
+
+/// How long before the end of a session the agent is told, in milliseconds: three days, so that a weekend is no surprise.
+const NOTICE: i64 = 3 * 24 * 60 * 60 * 1_000;
+
+/// A refresh that moves the end by less has not moved it, in milliseconds: clocks are that wrong.
+const MOVED: i64 = 60_000;
+
+impl SessionEnd {
+    /// The end as of a refresh that tells one, or none.
+    pub(crate) fn after_refresh(before: Option<Self>, told: Option<UnixMillis>) -> Option<Self> {
+        match (before, told) {
+            (before, None) => before.filter(|before| before.is_fixed),
+            (None, Some(at)) => Some(Self { at, is_fixed: false }),
+            (Some(before), Some(at)) => Some(Self { at, is_fixed: at.since(before.at) < MOVED }),
+        }
+    }
+
+    /// Whether it is time to tell the agent.
+    pub(crate) fn is_near(&self, now: UnixMillis) -> bool {
+        self.is_fixed && self.at.since(now) <= NOTICE
+    }
 }
 
 impl TokenSet {

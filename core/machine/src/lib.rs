@@ -110,8 +110,8 @@ pub use error::Failure;
 pub use event::{Claims, Command, DeviceFacts, Event, Grant, Outcome, Redirect, StreamNews};
 pub use issuer_profile::IssuerProfile;
 pub use kept::{
-    AgentProfile, Contents, Knowledge, LOGIN_LIFE, Loaded, PendingLogin, ReauthReason, Refusals, SignedOutWhy,
-    StoredSession, TokenSet,
+    AgentProfile, Contents, Knowledge, LOGIN_LIFE, Loaded, PendingLogin, ReauthReason, Refusals, SessionEnd,
+    SignedOutWhy, StoredSession, TokenSet,
 };
 pub use lifecycle::BACKGROUND_GRACE;
 pub use metadata::is_secure_address;
@@ -214,10 +214,13 @@ impl Step<'_> {
             Purpose::Discover => self.discovered(outcome),
             Purpose::DiscoverAgain => self.discovered_again(outcome),
             Purpose::SavePending => self.pending_saved(&outcome),
+            Purpose::PushLogin => self.login_pushed(outcome),
             Purpose::Exchange => self.exchanged(outcome),
             Purpose::SignIn => self.signed_in(&outcome),
             Purpose::TakeRefreshLease => self.refresh_lease_answered(outcome),
             Purpose::Refresh => self.refreshed(outcome, None),
+            Purpose::TakeBack => self.unwanted(&outcome),
+            Purpose::TakenBack => self.taken_back(outcome),
             Purpose::SaveTokens { generation } => self.tokens_saved(generation, outcome),
             Purpose::Reread => self.reread(outcome),
             Purpose::SignOut { to } => self.sign_out_stored(to, outcome),

@@ -13,7 +13,8 @@ pub(crate) fn check_metadata(metadata: &ServerMetadata, issuer: &str) -> Result<
         return Err("the sign-in server does not support PKCE with S256");
     }
     let endpoints = [&metadata.authorization_endpoint, &metadata.token_endpoint];
-    if !endpoints.into_iter().chain(&metadata.revocation_endpoint).all(|address| is_secure_address(address)) {
+    let others = metadata.revocation_endpoint.iter().chain(&metadata.pushed_authorization_request_endpoint);
+    if !endpoints.into_iter().chain(others).all(|address| is_secure_address(address)) {
         return Err("the sign-in server names an address that is not https");
     }
     Ok(())

@@ -10,7 +10,12 @@ pub(crate) enum RedirectFault {
     /// It came when the login was over ([`LOGIN_LIFE`](crate::LOGIN_LIFE)).
     Expired,
     /// The issuer says no.
-    Denied(String),
+    Denied {
+        /// Its word for programs.
+        error: String,
+        /// Its words for people.
+        said: Option<String>,
+    },
 }
 
 /// Checks a redirect against the login that waits: exact redirect URI, `state`, `iss` (RFC 9207), no parameter twice,
@@ -40,7 +45,9 @@ pub(crate) fn check_redirect(
         return Err(RedirectFault::Expired);
     }
     match (&redirect.error, redirect.code) {
-        (Some(error), _) => Err(RedirectFault::Denied(error.clone())),
+        (Some(error), _) => {
+            Err(RedirectFault::Denied { error: error.clone(), said: redirect.error_description.clone() })
+        }
         (None, Some(code)) => Ok(code),
         (None, None) => Err(RedirectFault::Foreign("it has no code")),
     }

@@ -4,13 +4,48 @@ use crate::{
     backoff::NETWORK,
     effect::{Request, Transaction},
     event::Outcome,
-    names::RevocationId,
+    kept::Loaded,
+    names::{RevocationId, SecretRef},
     running::Purpose,
+    state::session::Session,
     step::Step,
     timer::Timer,
 };
 
 impl Step<'_> {
+    /// Whatever tokens are still on their way, nobody is left to use them: they are revoked when they come.
+    pub(crate) fn take_back_what_comes(&mut self) {
+        for running in self.state.in_flight.values_mut() {
+            if matches!(running.purpose, Purpose::Refresh | Purpose::Exchange) {
+                running.purpose = Purpose::TakeBack;
+            }
+        }
+    }
+
+    /// What came of a request for tokens that nobody wants.
+    pub(crate) fn unwanted(&mut self, outcome: &Outcome) {
+        if let Outcome::Granted { grant } = outcome {
+            self.take_back(grant.refresh);
+        }
+    }
+
+    /// Revokes a token that nobody uses; not beside a session, since at some issuers that ends all that the agent has with the app.
+    pub(crate) fn take_back(&mut self, refresh: Option<SecretRef>) {
+        if let Some(refresh) = refresh
+            && !matches!(self.state.session, Session::SignedIn(_))
+        {
+            self.store(Transaction::TakeBack { refresh }, Purpose::TakenBack);
+        }
+    }
+
+    pub(crate) fn taken_back(&mut self, outcome: Outcome) {
+        if let Outcome::Loaded { loaded } = outcome
+            && let Loaded::Contents(contents) = *loaded
+        {
+            self.state.revocations = contents.revocations;
+        }
+    }
+
     pub(crate) fn revoke_if_needed(&mut self) {
         let busy = self.is_in_flight(|purpose| matches!(purpose, Purpose::Revoke { .. }));
         // In the background one attempt is made, right after the sign-out; the others wait for the foreground.
@@ -53,6 +88,7 @@ impl Step<'_> {
             | Outcome::Unauthenticated
             | Outcome::State { .. }
             | Outcome::Metadata { .. }
+            | Outcome::LoginPushed { .. }
             | Outcome::Granted { .. }
             | Outcome::Loaded { .. }
             | Outcome::NewerTokens { .. }

@@ -64,11 +64,13 @@ pub enum Silence {
     OtherAccount,
     /// The server does not count this phone among the agent's devices any more.
     DeviceNotRegistered,
+    /// The agent must sign in again: nobody could answer here.
+    SignInNeeded,
 }
 
 impl Silence {
     /// Every reason there is, for tables and tests.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ForwardingActive,
         Self::NotAvailable,
         Self::InAnotherCall,
@@ -79,6 +81,7 @@ impl Silence {
         Self::SignedOut,
         Self::OtherAccount,
         Self::DeviceNotRegistered,
+        Self::SignInNeeded,
     ];
 }
 
@@ -86,7 +89,7 @@ impl Silence {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Identity {
-    /// This agent. A session that needs a new sign-in still counts: its calls are its calls.
+    /// This agent, also while a new sign-in is needed: [`Facts::can_answer`].
     SignedIn {
         /// The agent, by the issuer's `sub`.
         account: AccountId,
@@ -147,8 +150,16 @@ pub struct Facts {
     pub call: CallKnowledge,
     /// Whether this phone has another call, ringing or running.
     pub busy: bool,
+    /// Whether an answer of this phone could reach the server: not while the agent must sign in again.
+    #[serde(default = "yes")]
+    pub can_answer: bool,
     /// The server's time, if the server has said it to this process. A clock that nobody vouches for silences no call.
     pub server_now: Option<UnixMillis>,
+}
+
+/// Of decisions that were recorded before there was a doubt.
+const fn yes() -> bool {
+    true
 }
 
 /// The ring rule: whether the call of a push rings here, by what is known now.
@@ -195,6 +206,10 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
     }
     if facts.server_now.is_some_and(|now| now >= push.expires_at) {
         return silence(Silence::Expired);
+    }
+
+    if !facts.can_answer {
+        return silence(Silence::SignInNeeded);
     }
 
     if facts.busy {

@@ -19,12 +19,16 @@ pub(crate) enum Purpose {
     Discover,
     DiscoverAgain,
     SavePending,
+    PushLogin,
     DropPending,
     SaveMetadata,
     Exchange,
     SignIn,
     TakeRefreshLease,
     Refresh,
+    /// Tokens were asked for, and nobody wants them any more.
+    TakeBack,
+    TakenBack,
     SaveTokens {
         generation: Generation,
     },
@@ -75,6 +79,11 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
+    /// Whether it is a step of a sign-in before its tokens are there.
+    pub(crate) const fn prepares_login(&self) -> bool {
+        matches!(self, Self::Discover | Self::SavePending | Self::PushLogin | Self::Exchange)
+    }
+
     /// Whether the effect, or what comes of it, must reach the vault.
     pub(crate) const fn saves(&self) -> bool {
         match self {
@@ -84,6 +93,8 @@ impl Purpose {
             | Self::Exchange
             | Self::TakeRefreshLease
             | Self::Refresh
+            | Self::TakeBack
+            | Self::TakenBack
             | Self::SignIn
             | Self::SaveTokens { .. }
             | Self::SignOut { .. }
@@ -93,6 +104,7 @@ impl Purpose {
             Self::Load
             | Self::Discover
             | Self::DiscoverAgain
+            | Self::PushLogin
             | Self::Reread
             | Self::AbandonRefresh
             | Self::Revoke { .. }
@@ -118,12 +130,15 @@ impl Purpose {
             | Self::Discover
             | Self::DiscoverAgain
             | Self::SavePending
+            | Self::PushLogin
             | Self::DropPending
             | Self::SaveMetadata
             | Self::Exchange
             | Self::SignIn
             | Self::TakeRefreshLease
             | Self::Refresh
+            | Self::TakeBack
+            | Self::TakenBack
             | Self::SaveTokens { .. }
             | Self::Reread
             | Self::AbandonRefresh
@@ -146,9 +161,12 @@ impl Purpose {
             | Self::Discover
             | Self::DiscoverAgain
             | Self::SavePending
+            | Self::PushLogin
             | Self::DropPending
             | Self::SaveMetadata
             | Self::Exchange
+            | Self::TakeBack
+            | Self::TakenBack
             | Self::SignOut { .. }
             | Self::Revoke { .. }
             | Self::Revoked

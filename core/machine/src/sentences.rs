@@ -11,6 +11,9 @@ use crate::{
 
 pub(crate) const NOT_LOADED: &str = "The app is still starting.";
 
+/// What calls do while the agent is asked to sign in again.
+pub(crate) const NO_CALLS: &str = "Until then this phone does not ring.";
+
 pub(crate) const SIGN_IN_FIRST: &str = "Nobody is signed in on this phone.";
 
 /// How long nobody is asked, since the last attempt came to nothing or the server wants to be left alone.
@@ -30,6 +33,14 @@ pub(crate) fn at_the_number(call: &Call) -> Option<String> {
         }
         CallState::Answered { by: Surface::Forwarded } => Some(format!("{from} is on the line at {number}.")),
         CallState::Ringing | CallState::Answered { .. } | CallState::Ended | CallState::Unknown => None,
+    }
+}
+
+/// What an issuer says with a refusal: its word for programs, and in its own words, if it has any.
+pub(crate) fn refusal(error: &str, description: Option<&str>) -> String {
+    match description.map(cut).filter(|said| !said.is_empty()) {
+        Some(said) => format!("{error}: {said}"),
+        None => error.to_owned(),
     }
 }
 
@@ -91,6 +102,7 @@ impl Silence {
             Self::SignedOut => "Silent: nobody is signed in on this phone.",
             Self::OtherAccount => "Silent: the call is for another agent than the one signed in on this phone.",
             Self::DeviceNotRegistered => "Silent: the agent's devices do not include this phone any more.",
+            Self::SignInNeeded => "Silent: the agent must sign in again before this phone can take calls.",
         }
     }
 }
@@ -108,7 +120,7 @@ impl StopReason {
                 Silence::AnsweredElsewhere => "Answered on another device.",
                 Silence::CallEnded | Silence::Duplicate => "The call was over.",
                 Silence::Expired => "Nobody answered in time.",
-                Silence::SignedOut | Silence::OtherAccount | Silence::DeviceNotRegistered => {
+                Silence::SignedOut | Silence::OtherAccount | Silence::DeviceNotRegistered | Silence::SignInNeeded => {
                     "The agent was signed out on this phone."
                 }
             },
@@ -150,9 +162,12 @@ impl Outcome {
             Self::NotSent { .. } | Self::Unreachable { .. } => {
                 Failure::offline("There is no connection to the server. You stay signed in; it is tried again.")
             }
-            Self::Unintelligible { .. } => Failure::offline(
+            Self::Unintelligible { page: true, .. } => Failure::offline(
                 "The network answers in place of the server. Does this Wi-Fi want a sign-in of its own?",
             ),
+            Self::Unintelligible { page: false, .. } => {
+                Failure::offline("The server's answer cannot be understood. You stay signed in; it is tried again.")
+            }
             Self::Unavailable { status, .. } => {
                 Failure::offline(format!("The server cannot answer right now ({status}). It is tried again."))
             }
@@ -162,12 +177,13 @@ impl Outcome {
             }
             Self::StorageFailed { cause } => Failure::storage(format!("This phone's storage fails: {cause}")),
             Self::OAuthError { error, description } => {
-                let said = description.as_deref().map_or(String::new(), |said| format!(": {}", cut(said)));
-                Failure::internal(format!("The sign-in server refuses the request ({error}{said})."))
+                let said = refusal(error, description.as_deref());
+                Failure::internal(format!("The sign-in server refuses the request ({said})."))
             }
             Self::Done
             | Self::State { .. }
             | Self::Metadata { .. }
+            | Self::LoginPushed { .. }
             | Self::Granted { .. }
             | Self::Loaded { .. }
             | Self::NewerTokens { .. }

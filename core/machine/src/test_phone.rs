@@ -16,6 +16,7 @@ use hookswitch_wire::{
 use crate::{
     effect::*,
     event::*,
+    running::Purpose,
     state::session::Session,
     step,
     view::{Link, SessionHealth, SessionState},
@@ -41,6 +42,7 @@ pub(crate) fn setup() -> Setup {
         device: "phone-1".into(),
         platform: Platform::Ios,
         profile: IssuerProfile::Unknown,
+        session_life: None,
     }
 }
 
@@ -50,6 +52,9 @@ pub(crate) fn metadata() -> ServerMetadata {
         authorization_endpoint: format!("{ISSUER}/authorize"),
         token_endpoint: format!("{ISSUER}/token"),
         revocation_endpoint: Some(format!("{ISSUER}/revoke")),
+        pushed_authorization_request_endpoint: None,
+        require_pushed_authorization_requests: false,
+        end_session_endpoint: None,
         jwks_uri: None,
         authorization_response_iss_parameter_supported: true,
         code_challenge_methods_supported: Some(vec!["S256".into()]),
@@ -65,13 +70,24 @@ pub(crate) fn alice() -> AgentProfile {
 pub(crate) fn tokens(generation: Generation) -> TokenSet {
     let name = |base| SecretRef(base + generation);
     let expires_at = EPOCH + 3_600_000;
-    TokenSet { sign_in: SignInId(1), generation, access: name(1_000), refresh: name(2_000), expires_at }
+    TokenSet {
+        sign_in: SignInId(1),
+        generation,
+        access: name(1_000),
+        refresh: name(2_000),
+        expires_at,
+        session_ends: None,
+    }
+}
+
+pub(crate) const fn grant(access: SecretRef, refresh: Option<SecretRef>, expires_in: Option<u64>) -> Grant {
+    Grant { access, refresh, expires_in, session_life: None, claims: None }
 }
 
 /// The token endpoint grants a generation for an hour.
 pub(crate) fn granted(generation: Generation) -> Outcome {
     let TokenSet { access, refresh, .. } = tokens(generation);
-    Outcome::Granted { grant: Grant { access, refresh: Some(refresh), expires_in: Some(3_600), claims: None } }
+    Outcome::Granted { grant: grant(access, Some(refresh), Some(3_600)) }
 }
 
 pub(crate) fn claims() -> Claims {
@@ -91,7 +107,7 @@ pub(crate) fn claims() -> Claims {
 /// The token endpoint answers a code.
 pub(crate) fn login_granted(claims: Claims) -> Outcome {
     let TokenSet { access, refresh, .. } = tokens(1);
-    Outcome::Granted { grant: Grant { access, refresh: Some(refresh), expires_in: Some(3_600), claims: Some(claims) } }
+    Outcome::Granted { grant: Grant { claims: Some(claims), ..grant(access, Some(refresh), Some(3_600)) } }
 }
 
 pub(crate) fn redirect() -> Redirect {
@@ -101,6 +117,7 @@ pub(crate) fn redirect() -> Redirect {
         code: Some(CODE),
         iss: Some(ISSUER.into()),
         error: None,
+        error_description: None,
         repeated: false,
     }
 }
@@ -210,7 +227,7 @@ pub(crate) fn unavailable(status: u16) -> Outcome {
 }
 
 pub(crate) fn captive_portal() -> Outcome {
-    Outcome::Unintelligible { status: 200, cause: "HTML".into() }
+    Outcome::Unintelligible { status: 200, cause: "HTML".into(), page: true }
 }
 
 pub(crate) fn refused(status: u16, code: &str) -> Outcome {
@@ -239,6 +256,9 @@ pub(crate) fn discover(request: &Request) -> bool {
 }
 pub(crate) fn exchange(request: &Request) -> bool {
     matches!(request, Request::ExchangeCode { .. })
+}
+pub(crate) fn push_login(request: &Request) -> bool {
+    matches!(request, Request::PushLogin { .. })
 }
 pub(crate) fn refresh(request: &Request) -> bool {
     matches!(request, Request::Refresh { .. })
@@ -516,8 +536,9 @@ impl TestPhone {
     }
 
     fn watch(&self) {
-        let current = self.state.in_flight.keys().copied().collect::<BTreeSet<_>>();
-        let refreshes = self.open.iter().filter(|(id, request)| refresh(request) && current.contains(id)).count();
+        // (One that nobody wants any more, after a sign-out, only waits to be taken back.)
+        let is_wanted = |id| self.state.in_flight.get(id).is_some_and(|running| running.purpose == Purpose::Refresh);
+        let refreshes = self.open.iter().filter(|(id, request)| refresh(request) && is_wanted(id)).count();
         assert!(refreshes <= 1, "{refreshes} refreshes at once");
         assert_eq!(self.timers, self.state.timers, "the shell and the machine disagree about timers");
     }
@@ -545,8 +566,8 @@ impl TestPhone {
                 };
                 Outcome::Reread { tokens: self.elsewhere.clone().or(mine) }
             }
-            Transaction::SignOut { of } => {
-                let revocations = if *of == SignOutScope::CurrentSession { vec![RevocationId(1)] } else { vec![] };
+            Transaction::SignOut { .. } | Transaction::TakeBack { .. } => {
+                let revocations = vec![RevocationId(1)];
                 let contents = Contents { revocations, metadata: Some(metadata()), ..Contents::default() };
                 Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) }
             }

@@ -211,6 +211,7 @@ fn fitting(phone: &TestPhone, request: &Request) -> Outcome {
     let rev = phone.state.presence.version().map_or(1, |version| version.rev + 1);
     match request {
         Request::Discover => Outcome::Metadata { metadata: metadata() },
+        Request::PushLogin { .. } => Outcome::LoginPushed { request_uri: "urn:x".into() },
         Request::ExchangeCode { .. } => login_granted(claims()),
         Request::Refresh { refresh, .. } => granted((refresh.0 % 1_000).saturating_add(1)),
         Request::Revoke { .. } => Outcome::Done,
@@ -473,7 +474,7 @@ fn vault_answers(phone: &TestPhone, transaction: &Transaction) -> Vec<Outcome> {
             };
             vec![reread(mine), reread(Some(tokens(9))), reread(None)]
         }
-        Transaction::SignOut { .. } => vec![vaults().swap_remove(2)],
+        Transaction::SignOut { .. } | Transaction::TakeBack { .. } => vec![vaults().swap_remove(2)],
         _ => vec![Outcome::Done],
     };
     answers.push(Outcome::StorageFailed { cause: "disk full".into() });

@@ -87,6 +87,9 @@ pub enum SessionHealth {
     Offline,
     /// The newest tokens are in memory only, because this phone's storage fails: the agent stays signed in while the app runs.
     Degraded,
+    /// All is well, and the session ends within three days whatever the phone does: say so, with a button for a new sign-in, which
+    /// may begin without a sign-out. While the agent is at it, the phone does not ring.
+    Ending,
 }
 
 /// The agent's presence, whole each time.
@@ -274,7 +277,9 @@ impl State {
                 },
             },
             Session::SignedIn(session) if session.refusals.asks => {
-                SessionState::reauth_required(session.agent.clone(), ReauthReason::Refused, session.said.as_deref())
+                let said = session.said.as_deref();
+                let rings = self.can_answer(now);
+                SessionState::reauth_required(session.agent.clone(), ReauthReason::Refused, said, rings)
             }
             Session::SignedIn(session) => SessionState::SignedIn {
                 agent: session.agent.clone(),
@@ -282,7 +287,7 @@ impl State {
                 token_expires_at: session.tokens.expires_at,
             },
             Session::ReauthRequired { agent, reason, said } => {
-                SessionState::reauth_required(agent.clone(), *reason, said.as_deref())
+                SessionState::reauth_required(agent.clone(), *reason, said.as_deref(), self.can_answer(now))
             }
             Session::SigningOut { .. } => SessionState::SigningOut,
         }
@@ -295,6 +300,8 @@ impl State {
             SessionHealth::Offline
         } else if session.refresh != Refresh::Idle && !session.has_fresh_token(now) {
             SessionHealth::Refreshing
+        } else if session.ends_soon(self.clock.guess(now)) {
+            SessionHealth::Ending
         } else {
             SessionHealth::Fresh
         }
@@ -384,9 +391,14 @@ impl SessionState {
         Self::SignedOut { why, message: why.explain().map(str::to_owned) }
     }
 
-    /// The agent must sign in again, in the words for it and, if it said any, the issuer's.
-    pub fn reauth_required(agent: AgentProfile, reason: ReauthReason, said: Option<&str>) -> Self {
-        Self::ReauthRequired { agent, reason, message: reason.explain_with(said) }
+    /// The agent must sign in again, in the words for it and, if it said any, the issuer's; and what calls do until then.
+    pub fn reauth_required(agent: AgentProfile, reason: ReauthReason, said: Option<&str>, rings: bool) -> Self {
+        let mut message = reason.explain_with(said);
+        if !rings {
+            message.push(' ');
+            message.push_str(sentences::NO_CALLS);
+        }
+        Self::ReauthRequired { agent, reason, message }
     }
 }
 
@@ -463,6 +475,7 @@ fn inputs(Decision { push, facts, .. }: &Decision) -> Vec<RingInput> {
         ("push says", format!("forwarding {} at {}", on(push.forwarding_on), push.routing)),
         ("phone knows", knows),
         ("believed", newer.to_owned()),
+        ("could answer", if facts.can_answer { "yes" } else { "no: the agent must sign in again" }.to_owned()),
         ("other call", if facts.busy { "yes" } else { "no" }.to_owned()),
         ("server time", server_time),
     ]

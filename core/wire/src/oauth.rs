@@ -14,6 +14,15 @@ pub struct ServerMetadata {
     /// Where tokens are revoked (RFC 7009); `None` when the issuer revokes none, and a sign-out stays on the phone.
     #[serde(default)]
     pub revocation_endpoint: Option<String>,
+    /// Where the parameters of a sign-in can be left ahead of the browser (RFC 9126); `None` when the issuer takes none.
+    #[serde(default)]
+    pub pushed_authorization_request_endpoint: Option<String>,
+    /// Whether they must be (RFC 9126, section 5).
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
+    /// The page that ends the issuer's own session in the browser (OpenID Connect RP-Initiated Logout 1.0); `None` when it has none.
+    #[serde(default)]
+    pub end_session_endpoint: Option<String>,
     /// Where the keys are that sign ID tokens (RFC 7517). The apps do not need them: they get ID tokens from the issuer itself.
     #[serde(default)]
     pub jwks_uri: Option<String>,

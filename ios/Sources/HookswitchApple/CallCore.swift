@@ -77,7 +77,7 @@ extension EndReason {
         case .answeredElsewhere: self = .answeredElsewhere
         case .expired: self = .unanswered
         case .forwardingActive, .notAvailable, .inAnotherCall, .callEnded, .duplicate, .signedOut, .otherAccount,
-            .deviceNotRegistered:
+            .deviceNotRegistered, .signInNeeded:
             self = .remoteEnded
         }
     }

@@ -11,7 +11,7 @@ use crate::sources::root;
 
 /// Each crate of the workspace, and those of its siblings that it may use. Downwards only:
 /// bindings -> client -> machine -> wire; and whoever tests uses the client as any customer does.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("hookswitch-wire", &[]),
     ("hookswitch-machine", &["hookswitch-wire"]),
     ("hookswitch", &["hookswitch-machine", "hookswitch-wire"]),
@@ -22,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("lab", &["hookswitch", "hookswitch-backend", "pages"]),
     ("prove", &["hookswitch", "hookswitch-backend", "lab"]),
     ("interop", &["hookswitch", "pages"]),
+    ("probe", &["hookswitch"]),
     ("architecture", &[]),
 ];
 

@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hookswitch::machine::{
-    Failure, IssuerProfile, ReauthReason,
-    view::{Link, SessionState},
+use hookswitch::{
+    SignInOptions,
+    machine::{
+        Failure, IssuerProfile, ReauthReason,
+        view::{Link, SessionState},
+    },
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -38,6 +41,7 @@ impl World {
             client_id: client_id.to_owned(),
             profile: IssuerProfile::Keycloak,
             server: self.api.address.clone(),
+            sign_in: SignInOptions::default(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The real core against sign-in servers that others wrote: Keycloak and npm's `oidc-provider`.
+//! The real core against sign-in servers that others wrote: Keycloak, npm's `oidc-provider`, and `mock-oauth2-server`.
 //!
 //! `tests/run --only interop` fetches them and runs this. Each line of the output is a promise, kept or not.
 
@@ -8,6 +8,8 @@ mod issuer;
 mod keycloak;
 mod keycloak_checks;
 mod listener;
+mod mock;
+mod mock_checks;
 mod phone;
 mod provider;
 mod provider_checks;
@@ -36,6 +38,9 @@ struct Options {
     /// The folder of server.mjs, with its packages.
     #[arg(long)]
     oidc_provider: Option<PathBuf>,
+    /// The folder of mock-oauth2-server's jars.
+    #[arg(long)]
+    mock: Option<PathBuf>,
     /// Where the servers' logs go.
     #[arg(long, default_value = "target/interop")]
     logs: PathBuf,
@@ -91,11 +96,15 @@ async fn run(options: Options, report: &mut Report) -> Result<(), ErrorMessage> 
         report.about("oidc-provider");
         provider_checks::run(folder, logs.join("oidc-provider.log"), report).await?;
     }
+    if let Some(folder) = &options.mock {
+        report.about("mock-oauth2-server");
+        mock_checks::run(folder, logs.join("mock-oauth2-server.log"), report).await?;
+    }
     if let Some(home) = &options.keycloak {
         report.about("Keycloak");
         keycloak_checks::run(home, logs.join("keycloak.log"), report).await?;
     }
-    report.about("both");
+    report.about("all");
     let panics = PANICS.load(Ordering::SeqCst);
     report.check("nothing in the core panicked", async { ensure(panics == 0, || format!("{panics} panics")) }).await;
     Ok(())

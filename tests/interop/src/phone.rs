@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hookswitch::{
-    Config, DeviceDescription, Hookswitch,
+    Config, DeviceDescription, Hookswitch, SignInOptions,
     http::Network,
     machine::{AgentProfile, AppState, Failure, IssuerProfile, Mono, ReauthReason, Timestamp, view::SessionState},
     ports::{Clock, Http, HttpFault, HttpRequest, HttpResponse, Ports, SystemClock},
@@ -180,6 +180,8 @@ pub(crate) struct App {
     pub(crate) client_id: String,
     /// What kind of issuer it is.
     pub(crate) profile: IssuerProfile,
+    /// What its sign-ins ask for.
+    pub(crate) sign_in: SignInOptions,
     /// The API.
     pub(crate) server: String,
 }
@@ -216,6 +218,8 @@ impl InteropPhone {
             device: DeviceDescription { name: "interop".into(), platform: Platform::Android, app_version: "1".into() },
             folder: folder.path().join("vault"),
             profile: app.profile,
+            sign_in: app.sign_in.clone(),
+            session_life: None,
             process: "app".into(),
         };
         let ports = Ports {

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use hookswitch::machine::{Failure, IssuerProfile, ReauthReason, view::SessionState};
+use hookswitch::{
+    SignInOptions,
+    machine::{Failure, IssuerProfile, ReauthReason, view::SessionState},
+};
 use serde_json::Value;
 
 use crate::{
@@ -17,10 +20,14 @@ const MOBILE: &str = "hookswitch-mobile";
 const STRICT: &str = "hookswitch-strict";
 
 async fn phone(provider: &Provider, client_id: &str) -> Result<InteropPhone, ErrorMessage> {
+    phone_that_asks(provider, client_id, SignInOptions::default()).await
+}
+
+async fn phone_that_asks(p: &Provider, client_id: &str, sign_in: SignInOptions) -> Result<InteropPhone, ErrorMessage> {
     // It only issues tokens; nobody goes to the API here.
-    let issuer = provider.issuer.name.clone();
+    let issuer = p.issuer.name.clone();
     let profile = IssuerProfile::Unknown;
-    InteropPhone::new(&App { server: issuer.clone(), issuer, client_id: client_id.to_owned(), profile }).await
+    InteropPhone::new(&App { server: issuer.clone(), issuer, client_id: client_id.to_owned(), profile, sign_in }).await
 }
 
 /// Signs in, and agrees.
@@ -43,6 +50,7 @@ pub(crate) async fn run(folder: &Path, log: PathBuf, report: &mut Report) -> Res
     report
         .check("a redirect with another state, or another or no `iss`, is refused and the sign-in waits", forged(p))
         .await;
+    report.check("a sign-in is pushed ahead of the browser, whose address then says nothing", pushed(p)).await;
     report.check("whoever leaves the page declines nothing, and a newer sign-in wins", newer_wins(p)).await;
     report.check("tokens rotate refresh by refresh, and a restart loses none", rotation(p)).await;
     report.check("a refresh token used twice ends the session, and a new sign-in mends it", reuse(p)).await;
@@ -60,6 +68,15 @@ async fn password(p: &Provider) -> Result<(), ErrorMessage> {
     let told = p.issuer.userinfo(&phone.token().await.map_err(text)?).await?;
     let email = told.body.get("email").and_then(Value::as_str);
     ensure(email == Some("alice@acme.example"), || format!("the token is known as {told:?}"))
+}
+
+async fn pushed(p: &Provider) -> Result<(), ErrorMessage> {
+    p.issuer.endpoint("pushed_authorization_request_endpoint")?;
+    let address = phone(p, MOBILE).await?.begin().await?;
+    let url = url::Url::parse(&address).map_err(text)?;
+    let mut names: Vec<_> = url.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    names.sort();
+    ensure(names == ["client_id", "request_uri"], || address)
 }
 
 async fn forged(p: &Provider) -> Result<(), ErrorMessage> {
@@ -139,10 +156,9 @@ async fn no_refresh_token(p: &Provider) -> Result<(), ErrorMessage> {
 }
 
 async fn prompt_consent(p: &Provider) -> Result<(), ErrorMessage> {
-    let (phone, browser) = (phone(p, STRICT).await?, Browser::new()?);
-    // What an app can do today: the address is its own to complete.
-    let login = format!("{}&prompt=consent", phone.begin().await?);
-    let page = agree(&browser, browser.open(&login).await?).await?;
+    let sign_in = SignInOptions { prompt: Some("consent".into()), ..SignInOptions::default() };
+    let (phone, browser) = (phone_that_asks(p, STRICT, sign_in).await?, Browser::new()?);
+    let page = agree(&browser, browser.open(&phone.begin().await?).await?).await?;
     phone.core.finish_login(page.redirect()?).await.map_err(text)?;
     phone.next_token().await.map(|_| ()).map_err(text)
 }

@@ -12,6 +12,7 @@ const RULE = {
   signed_out: "Nobody is signed in",
   other_account: "The call is for somebody else",
   device_not_registered: "The phone is not on the agent's list",
+  sign_in_needed: "The agent must sign in again",
   no_push_token: "The phone cannot be reached by pushes",
   offline: "No push has reached the phone",
   none: "No rule against it: ring",
@@ -221,6 +222,7 @@ const FIRED_BY = {
   signed_out: /^agent/,
   other_account: /^agent/,
   device_not_registered: /^device/,
+  sign_in_needed: /^could answer no/,
 };
 const firedBy = (rule, name, value) => FIRED_BY[rule]?.test(`${name} ${value}`) ?? false;
 

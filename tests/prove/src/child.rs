@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use hookswitch::{
-    Config, DeviceDescription, Hookswitch,
+    Config, DeviceDescription, Hookswitch, SignInOptions,
     http::Network,
     machine::{Failure, IssuerProfile, view::SessionState},
     ports::Ports,
@@ -161,6 +161,8 @@ pub(crate) fn config(issuer: &str, folder: &Path, role: &str, platform: Platform
         client_id: "hookswitch-mobile".into(),
         redirect_uris: vec![REDIRECT.into()],
         profile: IssuerProfile::Unknown,
+        sign_in: SignInOptions::default(),
+        session_life: None,
         device: DeviceDescription { name: role.into(), platform, app_version: "1".into() },
         folder: folder.join("vault"),
         process: role.into(),

@@ -39,6 +39,11 @@ public struct Configuration: Hashable, Sendable {
     public var process: String
     /// An HTTP proxy for all requests (`http://host:port`), where a network demands one; `nil`: none.
     public var proxy: String?
+    /// What a sign-in asks the issuer for.
+    public var signIn: SignInOptions
+    /// How long after a sign-in the issuer ends the session whatever happens, where its policy is known: the agent is told three days
+    /// before, by ``SessionHealth/ending``.
+    public var sessionLife: TimeInterval?
 
     /// Leave out what the usual app leaves out.
     public init(
@@ -52,7 +57,9 @@ public struct Configuration: Hashable, Sendable {
         appVersion: String,
         folder: URL,
         process: String = "app",
-        proxy: String? = nil
+        proxy: String? = nil,
+        signIn: SignInOptions = SignInOptions(),
+        sessionLife: TimeInterval? = nil
     ) {
         self.issuer = issuer
         self.server = server
@@ -65,6 +72,38 @@ public struct Configuration: Hashable, Sendable {
         self.folder = folder
         self.process = process
         self.proxy = proxy
+        self.signIn = signIn
+        self.sessionLife = sessionLife
+    }
+}
+
+/// What a sign-in asks the issuer for. Issuers differ, and some refuse what others need.
+public struct SignInOptions: Hashable, Sendable {
+    /// RFC 6749, section 3.3, with `openid` among them; `nil`: the usual ones, with `offline_access`, which most issuers give a refresh
+    /// token for, and Amazon Cognito refuses.
+    public var scopes: [String]?
+    /// The APIs that the access token is for (RFC 8707).
+    public var resources: [String]
+    /// What the page asks of the person in any case: `login` on a phone that several people share, `consent`, `select_account`.
+    public var prompt: String?
+    /// The languages of the page, best first: `fr-CA fr en`.
+    public var uiLocales: String?
+    /// What one issuer has and no standard: `audience` (Auth0), `kc_idp_hint` (Keycloak), `domain_hint` (Entra ID).
+    public var extra: [String: String]
+
+    /// Leave out what the usual issuer needs not.
+    public init(
+        scopes: [String]? = nil,
+        resources: [String] = [],
+        prompt: String? = nil,
+        uiLocales: String? = nil,
+        extra: [String: String] = [:]
+    ) {
+        self.scopes = scopes
+        self.resources = resources
+        self.prompt = prompt
+        self.uiLocales = uiLocales
+        self.extra = extra
     }
 }
 
@@ -73,7 +112,9 @@ extension Configuration {
     var core: CoreConfig {
         CoreConfig(
             issuer: issuer, server: server, clientID: clientID, redirectUris: redirectURIs, profile: profile,
-            deviceName: deviceName, platform: platform, appVersion: appVersion, folder: folder.path, process: process,
+            scopes: signIn.scopes, resources: signIn.resources, prompt: signIn.prompt, uiLocales: signIn.uiLocales,
+            loginParameters: signIn.extra, sessionLife: sessionLife, deviceName: deviceName, platform: platform,
+            appVersion: appVersion, folder: folder.path, process: process,
             proxy: proxy)
     }
 }

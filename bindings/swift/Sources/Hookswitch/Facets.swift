@@ -84,6 +84,15 @@ extension Hookswitch {
             try await hookswitch.ask { try await $0.signOut() }
         }
 
+        /// The issuer's page that ends its own session in the browser, to be opened after ``signOut()`` on a phone that several people
+        /// share: else the cookie of one signs the next one in. `nil`: the issuer has no such page; an ephemeral browser, or
+        /// ``SignInOptions/prompt``, does the same. `returnTo`: where the browser goes then, as registered with the issuer.
+        ///
+        /// - Throws: ``HookswitchError/cancelled(why:)`` after ``Hookswitch/close()``.
+        public func signOutPage(returnTo: String? = nil) throws -> URL? {
+            try calling { try hookswitch.core.signOutPage(returnTo: returnTo) }.flatMap { URL(string: $0) }
+        }
+
         /// Signs the agent out on all devices, this one included. Needs the server: offline, nothing is changed anywhere.
         public func signOutEverywhere() async throws {
             try await hookswitch.ask { try await $0.signOutEverywhere() }

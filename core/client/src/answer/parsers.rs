@@ -26,12 +26,14 @@ use super::{BODY, SMALL_BODY};
 use crate::{
     auth::{
         id_token, login,
-        token::{self, TokenRequest},
+        token::{self, Asking, TokenRequest},
     },
     ports::{Http, HttpFault, HttpRequest, HttpResponse},
     secrets::Secrets,
     sync::stream as presence,
 };
+
+const APP: Asking<'static> = Asking { client_id: "app", resources: &[] };
 
 /// What a parser says: what it read, printed, or why it could not.
 type Parsed = Result<String, String>;
@@ -61,7 +63,7 @@ pub(crate) fn parse_redirect(bytes: &[u8]) -> Parsed {
 pub(crate) fn parse_token(bytes: &[u8]) -> Parsed {
     let request = TokenRequest::Refresh { refresh: SecretString::from("r") };
     let here = Arc::new(Said::file(bytes));
-    judged(now(token::request(here, "https://id.example/t".into(), "app".into(), request, Arc::default())).outcome)
+    judged(now(token::request(here, "https://id.example/t".into(), APP, request, Arc::default())).outcome)
 }
 
 /// The ID token in such an answer.

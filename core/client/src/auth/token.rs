@@ -3,22 +3,22 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use hookswitch_machine::{Grant, Outcome, is_secure_address};
 use oauth2::{
-    AuthorizationCode, Client, ClientId, EndpointNotSet, ExtraTokenFields, HttpResponse, PkceCodeVerifier, RedirectUrl,
-    RefreshToken, RequestTokenError, StandardErrorResponse, StandardRevocableToken, StandardTokenResponse,
-    TokenResponse, TokenUrl,
+    AccessToken, AuthorizationCode, Client, ClientId, EndpointNotSet, HttpResponse, PkceCodeVerifier, RedirectUrl,
+    RefreshToken, RequestTokenError, Scope, StandardErrorResponse, StandardRevocableToken, TokenResponse, TokenUrl,
     basic::{
         BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
         BasicTokenType,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     answer::{self, Answer},
@@ -27,22 +27,63 @@ use crate::{
     secrets::Secrets,
 };
 
-/// What OpenID Connect adds to a token answer.
+/// A grant (RFC 6749, section 5.1; OpenID Connect Core, section 3.1.3.3), and what issuers add to it. Only the tokens are read
+/// strictly: an answer that is thrown away for the form of a number may have replaced the refresh token.
 #[derive(Serialize, Deserialize)]
-struct OpenIdFields {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+struct Tokens {
+    access_token: AccessToken,
+    #[serde(deserialize_with = "oauth2::helpers::deserialize_untagged_enum_case_insensitive")]
+    token_type: BasicTokenType,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<u64>,
+    #[serde(default)]
+    refresh_token: Option<RefreshToken>,
+    #[serde(default)]
     id_token: Option<String>,
+    /// The life of the refresh token, which no standard has: so at Keycloak, and under the other name at Okta's and others' gateways.
+    #[serde(default, alias = "refresh_token_expires_in", deserialize_with = "seconds")]
+    refresh_expires_in: Option<u64>,
 }
 
-impl ExtraTokenFields for OpenIdFields {}
+/// A time as servers write it: a number, a fraction, a number as text. What is none is not told.
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    let text = value.as_str().map(str::trim);
+    let whole = value.as_u64().or_else(|| text?.parse().ok());
+    let fraction = || value.as_f64().or_else(|| text?.parse().ok());
+    Ok(whole.or_else(|| Duration::try_from_secs_f64(fraction()?).ok().map(|time| time.as_secs())))
+}
 
-impl fmt::Debug for OpenIdFields {
+impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OpenIdFields(redacted)")
+        f.write_str("Tokens(redacted)")
     }
 }
 
-type Tokens = StandardTokenResponse<OpenIdFields, BasicTokenType>;
+impl TokenResponse for Tokens {
+    type TokenType = BasicTokenType;
+
+    fn access_token(&self) -> &AccessToken {
+        &self.access_token
+    }
+
+    fn token_type(&self) -> &BasicTokenType {
+        &self.token_type
+    }
+
+    fn expires_in(&self) -> Option<Duration> {
+        self.expires_in.map(Duration::from_secs)
+    }
+
+    fn refresh_token(&self) -> Option<&RefreshToken> {
+        self.refresh_token.as_ref()
+    }
+
+    fn scopes(&self) -> Option<&Vec<Scope>> {
+        None
+    }
+}
+
 type Issuer<HasTokenUrl> = Client<
     BasicErrorResponse,
     Tokens,
@@ -76,11 +117,20 @@ impl TokenRequest {
     }
 }
 
+/// Who asks, and for what.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    /// RFC 6749, section 2.2.
+    pub(crate) client_id: &'a str,
+    /// The APIs that the access token is for (RFC 8707, section 2.2).
+    pub(crate) resources: &'a [String],
+}
+
 /// Asks the token endpoint, and says what came of it.
 pub(crate) async fn request(
     http: Arc<dyn Http>,
     endpoint: String,
-    client_id: String,
+    client: Asking<'_>,
     request: TokenRequest,
     secrets: Arc<Secrets>,
 ) -> Answer {
@@ -89,7 +139,7 @@ pub(crate) async fn request(
         return unusable(NOT_SECURE);
     }
     let Ok(endpoint) = TokenUrl::new(endpoint) else { return unusable("the token endpoint is no address") };
-    let issuer = Issuer::<EndpointNotSet>::new(ClientId::new(client_id)).set_token_uri(endpoint);
+    let issuer = Issuer::<EndpointNotSet>::new(ClientId::new(client.client_id.to_owned())).set_token_uri(endpoint);
     // What oauth2 does not hand on: status, `Date` and `Retry-After`.
     let seen = Arc::new(Mutex::new(None::<http::response::Parts>));
     let transport = {
@@ -112,19 +162,23 @@ pub(crate) async fn request(
             let Ok(redirect_uri) = RedirectUrl::new(redirect_uri) else {
                 return unusable("the redirect URI is no address");
             };
-            let exchange: BoxFuture<'_, TokenResult> = Box::pin(
-                issuer
-                    .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
-                    .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
-                    .set_redirect_uri(std::borrow::Cow::Owned(redirect_uri))
-                    .request_async(&transport),
-            );
+            let mut request = issuer
+                .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
+                .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
+                .set_redirect_uri(std::borrow::Cow::Owned(redirect_uri));
+            for resource in client.resources {
+                request = request.add_extra_param("resource", resource);
+            }
+            let exchange: BoxFuture<'_, TokenResult> = Box::pin(request.request_async(&transport));
             exchange.await
         }
         TokenRequest::Refresh { refresh } => {
             let refresh = RefreshToken::new(refresh.expose_secret().to_owned());
-            let exchange: BoxFuture<'_, TokenResult> =
-                Box::pin(issuer.exchange_refresh_token(&refresh).request_async(&transport));
+            let mut request = issuer.exchange_refresh_token(&refresh);
+            for resource in client.resources {
+                request = request.add_extra_param("resource", resource);
+            }
+            let exchange: BoxFuture<'_, TokenResult> = Box::pin(request.request_async(&transport));
             exchange.await
         }
     };
@@ -143,15 +197,19 @@ fn judge(
     sent: &[SecretString],
 ) -> Answer {
     let status = head.map_or(0, |head| head.status.as_u16());
-    let unintelligible = |cause: &str| Outcome::Unintelligible { status, cause: cause.to_owned() };
+    let page = head.is_some_and(answer::is_page);
+    let unintelligible = |cause: &str| Outcome::Unintelligible { status, cause: cause.to_owned(), page };
     let outcome = match (head.and_then(answer::unavailable), result) {
         (Some(unavailable), _) => unavailable,
         (None, Ok(tokens)) => match grant(&tokens, secrets) {
             Ok(grant) => Outcome::Granted { grant },
             Err(cause) => unintelligible(cause),
         },
-        // (Not all say "application/json". But what says that it is a page is one, whatever is in it.)
-        (None, Err(RequestTokenError::ServerResponse(_))) if head.is_none_or(answer::is_page) => {
+        // (Not all say "application/json", and some forget to say anything but what their language says for them, "text/html".
+        // A portal may speak JSON as well, but has no word for a dead grant.)
+        (None, Err(RequestTokenError::ServerResponse(refusal)))
+            if page && *refusal.error() != BasicErrorResponseType::InvalidGrant =>
+        {
             unintelligible("an OAuth error with a media type of another kind")
         }
         (None, Err(RequestTokenError::ServerResponse(refusal))) if matches!(status, 400 | 401 | 403) => {
@@ -193,8 +251,9 @@ fn grant(tokens: &Tokens, secrets: &Secrets) -> Result<Grant, &'static str> {
     Ok(Grant {
         access: secrets.name(access),
         refresh: refresh.map(|token| secrets.name(token)),
-        expires_in: tokens.expires_in().map(|life| life.as_secs()),
-        claims: tokens.extra_fields().id_token.as_deref().and_then(|token| id_token::claims(token, secrets)),
+        expires_in: tokens.expires_in,
+        session_life: tokens.refresh_expires_in,
+        claims: tokens.id_token.as_deref().and_then(|token| id_token::claims(token, secrets)),
     })
 }
 
@@ -217,8 +276,7 @@ pub(crate) async fn revoke(http: &dyn Http, endpoint: &str, client_id: &str, tok
         return Answer::without_time(Outcome::Done);
     };
     answer::exchange(http, request, answer::SMALL_BODY, |head, body| {
-        let unintelligible =
-            |cause: &str| Outcome::Unintelligible { status: head.status.as_u16(), cause: cause.to_owned() };
+        let unintelligible = |cause: &str| answer::unintelligible(head, cause.to_owned());
         if head.status.is_success() {
             // The body means nothing (section 2.2); but a page is what a captive portal shows.
             let is_page = !body.is_empty() && answer::is_page(head);

@@ -51,6 +51,12 @@ const STEPS: &[M<'static>] = &[
     DELETE FROM fact WHERE name = 'metadata';
     ",
     ),
+    M::up(
+        "
+    -- Which session was stored last, sealed: an older row that is put back does not open.
+    CREATE TABLE newest (id INTEGER PRIMARY KEY CHECK (id = 1), value BLOB NOT NULL);
+    ",
+    ),
 ];
 
 /// How many versions there are.

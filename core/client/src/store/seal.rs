@@ -2,7 +2,9 @@
 //!
 //! Each value is sealed by XChaCha20-Poly1305 under the vault's data key, with a random 192-bit nonce in front of it. The
 //! associated data names the place (table, row, account, generation, installation), so that a sealed value is good in its
-//! own place only: not in another row, not in an older generation, not after a reinstall.
+//! own place only: not in another row, not in another generation, not after a reinstall. That an older session is not put back
+//! together with its generation, the note of the newest one sees to (`newest` in [`super::schema`]). What nothing here sees is a whole
+//! vault that is put back, file and all: it is no part of backups, and its key does not leave the device.
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,

@@ -11,15 +11,17 @@
 //! A lease is held by the monotonic clock, which all processes of a device share; a reboot starts that clock again, which
 //! ends any lease. So does the death of its holder ([`super::owner`]).
 
+mod revocations;
+
 use std::{path::Path, sync::Arc};
 
 use hookswitch_machine::{
-    AgentProfile, Contents, Generation, Knowledge, Loaded, Outcome, PendingLogin, RevocationId, SecretRef, SignInId,
+    AgentProfile, Contents, Generation, Knowledge, Loaded, Outcome, PendingLogin, SecretRef, SessionEnd, SignInId,
     SignOutScope, SignedOutWhy, StoredSession, TokenSet, Transaction, effect::REFRESH_LEASE,
 };
 use hookswitch_wire::{ServerMetadata, Snapshot, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -51,6 +53,17 @@ struct SealedSession {
     access: Zeroizing<String>,
     refresh: Zeroizing<String>,
     expires_at: UnixMillis,
+    #[serde(default)]
+    session_ends: Option<SessionEnd>,
+    /// It was stored by a version that notes which session is the newest.
+    #[serde(default)]
+    is_noted: bool,
+}
+
+/// Which session was stored last; none after a sign-out.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Newest {
+    session: Option<(SignInId, Generation)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,7 +170,8 @@ impl Vault {
             Transaction::FinishRefresh { tokens } => self.finish_refresh(tokens),
             Transaction::AbandonRefresh { unsent } => self.abandon_refresh(*unsent),
             Transaction::Reread => self.reread(),
-            Transaction::SignOut { of } => self.sign_out(*of),
+            Transaction::SignOut { of, held } => self.sign_out(*of, held),
+            Transaction::TakeBack { refresh } => self.take_back(*refresh),
             Transaction::Revoked { revocation } => self.revoked(*revocation),
             Transaction::Remember { knowledge, snapshot, server_offset, anew } => {
                 self.remember(knowledge, snapshot.as_deref(), *server_offset, *anew)
@@ -171,7 +185,7 @@ impl Vault {
         self.key.forget();
         self.db.execute_batch(
             "DELETE FROM session; DELETE FROM sealed; DELETE FROM revocation; DELETE FROM refresh; DELETE FROM knowledge;
-             DELETE FROM fact WHERE name = 'wrapped_key';",
+             DELETE FROM newest; DELETE FROM fact WHERE name = 'wrapped_key';",
         )?;
         Ok(Outcome::Loaded { loaded: Box::new(Loaded::KeyInvalidated) })
     }
@@ -244,12 +258,6 @@ impl Vault {
         Ok(self.db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?)
     }
 
-    fn revocations(&self) -> Result<Vec<RevocationId>, Fault> {
-        let mut statement = self.db.prepare("SELECT id FROM revocation ORDER BY id")?;
-        let ids = statement.query_map([], |row| row.get(0).map(RevocationId))?;
-        Ok(ids.collect::<Result<_, _>>()?)
-    }
-
     /// Puts a value aside that does not open, so that it is no obstacle and support can look at it.
     fn quarantine(&self, place: &str, value: &[u8]) -> Result<(), Fault> {
         self.db.execute(
@@ -294,7 +302,11 @@ impl Vault {
         let generation = from_sql(generation.unwrap_or(0));
         let place = Place { table: "session", row: "tokens", account: &account, generation };
         let opened = self.open_value::<SealedSession>(place, &tokens)?;
-        match opened.filter(|session| Some(as_sql(session.sign_in.0)) == sign_in) {
+        let opened = match opened.filter(|session| Some(as_sql(session.sign_in.0)) == sign_in) {
+            Some(session) => self.is_newest(&session, generation)?.then_some(session),
+            None => None,
+        };
+        match opened {
             Some(session) => Ok(Some((session, generation))),
             None => {
                 self.quarantine("session", &tokens)?;
@@ -304,6 +316,18 @@ impl Vault {
         }
     }
 
+    /// Whether this is the session that was stored last. One that was sealed before there was a note of that may have none.
+    fn is_newest(&self, session: &SealedSession, generation: Generation) -> Result<bool, Fault> {
+        let note: Option<Vec<u8>> =
+            self.db.query_row("SELECT value FROM newest WHERE id = 1", [], |row| bytes(row, 0)).optional()?;
+        let newest = match note {
+            Some(note) => self.open_value::<Newest>(NEWEST, &note)?,
+            None if session.is_noted => None,
+            None => return Ok(true),
+        };
+        Ok(newest == Some(Newest { session: Some((session.sign_in, generation)) }))
+    }
+
     fn tokens(&self, session: &SealedSession, generation: Generation) -> TokenSet {
         TokenSet {
             sign_in: session.sign_in,
@@ -311,6 +335,7 @@ impl Vault {
             access: self.secrets.name(&session.access),
             refresh: self.secrets.name(&session.refresh),
             expires_at: session.expires_at,
+            session_ends: session.session_ends,
         }
     }
 
@@ -320,15 +345,6 @@ impl Vault {
             return Ok(Outcome::RefreshLeaseHeld { for_millis });
         }
         Ok(Outcome::Reread { tokens: session.map(|(session, generation)| self.tokens(&session, generation)) })
-    }
-
-    /// A token that waits to be revoked; `None` when there is no such, or it does not open.
-    pub(super) fn revocation(&mut self, id: RevocationId) -> Option<SecretString> {
-        self.key.unlock(&self.db).ok()?;
-        let row: Vec<u8> =
-            self.db.query_row("SELECT token FROM revocation WHERE id = ?1", [id.0], |row| bytes(row, 0)).ok()?;
-        let opened = self.key.sealer(&self.db).ok()?.open(REVOCATION, &row).ok()?;
-        std::str::from_utf8(&opened).ok().map(SecretString::from)
     }
 
     // ---- writing -----------------------------------------------------------------------------------------------
@@ -356,7 +372,7 @@ impl Vault {
     }
 
     fn save_session(&self, agent: &AgentProfile, tokens: &TokenSet) -> Result<(), Fault> {
-        let &TokenSet { sign_in, generation, access, refresh, expires_at } = tokens;
+        let &TokenSet { sign_in, generation, access, refresh, expires_at, session_ends } = tokens;
         let account = agent.account.as_str();
         let session = SealedSession {
             sign_in,
@@ -364,12 +380,21 @@ impl Vault {
             access: self.named(access)?,
             refresh: self.named(refresh)?,
             expires_at,
+            session_ends,
+            is_noted: true,
         };
         let row = self.seal(Place { table: "session", row: "tokens", account, generation }, &session)?;
         self.db.execute(
             "INSERT OR REPLACE INTO session (id, account, sign_in, generation, tokens) VALUES (1, ?1, ?2, ?3, ?4)",
             params![account, as_sql(sign_in.0), as_sql(generation), row],
         )?;
+        self.save_newest(Some((sign_in, generation)))
+    }
+
+    /// Notes which session is the newest, so that an older row does not open again.
+    fn save_newest(&self, session: Option<(SignInId, Generation)>) -> Result<(), Fault> {
+        let note = self.seal(NEWEST, &Newest { session })?;
+        self.db.execute("INSERT OR REPLACE INTO newest (id, value) VALUES (1, ?1)", [note])?;
         Ok(())
     }
 
@@ -460,18 +485,15 @@ impl Vault {
         Ok(Outcome::Done)
     }
 
-    fn sign_out(&mut self, of: SignOutScope) -> Result<Outcome, Fault> {
+    fn sign_out(&mut self, of: SignOutScope, held: &[SecretRef]) -> Result<Outcome, Fault> {
+        // Without the key a session cannot be revoked, but it can be forgotten: it must not come back.
+        let session = match self.session() {
+            Ok(session) => session.map(|(session, _)| session),
+            Err(Fault::Key(_)) => None,
+            Err(fault) => return Err(fault),
+        };
         let leave = match of {
             SignOutScope::CurrentSession => {
-                // Without the key a session cannot be revoked, but it can be forgotten: it must not come back.
-                match self.session() {
-                    Ok(Some((session, _))) => {
-                        let token = self.key.sealer(&self.db)?.seal(REVOCATION, session.refresh.as_bytes())?;
-                        self.db.execute("INSERT INTO revocation (token) VALUES (?1)", [token])?;
-                    }
-                    Ok(None) | Err(Fault::Key(_)) => {}
-                    Err(fault) => return Err(fault),
-                }
                 self.db.execute("DELETE FROM fact WHERE name = ?1", [SIGNED_OUT])?;
                 true
             }
@@ -488,21 +510,29 @@ impl Vault {
             }
         };
         if leave {
+            match self.queue(session.as_ref(), held) {
+                Ok(()) | Err(Fault::Key(_)) => {}
+                Err(fault) => return Err(fault),
+            }
             let account: Option<Option<String>> =
                 self.db.query_row("SELECT account FROM session WHERE id = 1", [], |row| text(row, 0)).optional()?;
             if let Some(Some(account)) = account {
                 self.save_fact(LEFT, &account)?;
             }
             self.forget_session()?;
+            match self.save_newest(None) {
+                Ok(()) | Err(Fault::Key(_)) => {}
+                Err(fault) => return Err(fault),
+            }
         }
+        self.whats_left()
+    }
+
+    /// What a vault without a session holds.
+    fn whats_left(&self) -> Result<Outcome, Fault> {
         let (revocations, signed_out) = (self.revocations()?, self.signed_out()?);
         let contents = Contents { revocations, signed_out, ..Contents::default() };
         Ok(Outcome::Loaded { loaded: Box::new(Loaded::Contents(contents)) })
-    }
-
-    fn revoked(&mut self, revocation: RevocationId) -> Result<Outcome, Fault> {
-        self.db.execute("DELETE FROM revocation WHERE id = ?1", [revocation.0])?;
-        Ok(Outcome::Done)
     }
 
     /// Whether another process has signed out or in since this was known: it must not come back.
@@ -555,7 +585,7 @@ impl Vault {
     }
 }
 
-const REVOCATION: Place<'static> = Place { table: "revocation", row: "token", account: "", generation: 0 };
+const NEWEST: Place<'static> = Place { table: "newest", row: "session", account: "", generation: 0 };
 
 #[cfg(test)]
 mod tests;

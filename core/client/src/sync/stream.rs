@@ -32,9 +32,7 @@ async fn read_until_closed(http: &dyn Http, request: HttpRequest, tell: &mut imp
     if !head.status.is_success() || !is_stream {
         return match answer::read_body(response.body, answer::BODY).await {
             // What would be a good answer to another question is none to this one.
-            Ok(_) if head.status.is_success() => {
-                Outcome::Unintelligible { status: head.status.as_u16(), cause: "not an event stream".into() }
-            }
+            Ok(_) if head.status.is_success() => answer::unintelligible(&head, "not an event stream".into()),
             Ok(body) => answer::api(&head, &body),
             Err(fault) => fault.into(),
         };

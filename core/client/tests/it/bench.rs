@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::{FutureExt, StreamExt, stream};
 use hookswitch::{
-    Config, DeviceDescription, Hookswitch,
+    Config, DeviceDescription, Hookswitch, SignInOptions,
     machine::{
         Failure, IssuerProfile, Mono, Timestamp,
         view::{SessionHealth, SessionState},
@@ -136,7 +136,10 @@ impl ports::Clock for Clock {
 /// The issuer answers for its metadata at once; token requests go to the test. The API never answers.
 struct Network {
     posts: mpsc::UnboundedSender<Post>,
+    metadata: Mutex<serde_json::Value>,
     count: AtomicUsize,
+    /// How often all connections were given up.
+    begun_anew: AtomicUsize,
 }
 
 /// A request to the token endpoint. Dropping it breaks the connection.
@@ -159,10 +162,8 @@ impl Post {
     /// Answers a code with the first tokens, for the person who saw that page.
     pub(crate) fn signs_in(self, page: &Page) {
         assert_eq!(self.field("grant_type"), "authorization_code");
-        let claims = json!({"iss": ISSUER, "aud": "app", "sub": "alice", "nonce": page.nonce, "iat": 1, "exp": 9_999_999_999_i64});
-        let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
         let mut answer = tokens(1);
-        answer["id_token"] = json!(format!("e30.{claims}.x"));
+        answer["id_token"] = json!(id_token(&claims(page)));
         self.answers(200, &answer);
     }
 
@@ -170,13 +171,27 @@ impl Post {
         self.answers(400, &json!({"error": error}));
     }
 
-    fn answers(self, status: u16, body: &serde_json::Value) {
+    pub(crate) fn answers(self, status: u16, body: &serde_json::Value) {
+        self.says(status, "application/json", &body.to_string());
+    }
+
+    /// Answers whatever a server may say.
+    pub(crate) fn says(self, status: u16, media_type: &str, body: &str) {
         // Whoever asked may have been killed.
-        let _ = self.answer.send(response(status, body));
+        let _ = self.answer.send(response(status, media_type, body));
     }
 }
 
-fn tokens(generation: u32) -> serde_json::Value {
+/// What an ID token says of the person who saw that page.
+pub(crate) fn claims(page: &Page) -> serde_json::Value {
+    json!({"iss": ISSUER, "aud": "app", "sub": "alice", "nonce": page.nonce, "iat": 1, "exp": 9_999_999_999_i64})
+}
+
+pub(crate) fn id_token(claims: &serde_json::Value) -> String {
+    format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims.to_string()))
+}
+
+pub(crate) fn tokens(generation: u32) -> serde_json::Value {
     json!({
         "access_token": format!("access-{generation}"),
         "refresh_token": format!("refresh-{generation}"),
@@ -185,10 +200,9 @@ fn tokens(generation: u32) -> serde_json::Value {
     })
 }
 
-fn response(status: u16, body: &serde_json::Value) -> HttpResponse {
-    let response =
-        http::Response::builder().status(status).header("content-type", "application/json").body(()).unwrap();
-    let body = bytes::Bytes::from(body.to_string());
+fn response(status: u16, media_type: &str, body: &str) -> HttpResponse {
+    let response = http::Response::builder().status(status).header("content-type", media_type).body(()).unwrap();
+    let body = bytes::Bytes::from(body.to_owned());
     HttpResponse { head: response.into_parts().0, body: stream::iter([Ok(body)]).boxed() }
 }
 
@@ -196,16 +210,9 @@ fn response(status: u16, body: &serde_json::Value) -> HttpResponse {
 impl Http for Network {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
         match request.uri().path() {
-            "/.well-known/openid-configuration" => Ok(response(
-                200,
-                &json!({
-                    "issuer": ISSUER,
-                    "authorization_endpoint": format!("{ISSUER}/authorize"),
-                    "token_endpoint": format!("{ISSUER}/token"),
-                    "code_challenge_methods_supported": ["S256"],
-                    "authorization_response_iss_parameter_supported": true,
-                }),
-            )),
+            "/.well-known/openid-configuration" => {
+                Ok(response(200, "application/json", &self.metadata.lock().unwrap().to_string()))
+            }
             "/token" => {
                 self.count.fetch_add(1, Ordering::SeqCst);
                 let form = url::form_urlencoded::parse(request.body()).into_owned().collect();
@@ -215,6 +222,10 @@ impl Http for Network {
             }
             _ => std::future::pending().await,
         }
+    }
+
+    fn network_changed(&self) {
+        self.begun_anew.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -261,7 +272,19 @@ pub(crate) struct BenchPhone {
 impl BenchPhone {
     pub(crate) fn new() -> Self {
         let (sender, posts) = mpsc::unbounded_channel();
-        let network = Arc::new(Network { posts: sender, count: AtomicUsize::new(0) });
+        let metadata = json!({
+            "issuer": ISSUER,
+            "authorization_endpoint": format!("{ISSUER}/authorize"),
+            "token_endpoint": format!("{ISSUER}/token"),
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": true,
+        });
+        let network = Arc::new(Network {
+            posts: sender,
+            metadata: Mutex::new(metadata),
+            count: AtomicUsize::new(0),
+            begun_anew: AtomicUsize::new(0),
+        });
         Self { folder: TempDir::new().unwrap(), clock: Arc::new(Clock::new()), network, posts }
     }
 
@@ -278,6 +301,8 @@ impl BenchPhone {
             client_id: "app".into(),
             redirect_uris: vec![REDIRECT.into()],
             profile: IssuerProfile::Unknown,
+            sign_in: SignInOptions::default(),
+            session_life: None,
             device: DeviceDescription {
                 name: "Alice's phone".into(),
                 platform: Platform::Android,
@@ -302,6 +327,16 @@ impl BenchPhone {
     /// How many token requests there were.
     pub(crate) fn posts(&self) -> usize {
         self.network.count.load(Ordering::SeqCst)
+    }
+
+    /// Changes what the issuer says of itself.
+    pub(crate) fn change_metadata(&self, change: impl FnOnce(&mut serde_json::Value)) {
+        change(&mut self.network.metadata.lock().unwrap());
+    }
+
+    /// How often all connections were given up.
+    pub(crate) fn begun_anew(&self) -> usize {
+        self.network.begun_anew.load(Ordering::SeqCst)
     }
 
     /// Signs in; the first token request.

@@ -276,3 +276,13 @@ async fn a_sign_in_that_is_cancelled_stays_cancelled() {
     forbidden(soon(core.finish_login(&page.redirect("code"))).await);
     assert_eq!(phone.posts(), 0);
 }
+
+#[tokio::test]
+async fn a_sign_out_leaves_no_connection_with_a_token_in_its_buffers() {
+    let mut phone = BenchPhone::new();
+    let core = phone.start().await;
+    phone.sign_in(&core).await;
+    let before = phone.begun_anew();
+    soon(core.sign_out()).await.unwrap();
+    assert_eq!(phone.begun_anew(), before + 1);
+}

@@ -667,34 +667,29 @@ fn a_call_that_was_answered_here_cannot_be_answered_again() {
 // ---- the agent who must sign in again --------------------------------------------------------------------------
 
 #[test]
-fn a_session_that_needs_a_new_sign_in_still_rings_and_the_new_sign_in_keeps_the_call() {
+fn a_session_that_needs_a_new_sign_in_is_silent_until_it_is_there() {
     let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
     phone.command(Command::AccessToken);
     phone.answer(refresh, oauth_error("invalid_grant"));
     let later = |call| CallPush { expires_at: EPOCH + 3 * 3_600_000, ..push(call, 2) };
+    assert_eq!(phone.gets(later("c1")), Verdict::Silence { reason: Silence::SignInNeeded });
     phone.begins_login();
     phone.answer(discover, Outcome::Metadata { metadata: metadata() });
-    assert!(rings(phone.gets(later("c1"))));
+    assert_eq!(phone.gets(later("c2")), Verdict::Silence { reason: Silence::SignInNeeded }, "who may not come back");
     phone.comes_back_with(redirect());
     phone.answer(exchange, login_granted(claims()));
-    assert_eq!(phone.ringing(), ["c1"]);
-    assert_eq!(phone.stops(), []);
-    assert_eq!(phone.sent(fetch), 1, "verified, now that it can be");
+    assert!(rings(phone.gets(later("c3"))));
 }
 
 #[test]
-fn another_agents_sign_in_ends_the_calls_of_the_one_before() {
+fn a_call_that_rings_when_the_session_ends_stops_and_says_why() {
     let mut phone = TestPhone::in_background();
     phone.pass(2 * HOUR);
-    phone.command(Command::AccessToken);
+    let later = CallPush { expires_at: EPOCH + 3 * 3_600_000, ..push("c1", 2) };
+    assert!(rings(phone.gets(later)), "nobody knows yet that it cannot be answered");
     phone.answer(refresh, oauth_error("invalid_grant"));
-    phone.gets(CallPush { expires_at: EPOCH + 3 * 3_600_000, ..push("c1", 2) });
-    phone.begins_login();
-    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
-    phone.comes_back_with(redirect());
-    phone.answer(exchange, login_granted(Claims { sub: "bob".into(), ..claims() }));
-    assert_eq!(phone.stops(), [("c1".into(), because(Silence::OtherAccount))]);
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::SignInNeeded))]);
 }
 
 #[test]

@@ -115,7 +115,8 @@ impl Step<'_> {
             }
             StreamNews::Retry { millis } => self.state.presence.retry = Some(millis.min(NETWORK.most)),
             StreamNews::Malformed { .. } => {
-                self.link_failed(&Outcome::Unintelligible { status: 200, cause: "malformed event".into() });
+                let cause = "malformed event".into();
+                self.link_failed(&Outcome::Unintelligible { status: 200, cause, page: false });
             }
             StreamNews::Closed { outcome: Outcome::Unauthenticated } => {
                 if std::mem::replace(&mut self.state.presence.refused, true) {

@@ -59,9 +59,12 @@ fn every_combination(mut visit: impl FnMut(&Facts, &CallPush)) -> usize {
                     for routing in routings() {
                         for call in CALLS {
                             for busy in [false, true] {
-                                for server_now in &times {
-                                    let (identity, server_now) = (identity.clone(), *server_now);
-                                    visit(&Facts { identity, registration, routing, call, busy, server_now }, &push);
+                                for (server_now, can_answer) in times.iter().flat_map(|at| [(*at, true), (*at, false)])
+                                {
+                                    let identity = identity.clone();
+                                    let facts =
+                                        Facts { identity, registration, routing, call, busy, can_answer, server_now };
+                                    visit(&facts, &push);
                                     count += 1;
                                 }
                             }
@@ -111,6 +114,7 @@ const RULES: &[Rule] = &[
     (Silence::AnsweredElsewhere, |facts, _| facts.call == CallKnowledge::AnsweredElsewhere),
     (Silence::CallEnded, |facts, _| facts.call == CallKnowledge::Ended),
     (Silence::Expired, |facts, push| facts.server_now >= Some(push.expires_at)),
+    (Silence::SignInNeeded, |facts, _| !facts.can_answer),
     (Silence::InAnotherCall, |facts, _| facts.busy),
     (Silence::DeviceNotRegistered, |facts, push| {
         phone_is_up_to_date(facts, push) && facts.registration == Registration::NotRegistered
@@ -133,7 +137,7 @@ fn the_rule_is_the_products_rules_for_every_combination_of_facts() {
     let count = every_combination(|facts, push| {
         assert_eq!(decide(facts, push), oracle(facts, push), "{facts:?} {push:?}");
     });
-    assert_eq!(count, 4 * 2 * 4 * 3 * 61 * 4 * 2 * 4);
+    assert_eq!(count, 4 * 2 * 4 * 3 * 61 * 4 * 2 * 4 * 2);
 }
 
 #[test]
@@ -185,7 +189,7 @@ fn whoever_asks_is_told_what_the_platform_did() {
     for (action, word) in [
         (CallAction::ReportIncomingCall, "CallKit: rings"),
         (CallAction::ReportThenEnd, "no sound"),
-        (CallAction::AddCall, "Telecom: rings"),
+        (CallAction::AddCall, "the app rings"),
         (CallAction::Nothing, "no call is added"),
     ] {
         assert!(action.explain().contains(word), "{}", action.explain());
@@ -202,6 +206,7 @@ fn unknown() -> Facts {
         routing: None,
         call: CallKnowledge::Open,
         busy: false,
+        can_answer: true,
         server_now: None,
     }
 }
@@ -295,6 +300,13 @@ fn silent_because_the_server_does_not_count_this_phone_any_more() {
 }
 
 #[test]
+fn silent_because_nobody_could_answer_here_before_a_new_sign_in() {
+    let facts = Facts { identity: signed_in("alice"), can_answer: false, ..unknown() };
+    is_silent(&facts, &push(), Silence::SignInNeeded);
+    is_silent(&facts, &CallPush { forwarding_on: true, ..push() }, Silence::ForwardingActive);
+}
+
+#[test]
 fn every_reason_is_reachable_and_says_why() {
     let mut reached = std::collections::BTreeSet::new();
     every_combination(|facts, push| {
@@ -340,13 +352,14 @@ fn any_facts() -> impl Strategy<Value = Facts> {
         })
     });
     let now = prop::option::of((0..60_000_i64).prop_map(|later| EPOCH + later));
-    (0_usize..4, 0_usize..3, routing, 0_usize..4, any::<bool>(), now).prop_map(
-        |(identity, registration, routing, call, busy, server_now)| Facts {
+    (0_usize..4, 0_usize..3, routing, 0_usize..4, any::<(bool, bool)>(), now).prop_map(
+        |(identity, registration, routing, call, (busy, can_answer), server_now)| Facts {
             identity: identities()[identity].clone(),
             registration: REGISTRATIONS[registration],
             routing,
             call: CALLS[call],
             busy,
+            can_answer,
             server_now,
         },
     )

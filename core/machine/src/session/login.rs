@@ -5,19 +5,19 @@
     reason = "whatever an outcome is, other than the wanted one, it is a failure"
 )]
 
-use super::tokens::life_of;
+use super::tokens::{later, life_of, told_end};
 use crate::{
     claims::check_claims,
     effect::{Reply, Request, Transaction},
     error::Failure,
     event::{Grant, Outcome, Redirect},
-    kept::{PendingLogin, TokenSet},
+    kept::{PendingLogin, SessionEnd, TokenSet},
     metadata::check_metadata,
     names::{CommandId, SignInId},
     redirect::{RedirectFault, check_redirect, loopback_or_equal},
-    ring::{Silence, StopReason},
+    ring::Silence,
     running::Purpose,
-    sentences::NOT_LOADED,
+    sentences::{NOT_LOADED, refusal},
     state::presence::PresenceSync,
     state::session::{BeforeLogin, LoginStage, Refresh, Session, SignedIn},
     step::Step,
@@ -31,7 +31,9 @@ impl Step<'_> {
         let before = match std::mem::replace(&mut self.state.session, Session::Loading) {
             Session::SignedOut { why } => BeforeLogin::SignedOut { why },
             Session::ReauthRequired { agent, reason, said } => BeforeLogin::ReauthRequired { agent, reason, said },
-            Session::SignedIn(session) if session.refusals.asks => {
+            Session::SignedIn(session)
+                if session.refusals.asks || session.ends_soon(self.state.clock.guess(self.now)) =>
+            {
                 self.state.session = Session::SignedIn(session);
                 match self.set_aside() {
                     Some(session) => BeforeLogin::SignedIn { session },
@@ -46,9 +48,8 @@ impl Step<'_> {
                 }
                 LoginStage::Preparing { to: older } | LoginStage::Exchanging { to: older } => {
                     self.fail(older, Failure::cancelled("A newer sign-in has begun."));
-                    self.forget(|purpose| {
-                        matches!(purpose, Purpose::Discover | Purpose::SavePending | Purpose::Exchange)
-                    });
+                    self.take_back_what_comes();
+                    self.forget(Purpose::prepares_login);
                     before
                 }
                 LoginStage::Browser => before,
@@ -71,12 +72,14 @@ impl Step<'_> {
         self.send(Request::Discover, Purpose::Discover);
     }
 
-    /// A session that the issuer does not renew makes place for a login, and waits with its tokens for what comes of it.
+    /// A session that the issuer does not renew, or not for long, makes place for a login, and waits with its tokens for what comes of it.
     fn set_aside(&mut self) -> Option<Box<SignedIn>> {
         self.store_again();
         let Session::SignedIn(session) = &self.state.session else { return None };
         let leased = session.refresh != Refresh::Idle;
-        self.leave_session(&Failure::cancelled("A new sign-in has begun."), Silence::SignedOut);
+        // Its answer is the session's, which may go on.
+        self.forget(|purpose| *purpose == Purpose::Refresh);
+        self.leave_session(&Failure::cancelled("A new sign-in has begun."), Silence::SignInNeeded);
         if leased {
             self.store(Transaction::AbandonRefresh { unsent: false }, Purpose::AbandonRefresh);
         }
@@ -108,22 +111,42 @@ impl Step<'_> {
     }
 
     pub(crate) fn pending_saved(&mut self, outcome: &Outcome) {
-        let Session::SigningIn { pending, stage, .. } = &mut self.state.session else { return };
-        let LoginStage::Preparing { to } = *stage else { return };
+        let Session::SigningIn { pending, stage: LoginStage::Preparing { .. }, .. } = &self.state.session else {
+            return;
+        };
         match (outcome, &self.state.metadata) {
-            (Outcome::Done, Some(metadata)) => {
-                *stage = LoginStage::Browser;
-                let reply = Reply::Login {
-                    authorization_endpoint: metadata.authorization_endpoint.clone(),
-                    pending: pending.clone(),
-                };
-                self.reply(to, Ok(reply));
-            }
+            (Outcome::Done, Some(metadata)) => match metadata.pushed_authorization_request_endpoint.clone() {
+                Some(endpoint) => {
+                    let authorization_endpoint = metadata.authorization_endpoint.clone();
+                    let pending = pending.clone();
+                    self.send(Request::PushLogin { endpoint, authorization_endpoint, pending }, Purpose::PushLogin);
+                }
+                None => self.open_browser(None),
+            },
             (outcome, _) => {
                 let failure = outcome.failure();
                 self.end_login(failure);
             }
         }
+    }
+
+    /// An issuer that only offers to take the parameters ahead is asked without, should that not work.
+    pub(crate) fn login_pushed(&mut self, outcome: Outcome) {
+        let must = self.state.metadata.as_ref().is_some_and(|metadata| metadata.require_pushed_authorization_requests);
+        match outcome {
+            Outcome::LoginPushed { request_uri } => self.open_browser(Some(request_uri)),
+            failed if must => self.end_login(failed.failure()),
+            _ => self.open_browser(None),
+        }
+    }
+
+    fn open_browser(&mut self, request_uri: Option<String>) {
+        let Session::SigningIn { pending, stage, .. } = &mut self.state.session else { return };
+        let (LoginStage::Preparing { to }, Some(metadata)) = (&*stage, &self.state.metadata) else { return };
+        let (to, pending) = (*to, pending.clone());
+        let authorization_endpoint = metadata.authorization_endpoint.clone();
+        *stage = LoginStage::Browser;
+        self.reply(to, Ok(Reply::Login { authorization_endpoint, pending, request_uri }));
     }
 
     pub(crate) fn finish_login(&mut self, to: CommandId, redirect: &Redirect) {
@@ -149,11 +172,12 @@ impl Step<'_> {
                 self.fail(to, Failure::forbidden(stale));
                 self.back_to_before();
             }
-            Err(RedirectFault::Denied(error)) => {
+            Err(RedirectFault::Denied { error, said }) => {
                 let failure = if error == "access_denied" {
                     Failure::cancelled("The sign-in was cancelled.")
                 } else {
-                    Failure::forbidden(format!("The sign-in server refused: {error}."))
+                    let said = refusal(&error, said.as_deref());
+                    Failure::forbidden(format!("The sign-in server refused ({said})."))
                 };
                 self.fail(to, failure);
                 self.back_to_before();
@@ -165,10 +189,11 @@ impl Step<'_> {
         let Session::SigningIn { pending, stage, .. } = &mut self.state.session else { return };
         let LoginStage::Exchanging { to } = *stage else { return };
         match outcome {
-            Outcome::Granted { grant: Grant { access, refresh, expires_in, claims } } => {
+            Outcome::Granted { grant: Grant { access, refresh, expires_in, claims, session_life } } => {
                 let server_now = self.state.clock.guess(self.now);
                 let trusted = self.state.clock.trusted(self.now);
                 let setup = &self.state.setup;
+                let setup_life = setup.session_life;
                 let checked = claims
                     .as_ref()
                     .ok_or("the answer has no ID token")
@@ -183,7 +208,11 @@ impl Step<'_> {
                             generation: 1,
                             access,
                             refresh,
-                            expires_at: server_now + i64::try_from(life).unwrap_or(i64::MAX),
+                            expires_at: later(server_now, life),
+                            session_ends: match setup_life {
+                                Some(life) => Some(SessionEnd { at: later(server_now, life), is_fixed: true }),
+                                None => SessionEnd::after_refresh(None, told_end(session_life, server_now)),
+                            },
                         };
                         *stage = LoginStage::Storing { to, agent: agent.clone(), tokens: tokens.clone() };
                         self.store(Transaction::SignIn { agent, tokens }, Purpose::SignIn);
@@ -191,13 +220,15 @@ impl Step<'_> {
                     (Ok(_), None) => {
                         self.end_login(Failure::internal("The sign-in server gave no refresh token."));
                     }
-                    (Err(fault), _) => {
+                    (Err(fault), refresh) => {
                         self.end_login(Failure::forbidden(format!("The sign-in was refused: {fault}.")));
+                        self.take_back(refresh);
                     }
                 }
             }
-            Outcome::OAuthError { error, .. } => {
-                let why = format!("The sign-in could not be completed ({error}). Start it again.");
+            Outcome::OAuthError { error, description } => {
+                let said = refusal(&error, description.as_deref());
+                let why = format!("The sign-in could not be completed ({said}). Start it again.");
                 self.end_login(Failure::forbidden(why));
             }
             // No answer: the code may still be good, so the same redirect may be tried again.
@@ -210,15 +241,11 @@ impl Step<'_> {
     }
 
     pub(crate) fn signed_in(&mut self, outcome: &Outcome) {
-        let Session::SigningIn { stage: LoginStage::Storing { to, agent, tokens }, before, .. } = &self.state.session
-        else {
+        let Session::SigningIn { stage: LoginStage::Storing { to, agent, tokens }, .. } = &self.state.session else {
             return;
         };
         let (to, agent, tokens) = (*to, agent.clone(), tokens.clone());
         let saved = matches!(outcome, Outcome::Done);
-        if before.agent().is_none_or(|before| before.account != agent.account) {
-            self.stop_all_calls(StopReason::Silenced { reason: Silence::OtherAccount });
-        }
         self.state.presence = PresenceSync::default();
         self.state.calls.remembered = None;
         self.state.device.forget_registration();
@@ -265,7 +292,8 @@ impl Step<'_> {
     }
 
     fn back_to_before(&mut self) {
-        self.forget(|purpose| matches!(purpose, Purpose::Discover | Purpose::SavePending | Purpose::Exchange));
+        self.take_back_what_comes();
+        self.forget(Purpose::prepares_login);
         self.state.session = match std::mem::replace(&mut self.state.session, Session::Loading) {
             Session::SigningIn { before, .. } => {
                 self.store(Transaction::DropPending, Purpose::DropPending);

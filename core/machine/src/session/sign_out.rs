@@ -10,7 +10,7 @@ use crate::{
     error::Failure,
     event::Outcome,
     kept::{Loaded, SignedOutWhy},
-    names::CommandId,
+    names::{CommandId, SecretRef},
     ring::{Silence, StopReason},
     running::Purpose,
     sentences::{NOT_LOADED, SIGN_IN_FIRST},
@@ -23,23 +23,18 @@ use crate::{
 impl Step<'_> {
     pub(crate) fn sign_out(&mut self, to: CommandId) {
         match &self.state.session {
-            Session::SignedIn(_) | Session::ReauthRequired { .. } => {
-                // What storage refused before: the newest token is the one to be revoked.
-                self.store_again();
-                self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
-                let of = SignOutScope::CurrentSession;
-                self.state.session = Session::SigningOut { of };
-                self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
+            Session::SignedIn(session) => {
+                let held = vec![session.tokens.refresh];
+                self.sign_out_here(to, held);
             }
+            // What it had is dead; what the vault has is revoked all the same.
+            Session::ReauthRequired { .. } => self.sign_out_here(to, vec![]),
             // The tokens are on their way into the vault: the sign-out follows them there.
-            Session::SigningIn { stage: LoginStage::Storing { to: login, .. }, .. } => {
-                let login = *login;
+            Session::SigningIn { stage: LoginStage::Storing { to: login, tokens, .. }, .. } => {
+                let (login, held) = (*login, vec![tokens.refresh]);
                 self.fail(login, Failure::cancelled("The agent signed out."));
                 self.forget(|purpose| *purpose == Purpose::SignIn);
-                self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
-                let of = SignOutScope::CurrentSession;
-                self.state.session = Session::SigningOut { of };
-                self.store(Transaction::SignOut { of }, Purpose::SignOut { to: Some(to) });
+                self.sign_out_here(to, held);
             }
             Session::SigningIn { .. } => {
                 self.end_login(Failure::cancelled("The sign-in was cancelled."));
@@ -52,6 +47,17 @@ impl Step<'_> {
             }
             Session::Loading | Session::Locked => self.fail(to, Failure::storage(NOT_LOADED)),
         }
+    }
+
+    fn sign_out_here(&mut self, to: CommandId, held: Vec<SecretRef>) {
+        self.leave_session(&Failure::cancelled("The agent signed out."), Silence::SignedOut);
+        self.forget_on_disk(SignOutScope::CurrentSession, held, Some(to));
+    }
+
+    /// The phone is locked; now the vault hears of it.
+    fn forget_on_disk(&mut self, of: SignOutScope, held: Vec<SecretRef>, to: Option<CommandId>) {
+        self.store(Transaction::SignOut { of, held: held.clone() }, Purpose::SignOut { to });
+        self.state.session = Session::SigningOut { of, held };
     }
 
     pub(crate) fn sign_out_everywhere(&mut self, to: CommandId) {
@@ -97,10 +103,12 @@ impl Step<'_> {
         }
     }
 
-    /// The session is no more: nothing is left to revoke.
+    /// The session is no more, at the server.
     fn session_ended(&mut self, why: SignedOutWhy, to: Option<CommandId>) {
-        let of = match &self.state.session {
-            Session::SignedIn(session) => SignOutScope::Ended { sign_in: session.tokens.sign_in, why },
+        let (of, held) = match &self.state.session {
+            Session::SignedIn(session) => {
+                (SignOutScope::Ended { sign_in: session.tokens.sign_in, why }, vec![session.tokens.refresh])
+            }
             Session::Loading
             | Session::Locked
             | Session::SignedOut { .. }
@@ -109,8 +117,7 @@ impl Step<'_> {
             | Session::SigningOut { .. } => return,
         };
         self.leave_session(&Failure::reauthenticate(why.explain().unwrap_or(SIGN_IN_FIRST)), Silence::SignedOut);
-        self.state.session = Session::SigningOut { of };
-        self.store(Transaction::SignOut { of }, Purpose::SignOut { to });
+        self.forget_on_disk(of, held, to);
     }
 
     pub(crate) fn sign_out_stored(&mut self, to: Option<CommandId>, outcome: Outcome) {
@@ -121,7 +128,7 @@ impl Step<'_> {
                     self.state.revocations = contents.revocations;
                     stored = contents.signed_out;
                 }
-                if let Session::SigningOut { of } = self.state.session {
+                if let Session::SigningOut { of, .. } = self.state.session {
                     // Whoever was quicker, in another process, may know more of it.
                     let why = stored.unwrap_or_else(|| of.why());
                     self.state.session = Session::SignedOut { why };
@@ -145,6 +152,7 @@ impl Step<'_> {
     /// Another process of this installation has signed out and in again: this one leaves its session and reads the other.
     pub(super) fn replaced(&mut self) {
         let why = "Another sign-in has taken the place of this one.";
+        self.forget(|purpose| *purpose == Purpose::Refresh);
         self.leave_session(&Failure::cancelled(why), Silence::OtherAccount);
         self.state.session = Session::Loading;
         self.load_if_needed();
@@ -174,6 +182,7 @@ impl Step<'_> {
                 self.fail(to, failure.clone());
             }
         }
+        self.take_back_what_comes();
         self.forget(Purpose::belongs_to_session);
         self.state.presence = PresenceSync::default();
         self.state.calls.remembered = None;

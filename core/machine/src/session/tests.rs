@@ -36,7 +36,7 @@ fn a_login_goes_from_the_button_to_the_first_state() {
     let begun = phone.begins_login();
     assert!(!phone.has_reply(begun));
     phone.answer(discover, Outcome::Metadata { metadata: metadata() });
-    let Ok(Reply::Login { authorization_endpoint, pending }) = phone.reply_to(begun) else { panic!() };
+    let Ok(Reply::Login { authorization_endpoint, pending, .. }) = phone.reply_to(begun) else { panic!() };
     assert_eq!(authorization_endpoint, "https://id.example.com/authorize");
     assert_eq!((pending.state, pending.nonce, pending.verifier), (STATE, NONCE, VERIFIER));
     assert_eq!(phone.kept_login().as_ref(), Some(pending), "kept before the browser opens");
@@ -107,6 +107,74 @@ fn an_issuer_that_does_not_list_its_pkce_methods_is_sent_s256_all_the_same() {
     assert!(matches!(phone.reply_to(begun), Ok(Reply::Login { .. })));
 }
 
+/// RFC 9126. Whoever offers it is asked that way; only who requires it is not asked in the other way, too.
+#[test]
+fn a_sign_in_is_pushed_where_the_issuer_takes_it() {
+    let pushes = |require_pushed_authorization_requests| ServerMetadata {
+        pushed_authorization_request_endpoint: Some("https://id.example.com/par".into()),
+        require_pushed_authorization_requests,
+        ..metadata()
+    };
+    for required in [false, true] {
+        let begins = || {
+            let mut phone = TestPhone::signed_out();
+            let begun = phone.begins_login();
+            phone.answer(discover, Outcome::Metadata { metadata: pushes(required) });
+            assert!(!phone.has_reply(begun));
+            assert!(phone.kept_login().is_some(), "kept before anything leaves");
+            (phone, begun)
+        };
+        let (mut phone, begun) = begins();
+        phone.answer(push_login, Outcome::LoginPushed { request_uri: "urn:x".into() });
+        let Ok(Reply::Login { request_uri, .. }) = phone.reply_to(begun) else { panic!("{required}") };
+        assert_eq!(request_uri.as_deref(), Some("urn:x"));
+        phone.comes_back_with(redirect());
+        assert_eq!(phone.sent(exchange), 1);
+
+        for failed in [oauth_error("invalid_request"), unreachable(), unavailable(503), captive_portal()] {
+            let (mut phone, begun) = begins();
+            phone.answer(push_login, failed.clone());
+            match phone.reply_to(begun) {
+                Ok(Reply::Login { request_uri: None, .. }) => assert!(!required, "{failed:?}"),
+                Err(_) => assert!(required && !is_signing_in(&phone), "{failed:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        let (mut phone, begun) = begins();
+        phone.command(Command::CancelLogin);
+        assert!(phone.reply_to(begun).is_err());
+        phone.answer(push_login, Outcome::LoginPushed { request_uri: "urn:x".into() });
+        assert!(!is_signing_in(&phone), "too late");
+    }
+}
+
+#[test]
+fn the_page_that_ends_the_issuers_own_session_is_known_if_it_is_safe_to_open() {
+    for (page, safe) in [
+        (None, false),
+        (Some("https://id.example.com/logout"), true),
+        (Some("javascript:alert(1)"), false),
+        (Some("http://id.example.com/logout"), false),
+    ] {
+        let metadata = ServerMetadata { end_session_endpoint: page.map(str::to_owned), ..metadata() };
+        let contents = Contents { metadata: Some(metadata), ..TestPhone::contents_of_alice() };
+        let mut phone = TestPhone::new(contents).started();
+        phone.command(Command::SignOut);
+        assert_eq!(phone.state.sign_out_page(), page.filter(|_| safe));
+    }
+}
+
+#[test]
+fn what_the_issuer_says_of_a_sign_in_that_it_refuses_reaches_the_agent() {
+    let mut phone = in_browser();
+    let finished = phone.comes_back_with(redirect());
+    let description = Some("The code\n is \u{202e}spent.".to_owned());
+    phone.answer(exchange, Outcome::OAuthError { error: "invalid_grant".into(), description });
+    let Failure::Forbidden { why } = phone.failure_of(finished) else { panic!() };
+    assert!(why.contains("invalid_grant: The code is spent."), "{why}");
+}
+
 #[test]
 fn metadata_that_lies_or_lacks_pkce_ends_the_login_before_the_browser() {
     let bad = [
@@ -119,6 +187,10 @@ fn metadata_that_lies_or_lacks_pkce_ends_the_login_before_the_browser() {
         ServerMetadata { token_endpoint: "http://id.example.com/token".into(), ..metadata() },
         ServerMetadata { token_endpoint: "http://127.0.0.1@evil.example/token".into(), ..metadata() },
         ServerMetadata { revocation_endpoint: Some("http://id.example.com/revoke".into()), ..metadata() },
+        ServerMetadata {
+            pushed_authorization_request_endpoint: Some("http://id.example.com/par".into()),
+            ..metadata()
+        },
     ];
     for metadata in bad {
         let mut phone = TestPhone::signed_out();
@@ -179,8 +251,8 @@ fn an_expired_id_token_is_refused_by_the_servers_clock_and_never_by_the_phones()
 #[test]
 fn a_grant_without_id_token_or_refresh_token_is_no_login() {
     for grant in [
-        Grant { access: SecretRef(1), refresh: Some(SecretRef(2)), expires_in: None, claims: None },
-        Grant { access: SecretRef(1), refresh: None, expires_in: None, claims: Some(claims()) },
+        grant(SecretRef(1), Some(SecretRef(2)), None),
+        Grant { claims: Some(claims()), ..grant(SecretRef(1), None, None) },
     ] {
         let mut phone = in_browser();
         let finished = phone.comes_back_with(redirect());
@@ -568,7 +640,7 @@ fn a_server_whose_tokens_live_no_time_at_all_makes_no_storm() {
     phone.hears_heartbeat();
     for _ in 0..20 {
         if phone.open.values().any(refresh) {
-            let grant = Grant { access: SecretRef(1_002), refresh: None, expires_in: Some(0), claims: None };
+            let grant = grant(SecretRef(1_002), None, Some(0));
             phone.answer(refresh, Outcome::Granted { grant });
         }
     }
@@ -577,8 +649,12 @@ fn a_server_whose_tokens_live_no_time_at_all_makes_no_storm() {
 
 fn offline_outcomes() -> Vec<Outcome> {
     let unavailable = [408, 425, 429, 500, 502, 503, 504].map(unavailable);
-    let mut outcomes =
-        vec![not_sent(), unreachable(), captive_portal(), Outcome::Unintelligible { status: 400, cause: "".into() }];
+    let mut outcomes = vec![
+        not_sent(),
+        unreachable(),
+        captive_portal(),
+        Outcome::Unintelligible { status: 400, cause: "".into(), page: false },
+    ];
     outcomes.extend(unavailable);
     outcomes.extend([oauth_error("temporarily_unavailable"), oauth_error("invalid_request")]);
     outcomes
@@ -1049,25 +1125,109 @@ fn a_sign_in_that_could_not_be_stored_is_not_ended_by_a_vault_that_knows_nothing
 }
 
 #[test]
-fn a_sign_out_stores_the_newest_tokens_first_for_they_are_the_ones_to_revoke() {
+fn tokens_that_storage_refused_are_revoked_by_a_sign_out_all_the_same() {
     let mut phone = expired();
     phone.command(Command::AccessToken);
     phone.storage_fails = true;
     phone.answer(refresh, granted(2));
+    phone.event(Event::Foreground);
+    phone.command(Command::SignOut);
+    assert!(
+        phone.state.secrets().contains(&SecretRef(2_002)),
+        "until storage works, this phone remembers what to revoke"
+    );
+    phone.advance(7_000);
     phone.storage_fails = false;
     phone.forget_history();
-    phone.command(Command::SignOut);
-    let stores: Vec<_> = phone
-        .history
-        .work
-        .iter()
-        .filter_map(|effect| match effect {
-            Work::Store { transaction, .. } => Some(transaction.clone()),
-            _ => None,
-        })
-        .collect();
-    assert!(matches!(stores[..2], [Transaction::FinishRefresh { .. }, Transaction::SignOut { .. }]), "{stores:?}");
+    phone.advance(5_000);
     assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
+    assert_eq!(phone.stored(|t| format!("{t:?}").contains("SecretRef(2002)")), 1);
+    assert!(phone.state.secrets().is_empty(), "{:?}", phone.state.secrets());
+}
+
+#[test]
+fn tokens_that_come_after_a_sign_out_are_revoked() {
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    phone.command(Command::SignOut);
+    phone.forget_history();
+    phone.answer(refresh, granted(2));
+    assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
+    assert_eq!(phone.stored(|t| format!("{t:?}").contains("SecretRef(2002)")), 1);
+    assert!(phone.state.secrets().is_empty(), "{:?}", phone.state.secrets());
+}
+
+#[test]
+fn tokens_of_a_sign_in_that_was_given_up_are_revoked() {
+    type Leave = fn(&mut TestPhone);
+    let ways: [(&str, Leave); 2] = [
+        ("cancelled", |phone| {
+            phone.command(Command::CancelLogin);
+        }),
+        ("signed out", |phone| {
+            phone.command(Command::SignOut);
+        }),
+    ];
+    for (how, leave) in ways {
+        let mut phone = in_browser();
+        phone.comes_back_with(redirect());
+        leave(&mut phone);
+        phone.forget_history();
+        phone.answer(exchange, login_granted(claims()));
+        assert!(matches!(phone.view().session, SessionState::SignedOut { .. }), "{how}");
+        assert_eq!(phone.stored(|t| format!("{t:?}").contains("SecretRef(2001)")), 1, "{how}");
+        assert!(phone.state.secrets().is_empty(), "{how}: {:?}", phone.state.secrets());
+    }
+    // A newer sign-in takes its place. Once that is complete, nothing is revoked any more: at some issuers that would end it, too.
+    for complete in [false, true] {
+        let mut phone = in_browser();
+        phone.comes_back_with(redirect());
+        phone.begins_login();
+        phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+        let (late, _) = phone.open.pop_first().unwrap();
+        if complete {
+            phone.comes_back_with(redirect());
+            phone.answer(exchange, login_granted(claims()));
+            assert!(phone.is_signed_in());
+        }
+        phone.forget_history();
+        phone.event(Event::Completed { effect: late, server_time: None, outcome: granted(7) });
+        let taken_back = phone.stored(|t| format!("{t:?}").contains("SecretRef(2007)"));
+        assert_eq!(taken_back, usize::from(!complete));
+    }
+}
+
+#[test]
+fn the_id_token_of_a_refresh_is_of_the_same_agent_issuer_and_app_or_the_tokens_are_not_used() {
+    type Change = fn(&mut Claims);
+    let foreign: [(&str, Change); 3] = [
+        ("another agent", |claims| claims.sub = "bob".into()),
+        ("another issuer", |claims| claims.iss = "https://evil.example.com".into()),
+        ("another app", |claims| claims.aud = vec!["another".into()]),
+    ];
+    for (what, change) in foreign {
+        let mut phone = expired();
+        let waiting = phone.command(Command::AccessToken);
+        let mut told = claims();
+        change(&mut told);
+        phone.answer(refresh, granted_with(told));
+        assert!(phone.reply_to(waiting).is_err(), "{what}");
+        assert!(phone.is_signed_in(), "{what}: no sign-out for it");
+        assert!(!phone.state.secrets().contains(&SecretRef(1_002)), "{what}: its token is kept");
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::FinishRefresh { .. })), 0, "{what}");
+    }
+    // A refresh has no nonce of its own, and may be years after the sign-in (OpenID Connect Core, section 12.2).
+    let mut phone = expired();
+    let waiting = phone.command(Command::AccessToken);
+    phone.answer(refresh, granted_with(Claims { nonce: None, iat: 1, exp: 2, ..claims() }));
+    assert!(phone.reply_to(waiting).is_ok());
+}
+
+fn granted_with(claims: Claims) -> Outcome {
+    match granted(2) {
+        Outcome::Granted { grant } => Outcome::Granted { grant: Grant { claims: Some(claims), ..grant } },
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -1101,7 +1261,7 @@ fn endpoints_that_have_moved_are_asked_for_again_and_kept() {
         let mut phone = TestPhone::signed_in();
         phone.pass(2 * HOUR);
         let waiting = phone.command(Command::AccessToken);
-        phone.answer(refresh, Outcome::Unintelligible { status, cause: "a page".into() });
+        phone.answer(refresh, Outcome::Unintelligible { status, cause: "a page".into(), page: true });
         assert!(phone.reply_to(waiting).is_err(), "{status}");
         phone.pass(HOUR / 30);
         let waiting = phone.command(Command::AccessToken);
@@ -1122,7 +1282,7 @@ fn an_issuer_that_does_not_tell_its_endpoints_is_asked_at_the_old_ones() {
     let mut phone = TestPhone::signed_in();
     phone.pass(2 * HOUR);
     phone.command(Command::AccessToken);
-    phone.answer(refresh, Outcome::Unintelligible { status: 404, cause: "a page".into() });
+    phone.answer(refresh, Outcome::Unintelligible { status: 404, cause: "a page".into(), page: true });
     phone.pass(HOUR / 30);
     let waiting = phone.command(Command::AccessToken);
     phone.answer(discover, unavailable(503));
@@ -1170,7 +1330,7 @@ fn a_clock_that_is_years_off_neither_signs_out_nor_storms() {
 fn a_refresh_does_not_leave_after_the_end_of_its_lease() {
     let mut phone = expired();
     phone.command(Command::AccessToken);
-    phone.answer(refresh, Outcome::Unintelligible { status: 404, cause: "a page".into() });
+    phone.answer(refresh, Outcome::Unintelligible { status: 404, cause: "a page".into(), page: true });
     phone.pass(31_000);
     // It has the lease, asks where the endpoint is, and falls asleep.
     let waiting = phone.command(Command::AccessToken);
@@ -1393,7 +1553,7 @@ fn a_server_that_says_401_to_everything_costs_a_refresh_a_minute_and_then_less()
                 if phone.open.values().any(refresh) {
                     generation += 1;
                     let TokenSet { access, .. } = tokens(generation);
-                    let grant = Grant { access, refresh: None, expires_in: Some(36_000), claims: None };
+                    let grant = grant(access, None, Some(36_000));
                     phone.answer(refresh, Outcome::Granted { grant });
                 } else {
                     phone.answer(whatever, Outcome::Unauthenticated);
@@ -1442,13 +1602,92 @@ fn a_token_that_lives_for_no_time_makes_no_storm() {
             while phone.open.values().any(refresh) {
                 generation += 1;
                 let TokenSet { access, .. } = tokens(generation);
-                let grant = Grant { access, refresh: None, expires_in: Some(expires_in), claims: None };
+                let grant = grant(access, None, Some(expires_in));
                 phone.answer(refresh, Outcome::Granted { grant });
             }
             phone.advance(1_000);
         }
         assert!(phone.sent(refresh) <= 15, "{expires_in}: {} in ten minutes", phone.sent(refresh));
     }
+}
+
+const DAY: u64 = 24 * HOUR;
+
+/// Refreshes, and is told that the session lives for so long from then on.
+fn refreshes_for(phone: &mut TestPhone, generation: Generation, session_life: u64) {
+    phone.command(Command::AccessToken);
+    let TokenSet { access, refresh: next, .. } = tokens(generation);
+    let grant = Grant { session_life: Some(session_life / 1_000), ..grant(access, Some(next), Some(3_600)) };
+    phone.answer(refresh, Outcome::Granted { grant });
+}
+
+#[test]
+fn the_agent_is_told_days_before_a_session_ends_for_good_and_may_sign_in_again() {
+    let mut phone = expired();
+    refreshes_for(&mut phone, 2, 5 * DAY);
+    assert_eq!(phone.health(), SessionHealth::Fresh, "nobody knows yet whether that is the end");
+    phone.pass(3 * DAY);
+    refreshes_for(&mut phone, 3, 2 * DAY);
+    assert_eq!(phone.health(), SessionHealth::Ending);
+
+    // Without a sign-out; and whoever thinks better of it goes on.
+    let begun = phone.begins_login();
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    assert!(matches!(phone.reply_to(begun), Ok(Reply::Login { .. })));
+    phone.command(Command::CancelLogin);
+    assert_eq!(phone.health(), SessionHealth::Ending);
+    phone.begins_login();
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    phone.comes_back_with(redirect());
+    let now = phone.now.wall.0 / 1_000;
+    phone.answer(exchange, login_granted(Claims { iat: now, exp: now + 300, ..claims() }));
+    assert_eq!(phone.health(), SessionHealth::Fresh);
+}
+
+#[test]
+fn an_end_that_each_refresh_moves_is_none_to_tell_of() {
+    let mut phone = expired();
+    for generation in 2..6 {
+        refreshes_for(&mut phone, generation, HOUR / 2);
+        assert_eq!(phone.health(), SessionHealth::Fresh);
+        phone.pass(2 * HOUR);
+    }
+    // Zero is what Keycloak says of sessions that do not end.
+    for generation in 6..9 {
+        refreshes_for(&mut phone, generation, 0);
+        assert_eq!(phone.health(), SessionHealth::Fresh);
+        phone.pass(2 * HOUR);
+    }
+}
+
+#[test]
+fn an_end_that_the_app_knows_of_is_told_whatever_the_issuer_says() {
+    let mut phone = TestPhone::signed_out();
+    phone.state.setup.session_life = Some(5 * DAY);
+    phone.begins_login();
+    phone.answer(discover, Outcome::Metadata { metadata: metadata() });
+    phone.comes_back_with(redirect());
+    phone.answer(exchange, login_granted(claims()));
+    assert_eq!(phone.health(), SessionHealth::Fresh);
+    phone.event(Event::Background);
+    phone.pass(3 * DAY);
+    refreshes_for(&mut phone, 2, 30 * DAY);
+    assert_eq!(phone.health(), SessionHealth::Ending);
+}
+
+#[test]
+fn a_phone_that_cannot_answer_does_not_ring_and_says_so() {
+    // The session is over: nothing that the agent tapped could reach the server.
+    let mut phone = expired();
+    phone.command(Command::AccessToken);
+    phone.answer(refresh, oauth_error("invalid_grant"));
+    assert!(!matches!(phone.gets(push("c1", 9)), crate::Verdict::Ring { .. }));
+    let SessionState::ReauthRequired { message, .. } = phone.view().session else { panic!() };
+    assert!(message.contains("does not ring"), "{message}");
+
+    // The same while the agent is in the browser, who may not come back.
+    phone.begins_login();
+    assert!(!matches!(phone.gets(push("c2", 9)), crate::Verdict::Ring { .. }));
 }
 
 // ---- sign-out --------------------------------------------------------------------------------------------------
@@ -1520,7 +1759,7 @@ fn a_sign_out_that_the_vault_refuses_is_stored_again() {
 }
 
 #[test]
-fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
+fn a_remote_sign_out_stops_the_ringing_and_revokes_what_it_drops() {
     for reason in [SignedOutReason::Revoked, SignedOutReason::SignedOutElsewhere, SignedOutReason::AccountClosed] {
         let mut phone = TestPhone::signed_in();
         phone.gets(push("c1", 1));
@@ -1528,9 +1767,10 @@ fn a_remote_sign_out_stops_the_ringing_and_has_nothing_to_revoke() {
         assert_eq!(phone.view().session, SessionState::signed_out(reason.into()));
         assert!(SignedOutWhy::from(reason).explain().is_some());
         assert_eq!(phone.stops(), [("c1".into(), StopReason::Silenced { reason: Silence::SignedOut })]);
-        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutScope::Ended { .. } })), 1);
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutScope::Ended { .. }, .. })), 1);
+        phone.answer(revoke, Outcome::Done);
         phone.advance(HOUR);
-        assert_eq!(phone.sent(revoke), 0);
+        assert_eq!(phone.sent(revoke), 1);
         assert_eq!(phone.timers.len(), 0);
     }
 }
@@ -1577,9 +1817,11 @@ fn signing_out_everywhere_ends_this_session_too_whether_stream_or_answer_is_quic
         assert_eq!(phone.reply_to(asked), &Ok(Reply::Done));
         assert_eq!(phone.view().session, SessionState::signed_out(SignedOutWhy::Asked));
         assert_eq!(phone.stops(), [("c1".into(), StopReason::Silenced { reason: Silence::SignedOut })]);
-        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutScope::Ended { .. } })), 1);
+        assert_eq!(phone.stored(|t| matches!(t, Transaction::SignOut { of: SignOutScope::Ended { .. }, .. })), 1);
+        // The issuer need not be the server that was asked.
+        phone.answer(revoke, Outcome::Done);
         phone.advance(HOUR);
-        assert_eq!(phone.sent(revoke), 0);
+        assert_eq!(phone.sent(revoke), 1);
     }
 }
 
@@ -1637,7 +1879,10 @@ fn a_sign_out_while_the_login_is_being_stored_follows_it_into_the_vault() {
     assert!(phone.reply_to(finished).is_err());
     let order: Vec<_> = phone.held.values().cloned().collect();
     assert!(
-        matches!(order[..], [Transaction::SignIn { .. }, Transaction::SignOut { of: SignOutScope::CurrentSession }]),
+        matches!(
+            order[..],
+            [Transaction::SignIn { .. }, Transaction::SignOut { of: SignOutScope::CurrentSession, .. }]
+        ),
         "{order:?}"
     );
     phone.release_storage();

@@ -9,16 +9,18 @@ use hookswitch_wire::UnixMillis;
 
 use crate::{
     backoff::{Bounds, NETWORK},
+    claims::check_renewed_claims,
     effect::{ApiCall, REFRESH_LEASE, Reply, Request, Transaction},
     error::Failure,
     event::{Grant, Outcome},
     issuer_profile::Refusal,
-    kept::{ReauthReason, Refusals, SignedOutWhy, TokenSet},
+    kept::{ReauthReason, Refusals, SessionEnd, SignedOutWhy, TokenSet},
     metadata::check_metadata,
     names::{CommandId, Generation, SecretRef},
     ring::Silence,
     running::{Purpose, SentCall},
     sentences::try_again_in,
+    state::Setup,
     state::session::{Parked, Refresh, RepairStage, Session},
     step::Step,
     time::Mono,
@@ -53,6 +55,17 @@ const LIFE_WHEN_NONE: u64 = 60;
 pub(super) fn life_of(expires_in: Option<u64>) -> u64 {
     let life = expires_in.unwrap_or(LIFE_WHEN_UNTOLD);
     (if life < SHORTEST_LIFE { LIFE_WHEN_NONE } else { life }).saturating_mul(1_000)
+}
+
+/// The moment that is so many milliseconds later.
+pub(super) fn later(now: UnixMillis, millis: u64) -> UnixMillis {
+    now + i64::try_from(millis).unwrap_or(i64::MAX)
+}
+
+/// When a session ends by what a grant says of it. None at all, or no time at all, says nothing: Keycloak has that for sessions that
+/// do not end.
+pub(super) fn told_end(session_life: Option<u64>, now: UnixMillis) -> Option<UnixMillis> {
+    session_life.filter(|life| *life > 0).map(|life| later(now, life.saturating_mul(1_000)))
 }
 
 impl Step<'_> {
@@ -307,17 +320,28 @@ impl Step<'_> {
 
     pub(crate) fn refreshed(&mut self, outcome: Outcome, server_time: Option<UnixMillis>) {
         let Session::SignedIn(session) = &mut self.state.session else { return };
+        let Setup { issuer, client_id, .. } = &self.state.setup;
+        if let Outcome::Granted { grant: Grant { claims: Some(claims), .. } } = &outcome
+            && let Err(fault) = check_renewed_claims(claims, &session.agent, issuer, client_id)
+        {
+            return self.tokens_of_somebody_else(fault, server_time);
+        }
         let generation = session.tokens.generation;
         match outcome {
-            Outcome::Granted { grant: Grant { access, refresh, expires_in, claims: _ } } => {
+            Outcome::Granted { grant: Grant { access, refresh, expires_in, session_life, claims: _ } } => {
                 let life = life_of(expires_in);
                 let server_now = self.state.clock.guess(self.now);
+                let before = session.tokens.session_ends;
                 let tokens = TokenSet {
                     sign_in: session.tokens.sign_in,
                     generation: generation.saturating_add(1),
                     access,
                     refresh: refresh.unwrap_or(session.tokens.refresh),
-                    expires_at: server_now + i64::try_from(life).unwrap_or(i64::MAX),
+                    expires_at: later(server_now, life),
+                    session_ends: match self.state.setup.session_life {
+                        Some(_) => before,
+                        None => SessionEnd::after_refresh(before, told_end(session_life, server_now)),
+                    },
                 };
                 let generation = tokens.generation;
                 // First of all: what is not stored is lost when the process dies. It gives the lease back, too.
@@ -349,6 +373,16 @@ impl Step<'_> {
                 self.abandon_refresh(&other);
             }
         }
+    }
+
+    /// They are not used. That the issuer has mixed two agents up is no sign-out, unless it lasts.
+    fn tokens_of_somebody_else(&mut self, fault: &str, server_time: Option<UnixMillis>) {
+        let Session::SignedIn(session) = &mut self.state.session else { return };
+        session.unsettled.get_or_insert(self.now.mono);
+        session.said = Some(fault.to_owned());
+        self.refused_without_reason(Refusal::SaysNothing, server_time);
+        let description = Some(fault.to_owned());
+        self.abandon_refresh(&Outcome::OAuthError { error: "invalid_id_token".into(), description });
     }
 
     /// Not now, and nobody knows why. When that lasts, the agent may sign in again; the tokens are tried until then.
@@ -384,7 +418,7 @@ impl Step<'_> {
                 let Refresh::Rereading { reason } = session.refresh else { return };
                 // Another process that waits for the lease would wait for its end, to hear the same.
                 self.store(Transaction::AbandonRefresh { unsent: false }, Purpose::AbandonRefresh);
-                self.leave_session(&Failure::reauthenticate(reason.explain()), Silence::SignedOut);
+                self.leave_session(&Failure::reauthenticate(reason.explain()), Silence::SignInNeeded);
                 self.state.session = Session::ReauthRequired { agent, reason, said };
             }
             Outcome::Reread { tokens: None } => self.signed_out_remotely(SignedOutWhy::Asked),
@@ -435,8 +469,9 @@ impl Step<'_> {
         }
         match &self.state.session {
             Session::SignedIn(session) if session.unsaved => self.save_tokens_again(),
-            Session::SigningOut { of, .. } => {
-                self.store(Transaction::SignOut { of: *of }, Purpose::SignOut { to: None });
+            Session::SigningOut { of, held } => {
+                let transaction = Transaction::SignOut { of: *of, held: held.clone() };
+                self.store(transaction, Purpose::SignOut { to: None });
             }
             Session::SignedIn(_)
             | Session::Loading

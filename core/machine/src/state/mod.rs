@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     backoff::{Backoff, Random},
     issuer_profile::IssuerProfile,
+    metadata::is_secure_address,
     names::{EffectId, RevocationId, SecretRef},
     running::{InFlight, SentCall},
     state::calls::Calls,
@@ -46,6 +47,9 @@ pub struct Setup {
     /// What kind of issuer it is.
     #[serde(default)]
     pub profile: IssuerProfile,
+    /// How long after a sign-in the issuer ends the session whatever happens, in milliseconds; `None`: not known, or never.
+    #[serde(default)]
+    pub session_life: Option<u64>,
 }
 
 /// Where the app is.
@@ -123,6 +127,12 @@ impl State {
         self.metadata.as_ref().filter(|_| !self.metadata_in_doubt)
     }
 
+    /// The page of the issuer that ends its own session in the browser (OpenID Connect RP-Initiated Logout), where it has one that is
+    /// safe to open.
+    pub fn sign_out_page(&self) -> Option<&str> {
+        self.metadata.as_ref()?.end_session_endpoint.as_deref().filter(|page| is_secure_address(page))
+    }
+
     /// What is fixed for the life of this installation.
     pub const fn setup(&self) -> &Setup {
         &self.setup
@@ -161,11 +171,8 @@ impl State {
                 names.extend([session.tokens.access, session.tokens.refresh]);
                 names.extend(session.parked.iter().filter_map(|parked| parked.call.secret()));
             }
-            Session::Loading
-            | Session::Locked
-            | Session::SignedOut { .. }
-            | Session::ReauthRequired { .. }
-            | Session::SigningOut { .. } => {}
+            Session::SigningOut { held, of: _ } => names.extend(held),
+            Session::Loading | Session::Locked | Session::SignedOut { .. } | Session::ReauthRequired { .. } => {}
         }
         let sent = self.in_flight.values().filter_map(|running| running.api.as_ref());
         for SentCall { call, access, retried: _ } in sent {

@@ -1,5 +1,6 @@
 //! How far a session is: what is known of who is signed in.
 
+use hookswitch_wire::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
     error::Failure,
     issuer_profile::IssuerProfile,
     kept::{AgentProfile, PendingLogin, ReauthReason, Refusals, SignedOutWhy, TokenSet},
-    names::CommandId,
+    names::{CommandId, SecretRef},
     running::Purpose,
     sentences::{NOT_LOADED, SIGN_IN_FIRST},
     time::{Mono, Timestamp},
@@ -42,6 +43,9 @@ pub(crate) enum Session {
     },
     SigningOut {
         of: SignOutScope,
+        /// Refresh tokens that must be revoked, until the vault has them.
+        #[serde(default)]
+        held: Vec<SecretRef>,
     },
 }
 
@@ -189,6 +193,11 @@ impl Distrust {
 }
 
 impl SignedIn {
+    /// Whether it ends within days, and no refresh changes that: the agent may sign in again meanwhile.
+    pub(crate) fn ends_soon(&self, server_now: UnixMillis) -> bool {
+        self.tokens.session_ends.is_some_and(|end| end.is_near(server_now))
+    }
+
     pub(crate) fn has_fresh_token(&self, now: Timestamp) -> bool {
         now.mono < self.fresh_until
     }

@@ -129,6 +129,7 @@ public struct HomeScreen: Hashable, Sendable {
             switch (health, state.link) {
             case (.degraded, _): text("degraded")
             case (.offline, _), (_, .offline): text("offline")
+            case (.ending, _): text("ending")
             case (_, .connecting) where presence == nil: text("nothing_yet")
             default: nil
             }
@@ -294,7 +295,8 @@ public struct CallsScreen: Hashable, Sendable {
         case .silenced(.answeredElsewhere): text("stop_elsewhere")
         case .silenced(.expired): text("stop_missed")
         case .silenced(.notAvailable): text("stop_not_available")
-        case .silenced(.signedOut), .silenced(.otherAccount), .silenced(.deviceNotRegistered): text("stop_signed_out")
+        case .silenced(.signedOut), .silenced(.otherAccount), .silenced(.deviceNotRegistered), .silenced(.signInNeeded):
+            text("stop_signed_out")
         case .silenced(.callEnded), .silenced(.duplicate), .silenced(.inAnotherCall): text("stop_ended")
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hookswitch::{
-    Config, DeviceDescription, Hookswitch,
+    Config, DeviceDescription, Hookswitch, SignInOptions,
     machine::{
         AppState, Failure, IssuerProfile,
         view::{RingDecision, RingLogEntry, StoppedCall},
@@ -56,7 +56,19 @@ impl Here {
             Ports { clock: Arc::new(clock.clone()), keys: Arc::new(KeyFile::new(folder.join("platform-key"))), http };
         let device = DeviceDescription { name, platform, app_version };
         let profile = IssuerProfile::Unknown;
-        let config = Config { issuer, server, client_id, redirect_uris, profile, device, folder, process };
+        let sign_in = SignInOptions::default();
+        let config = Config {
+            issuer,
+            server,
+            client_id,
+            redirect_uris,
+            profile,
+            sign_in,
+            session_life: None,
+            device,
+            folder,
+            process,
+        };
         let core = Arc::new(Hookswitch::open(config, ports).await?);
         let mut observers = JoinSet::new();
         observers.spawn(tell_states(core.watch(), news.clone()));

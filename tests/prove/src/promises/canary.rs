@@ -3,8 +3,8 @@
 //! A wiretap between phone and backend learns every secret that travels: tokens, codes, verifiers, push tokens. Then all
 //! that the phone's process leaves behind is searched for them, as they are and in base64 and hexadecimal: the vault's
 //! files with its write-ahead log, temporary files, the log at its most talkative, the transcript; the same again after a
-//! SIGKILL; and the memory of the process once the agent has signed out, which is what a core dump would hold. (While
-//! somebody is signed in, the tokens are in memory: they are in use.)
+//! SIGKILL; and the memory of the process once the agent has signed out, at any moment, which is what a core dump would hold. (While
+//! somebody is signed in, the tokens are in memory: they are in use. And what was under way at the sign-out has a moment to end.)
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +33,7 @@ use crate::{
 const PUSH_TOKEN: &str = "canary-push-token-0123456789";
 
 pub(super) async fn measure(size: Size) -> Result<Report, ErrorMessage> {
-    let rounds = size.pick(2, 20);
+    let rounds = size.pick(2, 60);
     let (mut searched, mut secrets, mut short) = (0, 0, Vec::new());
     for round in 0..rounds {
         let found = a_life(&mut size.luck(round)).await?;
@@ -61,8 +61,10 @@ impl Search {
         self.searched += bytes.len();
         for secret in secrets {
             for form in &secret.forms {
-                if memmem::find(bytes, form).is_some() {
-                    self.leaks.insert(format!("a {} is in {place}", secret.kind));
+                if let Some(at) = memmem::find(bytes, form) {
+                    // What stands before it tells whose copy it is.
+                    let before = bytes.get(at.saturating_sub(24)..at).unwrap_or_default().escape_ascii();
+                    self.leaks.insert(format!("a {} is in {place}, behind \"{before}\"", secret.kind));
                 }
             }
         }
@@ -140,7 +142,12 @@ async fn a_life(luck: &mut fastrand::Rng) -> Result<Search, ErrorMessage> {
     phone.opened().await.map_err(Unanswered::text)?;
     phone.ask(Do::Foreground).await.map_err(Unanswered::text)?;
     phone.token().await.map_err(Unanswered::text)?;
+    // In the middle of a refresh, or of whatever else.
+    backend.jump(TOKEN_LIFE)?;
+    let refreshing = phone.send(Do::Tokens { count: 1 }).await.map_err(Unanswered::text)?;
+    tokio::time::sleep(Duration::from_micros(luck.u64(..20_000))).await;
     phone.ask(Do::SignOut).await.map_err(Unanswered::text)?;
+    drop(refreshing);
     while backend.live_phones()? > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -149,10 +156,19 @@ async fn a_life(luck: &mut fastrand::Rng) -> Result<Search, ErrorMessage> {
     search.look_into("files after the sign-out", &folder, &secrets).map_err(text)?;
     // The push token belongs to the device, not to the session: it stays known.
     let of_the_session: Vec<Secret> = secrets.into_iter().filter(|secret| secret.kind != "push token").collect();
-    memory(phone.id(), |region, bytes| {
-        search.look(&format!("memory after the sign-out ({region})"), bytes, &of_the_session);
-    })
-    .map_err(|error| format!("the memory of the process cannot be read: {error}"))?;
+    for left in (0..20).rev() {
+        let mut found = Search::default();
+        memory(phone.id(), |region, bytes| {
+            found.look(&format!("memory after the sign-out ({region})"), bytes, &of_the_session);
+        })
+        .map_err(|error| format!("the memory of the process cannot be read: {error}"))?;
+        if found.leaks.is_empty() || left == 0 {
+            search.searched += found.searched;
+            search.leaks.append(&mut found.leaks);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     phone.kill().await?;
     search.secrets = wiretap.secrets().len();
     if search.secrets < 8 {

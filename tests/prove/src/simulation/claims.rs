@@ -57,7 +57,7 @@ pub(super) fn ring_decision(
                 phone_is_up_to_date && !truth.devices.iter().any(|device| device.id == phone.device)
             }
             // One agent, who is signed in all the time.
-            Silence::SignedOut | Silence::OtherAccount => false,
+            Silence::SignedOut | Silence::OtherAccount | Silence::SignInNeeded => false,
         },
     };
     if !holds {

@@ -82,6 +82,7 @@ impl SimulatedPhone {
             access,
             refresh: server.secret(),
             expires_at,
+            session_ends: None,
         };
         let vault = Contents {
             session: Some(StoredSession { agent, tokens, snapshot: None, unsettled: false }),
@@ -211,6 +212,7 @@ impl SimulatedPhone {
             | Transaction::SaveMetadata { .. }
             | Transaction::SignIn { .. }
             | Transaction::SignOut { .. }
+            | Transaction::TakeBack { .. }
             | Transaction::Revoked { .. } => {}
         }
         Outcome::Done
@@ -228,6 +230,9 @@ pub(crate) fn metadata() -> ServerMetadata {
         authorization_endpoint: format!("{ISSUER}/authorize"),
         token_endpoint: format!("{ISSUER}/token"),
         revocation_endpoint: None,
+        pushed_authorization_request_endpoint: None,
+        require_pushed_authorization_requests: false,
+        end_session_endpoint: None,
         jwks_uri: None,
         authorization_response_iss_parameter_supported: true,
         code_challenge_methods_supported: Some(vec!["S256".into()]),
@@ -243,5 +248,6 @@ fn setup(device: &DeviceId) -> Setup {
         device: device.clone(),
         platform: Platform::Ios,
         profile: IssuerProfile::Unknown,
+        session_life: None,
     }
 }

@@ -208,6 +208,6 @@ fn outcome(said: Said) -> Outcome {
         Said::Refused(Refusal::CallTaken) => refused(409, code::CALL_TAKEN, None),
         Said::Refused(Refusal::NoSuchCall | Refusal::NoSuchDevice) => refused(404, code::NOT_FOUND, None),
         Said::Refused(Refusal::EndsInThePast) => refused(422, code::INVALID_UNTIL, None),
-        Said::Broken(cause) => Outcome::Unintelligible { status: 200, cause },
+        Said::Broken(cause) => Outcome::Unintelligible { status: 200, cause, page: false },
     }
 }

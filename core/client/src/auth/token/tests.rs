@@ -37,6 +37,7 @@ impl Http for Endpoint {
     }
 }
 
+const APP: Asking<'static> = Asking { client_id: "app", resources: &[] };
 const JSON: &str = "application/json";
 const GRANT: &str = r#"{"access_token":"a","token_type":"Bearer","expires_in":300,"refresh_token":"r"}"#;
 const REJECTED: &str = r#"{"error":"invalid_grant","error_description":"Token is not active"}"#;
@@ -62,7 +63,7 @@ impl Endpoint {
         let here = Arc::new(self);
         let refresh = TokenRequest::Refresh { refresh: SecretString::from("the-refresh-token") };
         let address = "https://id.example/token".to_owned();
-        let answer = request(Arc::clone(&here) as _, address, "app".into(), refresh, Arc::clone(&secrets)).await;
+        let answer = request(Arc::clone(&here) as _, address, APP, refresh, Arc::clone(&secrets)).await;
         let asked = std::mem::take(&mut *here.asked.lock().unwrap());
         (answer, secrets, asked)
     }
@@ -95,7 +96,7 @@ async fn a_grant_is_read_and_its_secrets_are_named() {
     let Outcome::Granted { grant } = answer.outcome else { panic!("{answer:?}") };
     assert_eq!(secrets.get(grant.access).unwrap().expose_secret(), "a");
     assert_eq!(secrets.get(grant.refresh.unwrap()).unwrap().expose_secret(), "r");
-    assert_eq!((grant.expires_in, grant.claims), (Some(300), None));
+    assert_eq!((grant.expires_in, grant.session_life, grant.claims), (Some(300), None, None));
     assert_eq!(answer.server_time, Some(UnixMillis(1_795_435_200_000)));
 }
 
@@ -104,6 +105,15 @@ async fn a_grant_may_leave_out_the_refresh_token_and_the_life() {
     let outcome = endpoint(200, JSON, r#"{"access_token":"a","token_type":"bearer"}"#).comes_to().await;
     let Outcome::Granted { grant } = outcome else { panic!("{outcome:?}") };
     assert_eq!((grant.refresh, grant.expires_in), (None, None));
+}
+
+#[tokio::test]
+async fn the_life_of_a_session_is_read_under_either_name() {
+    for name in ["refresh_expires_in", "refresh_token_expires_in"] {
+        let body = format!(r#"{{"access_token":"a","token_type":"Bearer","{name}":"86400"}}"#);
+        let Outcome::Granted { grant } = endpoint(200, JSON, body).comes_to().await else { panic!("{name}") };
+        assert_eq!(grant.session_life, Some(86_400), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -131,6 +141,17 @@ async fn an_empty_refresh_token_is_none_and_a_life_is_what_the_answer_says() {
         (r#","refresh_token":null,"expires_in":null"#, None),
         (r#","expires_in":0"#, Some(0)),
         (r#","expires_in":18446744073709551615"#, Some(u64::MAX)),
+        // Whatever it is, the tokens are good: the issuer may have replaced the old ones for them.
+        (r#","expires_in":"3600""#, Some(3_600)),
+        (r#","expires_in":" 3600.0 ""#, Some(3_600)),
+        (r#","expires_in":299.5"#, Some(299)),
+        (r#","expires_in":18446744073709551616"#, None),
+        (r#","expires_in":-1"#, None),
+        (r#","expires_in":"soon""#, None),
+        (r#","expires_in":[3600]"#, None),
+        (r#","id_token":null,"scope":null"#, None),
+        (r#","scope":["openid"]"#, None),
+        (r#","refresh_expires_in":"soon""#, None),
     ] {
         let body = format!(r#"{{"access_token":"a","token_type":"Bearer"{more}}}"#);
         let Outcome::Granted { grant } = endpoint(200, JSON, body).comes_to().await else { panic!("{more}") };
@@ -196,10 +217,38 @@ async fn an_oauth_error_with_a_status_of_another_kind_decides_nothing() {
 
 #[tokio::test]
 async fn a_refusal_that_comes_as_a_page_is_not_the_issuers() {
+    let portal = r#"{"error":"login_required","error_description":"Welcome to Train Wi-Fi"}"#;
     for status in [400, 401, 403] {
         for media_type in ["text/html", "application/xhtml+xml; charset=utf-8"] {
-            let outcome = endpoint(status, media_type, REJECTED).comes_to().await;
-            assert!(decides_nothing(&outcome), "{status} {media_type:?}: {outcome:?}");
+            for body in [portal, "<html>invalid_grant</html>", "invalid_grant"] {
+                let outcome = endpoint(status, media_type, body).comes_to().await;
+                assert!(decides_nothing(&outcome), "{status} {media_type:?}: {outcome:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_grant_is_one_although_the_issuer_calls_its_json_a_page() {
+    for status in [400, 401] {
+        let outcome = endpoint(status, "text/html; charset=UTF-8", REJECTED).comes_to().await;
+        let description = Some("Token is not active".to_owned());
+        assert_eq!(outcome, Outcome::OAuthError { error: "invalid_grant".into(), description });
+    }
+}
+
+#[tokio::test]
+async fn json_that_is_not_ours_is_not_taken_for_a_wifi_that_wants_a_sign_in() {
+    for (media_type, body, page) in [
+        (JSON, r#"{"message":"forbidden"}"#, false),
+        (JSON, "{}", false),
+        ("text/html", r#"{"message":"Welcome to Train Wi-Fi"}"#, true),
+        ("text/html", "<html>", true),
+    ] {
+        for status in [200, 400, 403] {
+            let outcome = endpoint(status, media_type, body).comes_to().await;
+            let Outcome::Unintelligible { page: told, .. } = outcome else { panic!("{body}: {outcome:?}") };
+            assert_eq!(told, page, "{status} {body}");
         }
     }
 }
@@ -251,7 +300,6 @@ async fn a_body_that_is_no_answer_decides_nothing() {
         "{}".into(),
         r#"{"access_token":7,"token_type":"Bearer"}"#.into(),
         r#"{"access_token":"a"}"#.into(),
-        r#"{"access_token":"a","token_type":"Bearer","expires_in":-1}"#.into(),
         r#"{"error":["invalid_grant"]}"#.into(),
         Bytes::from_static(b"{\"error\":\"invalid_grant\xff\"}"),
         format!("{}1{}", "[".repeat(50_000), "]".repeat(10)).into(),
@@ -285,7 +333,7 @@ async fn a_request_that_never_left_is_told_apart_from_an_answer_that_never_came(
     let nowhere = request(
         Arc::new(endpoint(200, JSON, GRANT)),
         "no address".into(),
-        "app".into(),
+        APP,
         TokenRequest::Refresh { refresh: SecretString::from("r") },
         Arc::default(),
     );
@@ -376,7 +424,7 @@ async fn a_code_is_sent_with_its_verifier_and_the_very_redirect() {
         redirect_uri: "dev.hookswitch.agent:/callback".into(),
     };
     let address = "https://id.example/token".to_owned();
-    request(Arc::clone(&here) as _, address, "app".into(), code, Arc::default()).await;
+    request(Arc::clone(&here) as _, address, APP, code, Arc::default()).await;
     let asked = here.asked.lock().unwrap();
     let form = form(&asked[0]);
     assert_eq!(form["grant_type"], "authorization_code");
@@ -387,6 +435,19 @@ async fn a_code_is_sent_with_its_verifier_and_the_very_redirect() {
     assert_eq!(form.len(), 5);
     let envelope = format!("{} {:?}", asked[0].uri(), asked[0].headers());
     assert!(!envelope.contains("dBjftJeZ4CVP") && !envelope.contains("authorization"), "{envelope}");
+}
+
+#[tokio::test]
+async fn the_token_endpoint_is_told_which_apis_the_token_is_for() {
+    let resources = ["https://a.example/".to_owned(), "https://b.example/".to_owned()];
+    let here = Arc::new(endpoint(200, JSON, GRANT));
+    let address = "https://id.example/token".to_owned();
+    let refresh = TokenRequest::Refresh { refresh: SecretString::from("r") };
+    let asking = Asking { client_id: "app", resources: &resources };
+    request(Arc::clone(&here) as _, address, asking, refresh, Arc::default()).await;
+    let asked = here.asked.lock().unwrap();
+    let said: Vec<_> = url::form_urlencoded::parse(asked[0].body()).filter(|(name, _)| name == "resource").collect();
+    assert_eq!(said.len(), 2, "{said:?}");
 }
 
 #[tokio::test]
@@ -405,7 +466,7 @@ async fn a_revocation_is_sent_as_the_rfc_has_it() {
 async fn an_endpoint_that_is_no_address_is_asked_nothing() {
     let here = Arc::new(endpoint(200, JSON, GRANT));
     let refresh = TokenRequest::Refresh { refresh: SecretString::from("r") };
-    let answer = request(Arc::clone(&here) as _, "nowhere".into(), "app".into(), refresh, Arc::default()).await;
+    let answer = request(Arc::clone(&here) as _, "nowhere".into(), APP, refresh, Arc::default()).await;
     assert!(decides_nothing(&answer.outcome), "{answer:?}");
     assert!(here.asked.lock().unwrap().is_empty());
 }
@@ -450,7 +511,8 @@ proptest! {
         let outcome = runtime.block_on(endpoint(status, media_type, body.clone()).comes_to());
         match outcome {
             Outcome::OAuthError { .. } => {
-                prop_assert!(json && matches!(status, 400 | 401 | 403));
+                prop_assert!(matches!(status, 400 | 401 | 403));
+                prop_assert!(json || body == REJECTED.as_bytes());
                 prop_assert!(serde_json::from_slice::<hookswitch_wire::TokenError>(&body).is_ok());
             }
             Outcome::Granted { .. } => prop_assert!(json && status == 200),
@@ -464,7 +526,7 @@ async fn no_token_leaves_for_an_address_that_is_not_https() {
     for address in ["http://id.example/token", "http://127.0.0.1@evil.example/token", "javascript:0", ""] {
         let here = Arc::new(endpoint(200, JSON, GRANT));
         let request = TokenRequest::Refresh { refresh: SecretString::from("r") };
-        let answer = super::request(here.clone(), address.into(), "app".into(), request, Arc::default()).await;
+        let answer = super::request(here.clone(), address.into(), APP, request, Arc::default()).await;
         assert!(matches!(answer.outcome, Outcome::NotSent { .. }), "{address}: {:?}", answer.outcome);
         let answer = revoke(&*here, address, "app", &SecretString::from("r")).await;
         assert!(matches!(answer.outcome, Outcome::NotSent { .. }), "{address}: {:?}", answer.outcome);

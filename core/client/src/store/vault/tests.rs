@@ -127,12 +127,37 @@ impl Process {
             access: self.secrets.name(&format!("access-{what}")),
             refresh: self.secrets.name(&format!("refresh-{what}")),
             expires_at: UnixMillis(42),
+            session_ends: None,
         }
     }
 
     fn signs_in(&mut self, who: &str, sign_in: u64) {
         let tokens = self.tokens(sign_in, 1, &format!("{sign_in}-1"));
         assert_eq!(self.vault.run(&Transaction::SignIn { agent: agent(who), tokens }), Outcome::Done);
+    }
+
+    /// The session is sealed as by a version that did not note which one is the newest.
+    fn forgets_to_note_it(&mut self) {
+        let (session, generation) = self.vault.session().unwrap().unwrap();
+        let session = SealedSession { is_noted: false, ..session };
+        let account = session.agent.account.as_str();
+        let row = self.vault.seal(Place { table: "session", row: "tokens", account, generation }, &session).unwrap();
+        self.vault.db.execute("UPDATE session SET tokens = ?1", [row]).unwrap();
+    }
+
+    fn signs_out(&mut self) -> Outcome {
+        self.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession, held: vec![] })
+    }
+
+    fn is_ended(&mut self, sign_in: u64, why: SignedOutWhy) -> Outcome {
+        let of = SignOutScope::Ended { sign_in: SignInId(sign_in), why };
+        self.vault.run(&Transaction::SignOut { of, held: vec![] })
+    }
+
+    /// The tokens that wait to be revoked.
+    fn queue(&mut self) -> Vec<String> {
+        let ids = self.contents().revocations;
+        ids.iter().map(|id| self.vault.revocation(*id).unwrap().expose_secret().to_owned()).collect()
     }
 
     fn begins(&mut self, sign_in: u64, generation: Generation) -> Outcome {
@@ -277,7 +302,7 @@ fn after_a_sign_out_no_other_process_brings_the_knowledge_back() {
         process.vault.run(&Transaction::Remember { knowledge, snapshot: None, server_offset: None, anew: false })
     };
     remember(&mut extension, knowledge("alice", 5, true));
-    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    app.signs_out();
     let nobody = Knowledge { account: None, ..knowledge("alice", 5, true) };
     remember(&mut app, nobody.clone());
     assert_eq!(remember(&mut extension, knowledge("alice", 6, false)), Outcome::Done);
@@ -334,7 +359,7 @@ fn who_asks_for_the_newest_generation_is_told_that_another_is_about_to_replace_i
     assert_eq!(extension.vault.run(&Transaction::Reread), Outcome::RefreshLeaseHeld { for_millis: REFRESH_LEASE });
     device.pass(REFRESH_LEASE);
     assert!(matches!(extension.vault.run(&Transaction::Reread), Outcome::Reread { .. }));
-    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    app.signs_out();
     assert_eq!(extension.vault.run(&Transaction::Reread), Outcome::Reread { tokens: None });
 }
 
@@ -406,12 +431,11 @@ fn a_refresh_of_an_old_session_never_touches_a_new_sign_in() {
     let (mut app, mut extension) = (device.process("app"), device.process("extension"));
     app.signs_in("alice", 1);
     app.begins(1, 1);
-    extension.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    extension.signs_out();
     extension.signs_in("bob", 2);
     assert!(matches!(app.finishes(1, 9), Outcome::NewerTokens { .. }));
     assert!(matches!(app.begins(1, 9), Outcome::NewerTokens { .. }));
-    let ended = SignOutScope::Ended { sign_in: SignInId(1), why: SignedOutWhy::Revoked };
-    app.vault.run(&Transaction::SignOut { of: ended });
+    app.is_ended(1, SignedOutWhy::Revoked);
     assert_eq!(extension.stored(), stored("bob", 1, "2-1"));
 }
 
@@ -423,18 +447,16 @@ fn a_sign_out_queues_the_refresh_token_until_it_is_revoked() {
     let mut app = device.process("app");
     app.signs_in("alice", 1);
     app.vault.run(&Transaction::SavePending { pending: pending(&app), metadata: metadata() });
-    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    app.signs_out();
     assert!(matches!(app.begins(1, 1), Outcome::Reread { tokens: None }));
     app.signs_in("alice", 2);
-    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    app.signs_out();
     drop(app);
 
     let mut app = device.process("app");
     let contents = app.contents();
     assert_eq!((contents.session, contents.pending), (None, None));
-    let tokens: Vec<String> =
-        contents.revocations.iter().map(|id| app.vault.revocation(*id).unwrap().expose_secret().to_owned()).collect();
-    assert_eq!(tokens, ["refresh-1-1", "refresh-2-1"]);
+    assert_eq!(app.queue(), ["refresh-1-1", "refresh-2-1"]);
     for revocation in contents.revocations {
         app.vault.run(&Transaction::Revoked { revocation });
         assert!(app.vault.revocation(revocation).is_none());
@@ -443,14 +465,30 @@ fn a_sign_out_queues_the_refresh_token_until_it_is_revoked() {
 }
 
 #[test]
-fn a_session_that_the_server_ended_is_forgotten_and_not_revoked() {
+fn tokens_that_the_vault_did_not_take_are_revoked_too() {
     let device = Device::new();
     let mut app = device.process("app");
     app.signs_in("alice", 1);
-    app.vault
-        .run(&Transaction::SignOut { of: SignOutScope::Ended { sign_in: SignInId(1), why: SignedOutWhy::Revoked } });
+    let held = ["refresh-1-1", "refresh-1-2"].map(|token| app.secrets.name(token)).to_vec();
+    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession, held });
+    let late = app.secrets.name("refresh-1-3");
+    app.vault.run(&Transaction::TakeBack { refresh: late });
+    assert_eq!(app.queue(), ["refresh-1-1", "refresh-1-2", "refresh-1-3"]);
+}
+
+#[test]
+fn a_session_that_the_server_ended_is_forgotten_and_its_token_is_revoked_where_it_came_from() {
+    let device = Device::new();
+    let mut app = device.process("app");
+    app.signs_in("alice", 1);
+    // The server need not be the issuer, whose tokens would live on.
+    app.is_ended(1, SignedOutWhy::Revoked);
     let contents = app.contents();
-    assert_eq!((contents.session, contents.revocations), (None, vec![]));
+    assert_eq!(contents.session, None);
+    assert_eq!(app.queue(), ["refresh-1-1"]);
+    app.signs_in("bob", 2);
+    app.is_ended(1, SignedOutWhy::Revoked);
+    assert_eq!(app.queue(), ["refresh-1-1"], "nothing of a newer sign-in");
 }
 
 // ---- keys ----------------------------------------------------------------------------------------------------------
@@ -547,22 +585,21 @@ fn a_process_that_still_has_the_old_key_in_memory_notices_that_another_one_began
 
 #[test]
 fn why_the_server_ended_a_session_is_kept_until_the_next_sign_in() {
-    let ended = |why| Transaction::SignOut { of: SignOutScope::Ended { sign_in: SignInId(1), why } };
     let device = Device::new();
     let mut app = device.process("app");
     app.signs_in("alice", 1);
     assert_eq!(app.contents().signed_out, None);
-    app.vault.run(&ended(SignedOutWhy::Revoked));
+    app.is_ended(1, SignedOutWhy::Revoked);
     // Another process finds the session gone, and does not know why.
     let mut extension = device.process("extension");
-    let Outcome::Loaded { loaded } = extension.vault.run(&ended(SignedOutWhy::Asked)) else { panic!() };
+    let Outcome::Loaded { loaded } = extension.is_ended(1, SignedOutWhy::Asked) else { panic!() };
     assert!(matches!(*loaded, Loaded::Contents(Contents { signed_out: Some(SignedOutWhy::Revoked), .. })));
     assert_eq!(device.process("app").contents().signed_out, Some(SignedOutWhy::Revoked));
     app.signs_in("alice", 2);
     assert_eq!(app.contents().signed_out, None);
-    app.vault.run(&ended(SignedOutWhy::Revoked));
+    app.is_ended(1, SignedOutWhy::Revoked);
     assert_eq!(app.contents().signed_out, None, "an older session's end says nothing of this one");
-    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    app.signs_out();
     assert_eq!(app.contents().signed_out, None, "the agent knows");
 }
 
@@ -607,6 +644,36 @@ fn sealed_values_do_not_open_in_another_place_generation_or_sign_in() {
         app.vault.run(&Transaction::SavePending { pending: pending(&app), metadata: metadata() });
         device.sql(swap);
         assert_eq!(device.process("app").contents().quarantined, 1, "{swap}");
+    }
+}
+
+#[test]
+fn a_session_row_of_before_does_not_open_again() {
+    let older = "CREATE TABLE backup AS SELECT * FROM session";
+    let back = "INSERT OR REPLACE INTO session SELECT * FROM backup";
+    type Story = fn(&mut Process);
+    let stories: [(&str, Story); 4] = [
+        ("refreshed", |app| {
+            app.begins(1, 1);
+            app.finishes(1, 2);
+        }),
+        ("signed out", |app| drop(app.signs_out())),
+        ("signed in anew", |app| app.signs_in("alice", 2)),
+        ("ended by the server", |app| drop(app.is_ended(1, SignedOutWhy::Revoked))),
+    ];
+    for (what, story) in stories {
+        let device = Device::new();
+        let mut app = device.process("app");
+        app.signs_in("alice", 1);
+        device.sql(older);
+        story(&mut app);
+        device.sql(back);
+        drop(app);
+        let mut app = device.process("app");
+        let contents = app.contents();
+        assert_eq!((contents.session, contents.quarantined), (None, 1), "{what}");
+        app.signs_in("alice", 3);
+        assert_eq!(app.stored(), stored("alice", 1, "3-1"), "{what}");
     }
 }
 
@@ -814,7 +881,7 @@ fn a_token_in_the_queue_that_does_not_open_is_no_obstacle() {
     let device = Device::new();
     let mut app = device.process("app");
     app.signs_in("alice", 1);
-    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    app.signs_out();
     device.sql("UPDATE revocation SET token = x'00'");
     let [revocation] = app.contents().revocations[..] else { panic!() };
     assert!(app.vault.revocation(revocation).is_none());
@@ -860,13 +927,21 @@ fn a_vault_of_a_newer_app_is_left_alone() {
 #[test]
 fn a_session_of_each_earlier_version_survives_the_update() {
     // What each version added, taken back; the last one first.
-    const BACK: [&str; 2] =
-        ["INSERT INTO fact VALUES ('metadata', x'7b7d')", "ALTER TABLE session DROP COLUMN sign_in"];
+    const BACK: [&str; 3] = [
+        "DROP TABLE newest",
+        "INSERT INTO fact VALUES ('metadata', x'7b7d')",
+        "ALTER TABLE session DROP COLUMN sign_in",
+    ];
     assert_eq!(BACK.len() + 1, schema::VERSIONS, "a new version wants a line here");
     for version in 1..=schema::VERSIONS {
         let device = Device::new();
         // A sign-in of before there were names for them.
-        device.process("app").signs_in("alice", 0);
+        let mut app = device.process("app");
+        app.signs_in("alice", 0);
+        if version < 4 {
+            app.forgets_to_note_it();
+        }
+        drop(app);
         for step in BACK.iter().take(schema::VERSIONS - version) {
             device.sql(step);
         }
@@ -905,7 +980,7 @@ fn no_secret_is_in_the_clear_in_any_file() {
     }
     let push_token = Some(app.secrets.name("the-push-token"));
     app.vault.run(&Transaction::SavePushToken { token: push_token });
-    app.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+    app.signs_out();
     app.signs_in("alice", 2);
     let mut searched = 0;
     for entry in fs::read_dir(device.folder.path()).unwrap() {
@@ -1083,15 +1158,16 @@ proptest! {
                     minds[me].holds = false;
                 }
                 Act::SignOut => {
-                    process.vault.run(&Transaction::SignOut { of: SignOutScope::CurrentSession });
+                    process.signs_out();
                     model.revocations += usize::from(model.session.is_some());
                     model.forget();
                     minds[me] = Mind::default();
                 }
                 Act::Ended => {
                     if let Some((sign_in, _)) = minds[me].session {
-                        process.vault.run(&Transaction::SignOut { of: SignOutScope::Ended { sign_in: SignInId(sign_in), why: SignedOutWhy::Revoked } });
+                        process.is_ended(sign_in, SignedOutWhy::Revoked);
                         if model.session.is_none_or(|(stored, _)| stored == sign_in) {
+                            model.revocations += usize::from(model.session.is_some());
                             model.forget();
                         }
                         minds[me] = Mind::default();

@@ -42,7 +42,10 @@ impl World<'_> {
                 let (access, _) = self.server.token(now, self.plan.token_life);
                 let refresh = Some(self.server.secret());
                 let expires_in = u64::try_from(self.plan.token_life / 1_000).ok();
-                (Outcome::Granted { grant: Grant { access, refresh, expires_in, claims: None } }, Vec::new())
+                (
+                    Outcome::Granted { grant: Grant { access, refresh, expires_in, session_life: None, claims: None } },
+                    Vec::new(),
+                )
             }
             Request::Api { access, call: _ } if !self.server.accepts(access, now) => {
                 (Outcome::Unauthenticated, Vec::new())
@@ -63,7 +66,9 @@ impl World<'_> {
                 self.tell(|| format!("  server: {what} of {device}: {}", describe_outcome(&outcome)));
                 (outcome, pushes)
             }
-            Request::ExchangeCode { .. } | Request::Revoke { .. } => (Outcome::Done, Vec::new()),
+            Request::PushLogin { .. } | Request::ExchangeCode { .. } | Request::Revoke { .. } => {
+                (Outcome::Done, Vec::new())
+            }
         };
         self.announce(pushes);
         let still_there = self.phones.get(index).is_some_and(|phone| phone.life == life && !phone.partitioned);

@@ -8,6 +8,7 @@ use hookswitch::{
 pub(super) fn name(request: &Request) -> String {
     match request {
         Request::Discover => "the question for the issuer's metadata".into(),
+        Request::PushLogin { .. } => "a pushed sign-in".into(),
         Request::ExchangeCode { .. } => "a code".into(),
         Request::Refresh { .. } => "a refresh".into(),
         Request::Revoke { .. } => "a revocation".into(),
@@ -55,6 +56,7 @@ pub(super) fn describe_outcome(outcome: &Outcome) -> String {
         | Outcome::Unavailable { .. }
         | Outcome::Unauthenticated
         | Outcome::Metadata { .. }
+        | Outcome::LoginPushed { .. }
         | Outcome::Granted { .. }
         | Outcome::OAuthError { .. }
         | Outcome::Loaded { .. }

@@ -1,6 +1,7 @@
 package dev.hookswitch
 
 import java.io.File
+import java.time.Duration
 
 // By hand: what is generated has no defaults and takes a path as a text, and a data class with defaults reads best as Kotlin's own.
 /**
@@ -29,6 +30,9 @@ import java.io.File
  * @property platform What a ring decision means for the call UI. An Android app leaves it.
  * @property process The kind of process that this is. Processes that share the folder need different names.
  * @property proxy An HTTP proxy for all requests, `http://host:port`, where a network demands one.
+ * @property signIn What a sign-in asks the issuer for.
+ * @property sessionLife How long after a sign-in the issuer ends the session whatever happens, where its policy is known: the agent is told
+ * three days before, by [SessionHealth.ENDING].
  */
 public data class Configuration
 @JvmOverloads
@@ -44,6 +48,28 @@ constructor(
     val platform: Platform = Platform.ANDROID,
     val process: String = "app",
     val proxy: String? = null,
+    val signIn: SignInOptions = SignInOptions(),
+    val sessionLife: Duration? = null,
+)
+
+/**
+ * What a sign-in asks the issuer for. Issuers differ, and some refuse what others need.
+ *
+ * @property scopes RFC 6749, section 3.3, with `openid` among them. Nothing: the usual ones, with `offline_access`, which most issuers give a
+ * refresh token for, and Amazon Cognito refuses.
+ * @property resources The APIs that the access token is for (RFC 8707).
+ * @property prompt What the page asks of the person in any case: `login` on a phone that several people share, `consent`, `select_account`.
+ * @property uiLocales The languages of the page, best first: `fr-CA fr en`.
+ * @property extra What one issuer has and no standard: `audience` (Auth0), `kc_idp_hint` (Keycloak), `domain_hint` (Entra ID).
+ */
+public data class SignInOptions
+@JvmOverloads
+constructor(
+    val scopes: List<String>? = null,
+    val resources: List<String> = emptyList(),
+    val prompt: String? = null,
+    val uiLocales: String? = null,
+    val extra: Map<String, String> = emptyMap(),
 )
 
 internal fun Configuration.core() = CoreConfig(
@@ -52,6 +78,12 @@ internal fun Configuration.core() = CoreConfig(
     clientId = clientId,
     redirectUris = redirectUris,
     profile = profile,
+    scopes = signIn.scopes,
+    resources = signIn.resources,
+    prompt = signIn.prompt,
+    uiLocales = signIn.uiLocales,
+    loginParameters = signIn.extra,
+    sessionLife = sessionLife,
     deviceName = deviceName,
     platform = platform,
     appVersion = appVersion,

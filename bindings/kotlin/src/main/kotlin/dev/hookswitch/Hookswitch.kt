@@ -166,6 +166,14 @@ public class Hookswitch private constructor(private val core: Core, private val 
         /** Signs out. Holds at once, offline too; the issuer is told as soon as it can be reached. */
         public suspend fun signOut(): Unit = calling { core.signOut() }
 
+        /**
+         * The issuer's page that ends its own session in the browser, to be opened after [signOut] on a phone that several people share: else
+         * the cookie of one signs the next one in. Nothing: the issuer has no such page; `prompt` of [SignInOptions] does the same.
+         *
+         * @param returnTo Where the browser goes then, as registered with the issuer.
+         */
+        public fun signOutPage(returnTo: String? = null): String? = calling { core.signOutPage(returnTo) }
+
         /** Signs the agent out on all devices, this one included. Needs the server: offline, nothing is changed anywhere. */
         public suspend fun signOutEverywhere(): Unit = calling { core.signOutEverywhere() }
 

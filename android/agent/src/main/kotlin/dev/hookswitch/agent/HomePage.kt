@@ -35,6 +35,8 @@ private fun connection(shown: Shown, session: SessionState.SignedIn?): List<Bloc
         session?.health == SessionHealth.OFFLINE || shown.app?.link == Link.OFFLINE -> Block.Notice(Text(R.string.offline))
         session?.health == SessionHealth.DEGRADED ->
             Block.Notice(Text(R.string.degraded), Block.Button(Text(R.string.repair), Act.Go(Screen.REPAIR)))
+        session?.health == SessionHealth.ENDING ->
+            Block.Notice(Text(R.string.ending), Block.Button(Text(R.string.sign_in), Act.SignIn))
         else -> null
     },
 )

@@ -34,7 +34,8 @@ private val StopReason.text: Text
                 Silence.ANSWERED_ELSEWHERE -> R.string.stop_elsewhere
                 Silence.EXPIRED -> R.string.stop_missed
                 Silence.NOT_AVAILABLE -> R.string.stop_not_available
-                Silence.SIGNED_OUT, Silence.OTHER_ACCOUNT, Silence.DEVICE_NOT_REGISTERED -> R.string.stop_signed_out
+                Silence.SIGNED_OUT, Silence.OTHER_ACCOUNT, Silence.DEVICE_NOT_REGISTERED, Silence.SIGN_IN_NEEDED ->
+                    R.string.stop_signed_out
                 Silence.IN_ANOTHER_CALL, Silence.CALL_ENDED, Silence.DUPLICATE -> R.string.stop_ended
             }
         },

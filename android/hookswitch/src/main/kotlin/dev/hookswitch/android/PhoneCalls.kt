@@ -481,6 +481,6 @@ internal val Silence.endReason: EndReason
             Silence.ANSWERED_ELSEWHERE -> EndReason.ANSWERED_ELSEWHERE
             Silence.EXPIRED -> EndReason.MISSED
             Silence.FORWARDING_ACTIVE, Silence.NOT_AVAILABLE, Silence.IN_ANOTHER_CALL, Silence.CALL_ENDED, Silence.DUPLICATE,
-            Silence.SIGNED_OUT, Silence.OTHER_ACCOUNT, Silence.DEVICE_NOT_REGISTERED,
+            Silence.SIGNED_OUT, Silence.OTHER_ACCOUNT, Silence.DEVICE_NOT_REGISTERED, Silence.SIGN_IN_NEEDED,
             -> EndReason.REMOTE
         }
