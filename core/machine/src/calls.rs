@@ -50,18 +50,10 @@ impl State {
                 None => Identity::Unknown,
             },
         };
-        let confirmed = self.presence.confirmed.as_deref();
-        let in_state = confirmed.filter(|snapshot| snapshot.version >= push.routing).and_then(|snapshot| {
-            snapshot.calls.iter().find(|call| call.call_id == push.call_id).map(|call| &call.state)
-        });
         let call = match self.calls.heard.get(&push.call_id).map(|call| call.phase) {
             Some(Phase::Ringing | Phase::Answering | Phase::InCall) => CallKnowledge::Here,
             Some(Phase::Over { how, .. }) => how,
-            None => match in_state {
-                Some(CallState::Answered { .. }) => CallKnowledge::AnsweredElsewhere,
-                Some(CallState::Ended) => CallKnowledge::Ended,
-                Some(CallState::Ringing | CallState::Offered | CallState::Unknown) | None => CallKnowledge::Open,
-            },
+            None => self.said_of(push),
         };
         Facts {
             identity,
@@ -71,6 +63,20 @@ impl State {
             can_answer: self.can_answer(now),
             busy: self.calls.heard.iter().any(|(id, call)| *id != push.call_id && call.phase.is_busy()),
             server_now: self.clock.earliest(now),
+        }
+    }
+
+    /// What the server's state says of the call of a push, if it is not older than that.
+    fn said_of(&self, push: &CallPush) -> CallKnowledge {
+        let confirmed = self.presence.confirmed.as_deref().filter(|snapshot| snapshot.version >= push.routing);
+        let call = confirmed.and_then(|snapshot| snapshot.calls.iter().find(|call| call.call_id == push.call_id));
+        let me = Surface::Mobile { device: self.setup.device.clone() };
+        match call.map(|call| &call.state) {
+            // The process that answered has died: whoever rings for it again has it again.
+            Some(CallState::Answered { by }) if *by == me => CallKnowledge::Open,
+            Some(CallState::Answered { .. }) => CallKnowledge::AnsweredElsewhere,
+            Some(CallState::Ended) => CallKnowledge::Ended,
+            Some(CallState::Ringing | CallState::Offered | CallState::Unknown) | None => CallKnowledge::Open,
         }
     }
 
@@ -177,11 +183,10 @@ impl Step<'_> {
             .filter_map(|call| call.push.clone())
             .collect();
         for push in ringing {
-            let facts = Facts { call: CallKnowledge::Open, ..self.state.facts(&push, self.now) };
+            let facts = Facts { call: self.state.said_of(&push), ..self.state.facts(&push, self.now) };
             match decide(&facts, &push) {
                 Verdict::Silence { reason } => self.call_over(&push.call_id, CallKnowledge::Ended, reason),
-                Verdict::Ring { verify: true, .. } => self.verify(),
-                Verdict::Ring { verify: false, .. } => {}
+                Verdict::Ring { .. } => self.verify(),
             }
         }
     }

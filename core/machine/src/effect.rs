@@ -15,8 +15,13 @@ use crate::{
     timer::Timer,
 };
 
-/// How long a refresh lease runs, in milliseconds: longer than any token request. Then it ends by itself.
+/// How long a refresh lease runs, in milliseconds: longer than any token request, and shorter than servers allow the second try of a
+/// refresh whose answer was lost. Then it ends by itself.
 pub const REFRESH_LEASE: u64 = 45_000;
+
+/// How long a token request can be out at most, in milliseconds: the shell waits 20 s for the head of an answer and 20 s for the rest.
+/// Whoever takes the lease over sends the same refresh token again, so the request must have come to its end by then.
+pub const LONGEST_REQUEST: u64 = 40_000;
 
 /// What comes of a step, by who carries it out. Each list is in order; between the two there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

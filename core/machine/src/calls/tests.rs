@@ -6,6 +6,7 @@ use crate::{
     calls::{LEASE_RENEWAL, LONGEST_RING},
     ring::{Registration, Routing, TOMBSTONE_LIFE},
     test_phone::*,
+    view::CallsState,
     *,
 };
 
@@ -705,6 +706,66 @@ fn a_call_that_rang_before_the_vault_was_read_is_judged_again_and_verified() {
     assert_eq!(phone.sent(fetch), 1);
     phone.answer(fetch, is_state(forwarding(6)));
     assert_eq!(phone.stops(), [("c1".into(), because(Silence::ForwardingActive))]);
+}
+
+#[test]
+fn a_call_that_rang_before_the_vault_was_read_is_over_if_the_state_in_it_says_so() {
+    let ended = (CallState::Ended, Some(Silence::CallEnded));
+    // By an earlier process of this phone: this one has it again when it is answered again.
+    for (said, reason) in [ended, (elsewhere(), Some(Silence::AnsweredElsewhere)), (here(), None)] {
+        let mut contents = TestPhone::contents_of_alice();
+        contents.session.as_mut().unwrap().snapshot = Some(with_call(5, "c1", said));
+        let mut phone = TestPhone::loading(Loaded::Contents(contents.clone()));
+        assert!(rings(phone.gets(push("c1", 5))));
+        phone.release_storage();
+        let stops: Vec<_> = reason.map(|reason| ("c1".to_owned(), because(reason))).into_iter().collect();
+        assert_eq!(phone.stops(), stops);
+        // And a push that comes later is judged alike.
+        let mut phone = TestPhone::new(contents).started();
+        assert_eq!(rings(phone.gets(push("c1", 5))), reason.is_none());
+    }
+}
+
+#[test]
+fn a_call_that_rang_before_the_vault_was_read_is_asked_about_also_when_the_vault_believes_to_know() {
+    let contents = Contents { knowledge: Some(knowledge(false, &[])), ..TestPhone::contents_of_alice() };
+    let mut phone = TestPhone::loading(Loaded::Contents(contents));
+    assert!(rings(phone.gets(push("c1", 5))));
+    phone.release_storage();
+    assert_eq!((phone.ringing(), phone.sent(fetch)), (vec!["c1".to_owned()], 1));
+}
+
+#[test]
+fn what_an_agent_does_before_the_vault_was_read_is_told_when_it_is() {
+    let told: [fn(&Request) -> bool; 2] = [answer_call, decline_call];
+    let does = [Command::Answer { call_id: "c1".into() }, Command::Decline { call_id: "c1".into() }];
+    for (command, told) in does.into_iter().zip(told) {
+        let alice = Contents { knowledge: Some(knowledge(false, &[])), ..TestPhone::contents_of_alice() };
+        for locked in [false, true] {
+            let contents = Loaded::Contents(alice.clone());
+            let mut phone = if locked { before_first_unlock(None) } else { TestPhone::loading(contents.clone()) };
+            assert!(rings(phone.gets(push("c1", 6))));
+            let id = phone.command(command.clone());
+            let connects = phone.view().calls.in_call.is_some_and(|call| call.connecting);
+            assert_eq!(connects, matches!(command, Command::Answer { .. }), "{command:?}, locked: {locked}");
+            phone.contents = contents;
+            phone.release_storage();
+            phone.event(Event::Unlocked);
+            assert_eq!(phone.sent(told), 1, "{command:?}, locked: {locked}");
+            phone.answer(told, is_state(with_call(7, "c1", if connects { here() } else { CallState::Ended })));
+            assert!(phone.has_reply(id));
+        }
+    }
+}
+
+#[test]
+fn who_answers_before_the_vault_was_read_and_is_not_signed_in_hears_it() {
+    let mut phone = TestPhone::loading(Loaded::Contents(Contents::default()));
+    assert!(rings(phone.gets(push("c1", 6))));
+    let id = phone.command(Command::Answer { call_id: "c1".into() });
+    phone.release_storage();
+    assert!(phone.reply_to(id).is_err());
+    assert_eq!(phone.view().calls, CallsState::default());
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl Step<'_> {
             _ => self.state.session = Session::Locked,
         }
         self.judge_again();
+        self.tell_all_again();
     }
 
     fn open_with(&mut self, contents: Contents) {
@@ -113,7 +114,7 @@ impl Step<'_> {
             fresh_until,
             refresh_at,
             refresh: Refresh::Idle,
-            leased_until: 0,
+            send_until: 0,
             backoff: Backoff::default(),
             unsettled: None,
             distrust: Distrust::default(),

@@ -4,6 +4,7 @@ use hookswitch_wire::{Availability, ServerMetadata, SignedOutReason};
 use proptest::prelude::*;
 
 use crate::{
+    effect::{LONGEST_REQUEST, REFRESH_LEASE},
     test_phone::*,
     view::{Link, SessionHealth, SessionState},
     *,
@@ -1340,6 +1341,22 @@ fn a_refresh_does_not_leave_after_the_end_of_its_lease() {
     phone.answer(discover, Outcome::Metadata { metadata: metadata() });
     assert_eq!(phone.sent(refresh), 1, "another process has done it meanwhile");
     assert_eq!(phone.reply_to(waiting), &Ok(Reply::Token { access: SecretRef(1_002) }));
+}
+
+#[test]
+fn a_refresh_whose_answer_may_come_after_the_end_of_its_lease_takes_a_new_one_first() {
+    let mut phone = expired();
+    phone.holds_storage = true;
+    phone.command(Command::AccessToken);
+    // Asleep until nearly the end of it.
+    phone.pass(REFRESH_LEASE - 1);
+    phone.release_storage();
+    assert_eq!(phone.stored(|t| matches!(t, Transaction::BeginRefresh { .. })), 2);
+    let until = phone.requests().into_iter().find_map(|request| match request {
+        Request::Refresh { until, .. } => Some(*until),
+        _ => None,
+    });
+    assert!(until.is_some_and(|until| until <= phone.now.mono + REFRESH_LEASE - LONGEST_REQUEST), "{until:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use hookswitch_wire::UnixMillis;
 use crate::{
     backoff::{Bounds, NETWORK},
     claims::check_renewed_claims,
-    effect::{ApiCall, REFRESH_LEASE, Reply, Request, Transaction},
+    effect::{ApiCall, LONGEST_REQUEST, REFRESH_LEASE, Reply, Request, Transaction},
     error::Failure,
     event::{Grant, Outcome},
     issuer_profile::Refusal,
@@ -175,8 +175,16 @@ impl Step<'_> {
 
     fn call_api_again(&mut self, call: ApiCall, purpose: Purpose, retried: bool) {
         let now = self.now;
-        let Session::SignedIn(session) = &mut self.state.session else {
-            return self.finish(purpose, Outcome::Unauthenticated);
+        let session = match &mut self.state.session {
+            Session::SignedIn(session) => session,
+            // Who is signed in will be known in a moment.
+            Session::Loading | Session::Locked => {
+                return self.finish(purpose, Outcome::NotSent { cause: "the vault was not read yet".into() });
+            }
+            Session::SignedOut { .. }
+            | Session::SigningIn { .. }
+            | Session::ReauthRequired { .. }
+            | Session::SigningOut { .. } => return self.finish(purpose, Outcome::Unauthenticated),
         };
         if session.has_fresh_token(now) {
             let access = session.tokens.access;
@@ -247,8 +255,8 @@ impl Step<'_> {
             return self.fail_waiting(&outcome, Failure::offline(try_again_in(left)));
         }
         session.refresh = Refresh::Leasing;
-        // It runs from when the vault grants it, which is not before now.
-        session.leased_until = now.mono.saturating_add(REFRESH_LEASE);
+        // It runs from when the vault grants it, which is not before now; and the request must be over by its end.
+        session.send_until = now.mono.saturating_add(REFRESH_LEASE - LONGEST_REQUEST);
         let (sign_in, generation) = (session.tokens.sign_in, session.tokens.generation);
         // The vault must know this generation before it can lease the next one.
         self.store_again();
@@ -280,15 +288,15 @@ impl Step<'_> {
         let now = self.now.mono;
         let token_endpoint = self.state.endpoints().map(|metadata| metadata.token_endpoint.clone());
         let Session::SignedIn(session) = &mut self.state.session else { return };
-        // The phone slept over it, and another process may have begun meanwhile.
-        if now >= session.leased_until {
+        // The phone slept over it, and another process may have begun meanwhile, or would before the answer is here.
+        if now >= session.send_until {
             session.refresh = Refresh::Idle;
             return self.refresh_if_possible();
         }
         match token_endpoint {
             Some(token_endpoint) => {
                 session.refresh = Refresh::Posting;
-                let (refresh, until) = (session.tokens.refresh, session.leased_until);
+                let (refresh, until) = (session.tokens.refresh, session.send_until);
                 self.send(Request::Refresh { token_endpoint, refresh, until }, Purpose::Refresh);
             }
             // They are in doubt; or a vault of an older version has none, or one that was damaged.

@@ -140,9 +140,9 @@ pub(crate) struct SignedIn {
     /// In the foreground a refresh starts then.
     pub(crate) refresh_at: Mono,
     pub(crate) refresh: Refresh,
-    /// Until when the lease of the refresh that is under way is ours for sure.
+    /// The refresh that is under way may be sent until then: its answer comes before its lease can end.
     #[serde(default)]
-    pub(crate) leased_until: Mono,
+    pub(crate) send_until: Mono,
     pub(crate) backoff: Backoff,
     /// Since when nobody knows whether the issuer has replaced the refresh token: a refresh was sent, and no answer came
     /// that says so.
