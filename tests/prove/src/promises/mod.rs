@@ -15,12 +15,14 @@
 //! | [`battery`] | an idle phone is left alone |
 //! | [`herd`] | who loses a node comes back, and not all at once |
 //! | [`ring`] | silent while calls are forwarded, and else not |
+//! | [`explore`] | nothing that can happen in a small world breaks a rule |
 //! | [`size`] | small, on disk and in memory |
 
 mod battery;
 mod canary;
 mod clock;
 mod converge;
+mod explore;
 mod herd;
 mod kill;
 mod latency;
@@ -55,6 +57,7 @@ pub(crate) enum Promise {
     Mirror,
     Battery,
     Ring,
+    Explore,
     Herd,
     Size,
 }
@@ -73,6 +76,7 @@ impl Promise {
         Self::Mirror,
         Self::Battery,
         Self::Ring,
+        Self::Explore,
         Self::Herd,
         Self::Size,
     ];
@@ -91,6 +95,7 @@ impl Promise {
             Self::Mirror => "mirror",
             Self::Battery => "battery",
             Self::Ring => "ring",
+            Self::Explore => "explore",
             Self::Herd => "herd",
             Self::Size => "size",
         }
@@ -121,6 +126,9 @@ impl Promise {
             Self::Ring => {
                 "100,000 races of forwarding and calls: 0 rings against the newest state that is known, 0 calls missed, each iOS push reported once"
             }
+            Self::Explore => {
+                "two processes on one vault (4 kinds of issuer); one or two phones with calls (3 kinds of server); 2 faults: everything that can happen in 5 acts (--full: 7 and more): no rule broken, a way out of each state"
+            }
             Self::Size => "the library as it ships: within its budget; an idle core: <= 1 MiB",
         }
     }
@@ -141,6 +149,7 @@ impl Promise {
             | Self::Mirror
             | Self::Battery
             | Self::Ring
+            | Self::Explore
             | Self::Size => None,
         }
     }
@@ -159,6 +168,7 @@ impl Promise {
             Self::Mirror => mirror::measure(rounds).await,
             Self::Battery => battery::measure(rounds).await,
             Self::Ring => ring::measure(rounds).await,
+            Self::Explore => explore::measure(rounds).await,
             Self::Herd => herd::measure(rounds).await,
             Self::Size => size::measure(rounds).await,
         }
