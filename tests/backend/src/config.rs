@@ -1,6 +1,6 @@
 //! How a backend is set up.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use secrecy::SecretString;
 
@@ -38,6 +38,10 @@ pub struct Config {
     pub browser_session_life: Duration,
     /// What happens to a refresh token that is used twice.
     pub refresh: RotationProfile,
+    /// The Android apps that https addresses of this server open.
+    pub android_apps: Vec<AndroidApp>,
+    /// The iPhone apps that https addresses of this server open: `TEAM.BUNDLE`.
+    pub apple_apps: Vec<String>,
     /// Who is told when a session ends (OpenID Connect Back-Channel Logout 1.0).
     pub logout_clients: Vec<LogoutClient>,
     /// Whether calls are forwarded only to numbers that the agent has shown to be reachable at.
@@ -69,6 +73,8 @@ impl Default for Config {
             refresh_token_life: Duration::from_secs(90 * 24 * 3_600),
             browser_session_life: Duration::from_secs(30 * 24 * 3_600),
             refresh: RotationProfile::default(),
+            android_apps: Vec::new(),
+            apple_apps: Vec::new(),
             logout_clients: Vec::new(),
             verify_forwarding: false,
             forwarding_times: ForwardingTimes::default(),
@@ -76,6 +82,31 @@ impl Default for Config {
             password_cost: PasswordCost::default(),
             operator_key: None,
         }
+    }
+}
+
+/// An Android app, as Android itself knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AndroidApp {
+    /// The name of its package.
+    pub package: String,
+    /// The SHA-256 of the certificate that it is signed with: 32 pairs of hexadecimal digits, with colons between them.
+    pub certificate: String,
+}
+
+impl FromStr for AndroidApp {
+    type Err = &'static str;
+
+    /// `PACKAGE=CERTIFICATE`, as `apksigner verify --print-certs` and the store's console write the certificate.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (package, certificate) = text.split_once('=').ok_or("PACKAGE=CERTIFICATE is wanted")?;
+        let digits: String = certificate.chars().filter(|digit| *digit != ':').collect();
+        if package.is_empty() || digits.len() != 64 || !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err("the certificate is the SHA-256 of the one that signs the app: 64 hexadecimal digits");
+        }
+        let pairs: Vec<String> =
+            digits.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).to_uppercase()).collect();
+        Ok(Self { package: package.to_owned(), certificate: pairs.join(":") })
     }
 }
 

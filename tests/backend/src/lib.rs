@@ -74,7 +74,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 pub use aggregate::{Command, DeviceRing, ForwardingTimes, GivenBack, LegNews, Refusal, RingOutcome};
 pub use carrier::CarrierMessage;
 pub use clock::Clock;
-pub use config::{Config, Database, PasswordCost};
+pub use config::{AndroidApp, Config, Database, PasswordCost};
 pub use faults::{Fault, FaultPlan, FaultReport, Point};
 pub use hours::WorkingHours;
 pub use logout::LogoutClient;

@@ -11,8 +11,8 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc, time::Duratio
 
 use clap::Parser;
 use hookswitch_backend::{
-    AgentSeed, Apns, ApnsConfig, Backend, Clock, Config, DEMO_PASSWORD, Database, Fcm, FcmConfig, ForwardingTimes,
-    Gateways, ServiceError,
+    AgentSeed, AndroidApp, Apns, ApnsConfig, Backend, Clock, Config, DEMO_PASSWORD, Database, Fcm, FcmConfig,
+    ForwardingTimes, Gateways, ServiceError,
 };
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
@@ -62,6 +62,13 @@ struct Arguments {
     /// How many seconds whoever picks up there has to press 1.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=120))]
     forwarding_press_seconds: u64,
+    /// An Android app that https addresses of this server open, and the SHA-256 of its certificate: PACKAGE=AB:CD:...; may be
+    /// repeated.
+    #[arg(long = "android-app")]
+    android_apps: Vec<AndroidApp>,
+    /// An iPhone app that https addresses of this server open: TEAM.BUNDLE; may be repeated.
+    #[arg(long = "apple-app")]
+    apple_apps: Vec<String>,
     /// Send pushes to iPhones with this key of Apple's (a .p8 file).
     #[arg(long, requires_all = ["apns_key_id", "apns_team_id", "apns_bundle_id"])]
     apns_key: Option<PathBuf>,
@@ -145,6 +152,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         bus: arguments.bus,
         upstream_url: arguments.upstream_url,
         framers: arguments.framers,
+        android_apps: arguments.android_apps,
+        apple_apps: arguments.apple_apps,
         operator_key,
         ..Config::default()
     };

@@ -16,6 +16,7 @@ mod problem;
 mod sso;
 mod stream;
 mod token;
+mod well_known;
 
 use std::{
     net::SocketAddr,
@@ -73,6 +74,8 @@ pub(crate) fn router(service: Shared) -> Router {
     let issuer = Router::new()
         .route("/.well-known/openid-configuration", get(token::metadata))
         .route("/.well-known/oauth-authorization-server", get(token::metadata))
+        .route("/.well-known/assetlinks.json", get(well_known::android))
+        .route("/.well-known/apple-app-site-association", get(well_known::apple))
         .route("/jwks", get(token::jwks))
         .route("/backchannel-logout/{provider}", post(logout::receive))
         .route("/authorize", get(authorize::get).post(authorize::post))

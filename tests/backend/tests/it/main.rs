@@ -1,6 +1,8 @@
 //! The promises of the backend, each kept over HTTP as an app or a browser would see it.
 
 #[cfg(test)]
+mod app_links;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod calls;
