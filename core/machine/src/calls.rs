@@ -228,6 +228,8 @@ impl Step<'_> {
                 // Once, also when the phone believes to know: what it knows may be a moment old, and a customer waits.
                 self.verify();
             }
+            // Another agent's call may have the same name.
+            Verdict::Silence { reason: Silence::OtherAccount } => {}
             Verdict::Silence { .. } => match push.kind {
                 PushKind::Incoming => {}
                 // Something has become of a call that this phone has: the server knows what.

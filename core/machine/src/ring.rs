@@ -166,6 +166,15 @@ const fn yes() -> bool {
 pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
     let silence = |reason| Verdict::Silence { reason };
 
+    // Is it for somebody else than whoever holds this phone? (An empty account: the push does not say.) Then it is no stop of a call
+    // that rings here, either.
+    if let Identity::SignedIn { account } = &facts.identity
+        && *account != push.account
+        && !push.account.as_str().is_empty()
+    {
+        return silence(Silence::OtherAccount);
+    }
+
     // A push may be a stop.
     match push.kind {
         // In doubt it is a start.
@@ -174,14 +183,8 @@ pub fn decide(facts: &Facts, push: &CallPush) -> Verdict {
         PushKind::Ended => return silence(Silence::CallEnded),
     }
 
-    // Is it for whoever holds this phone?
-    match &facts.identity {
-        Identity::SignedOut => return silence(Silence::SignedOut),
-        // (An empty account: the push does not say.)
-        Identity::SignedIn { account } if *account != push.account && !push.account.as_str().is_empty() => {
-            return silence(Silence::OtherAccount);
-        }
-        Identity::SignedIn { .. } | Identity::Unknown => {}
+    if facts.identity == Identity::SignedOut {
+        return silence(Silence::SignedOut);
     }
 
     if facts.call == CallKnowledge::Here {

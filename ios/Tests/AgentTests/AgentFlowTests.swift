@@ -39,7 +39,7 @@ import UIKit
     }
 
     private func push(_ backend: Backend, asOldServer: Bool = false) async throws -> [AnyHashable: Any] {
-        let data = try await backend.customers.call(TestPhone.alice, from: "+14155550134", asOldServer: asOldServer)
+        let data = try await backend.customers.call(SignedInPhone.alice, from: "+14155550134", asOldServer: asOldServer)
         return try JSONSerialization.jsonObject(with: data) as? [AnyHashable: Any] ?? [:]
     }
 

@@ -42,7 +42,7 @@ import UserNotifications
     }
 
     @Test func theExtensionOpensTheSameVaultBesideTheApp() async throws {
-        let phone = try await TestPhone()
+        let phone = try await SignedInPhone()
         try await phone.hookswitch.presence.setForwarding(to: "+33612345678")
         await phone.hookswitch.saved()
         var beside = configuration(phone.folder, server: phone.backend.address)

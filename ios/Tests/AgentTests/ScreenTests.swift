@@ -161,7 +161,9 @@ private func state(
             at: Date(timeIntervalSince1970: 1), explanation: "Rings.")
         let log: [RingLogEntry] =
             [.decided(decision: rang, inputs: [])]
-            + Silence.allCases.map { .stopped(callID: "a", why: .silenced(reason: $0), explanation: "", at: Date(timeIntervalSince1970: 2)) }
+            + Silence.allCases.map {
+                .stopped(callID: "a", why: .silenced(reason: $0), explanation: "", at: Date(timeIntervalSince1970: 2))
+            }
         let screen = CallsScreen(log, time: clock)
         #expect(screen.lines.last == CallsScreen.Line(at: "at 1", what: "Rings.", rang: true))
         #expect(screen.lines.allSatisfy { !$0.what.isEmpty && !$0.what.contains("_") } && screen.empty == nil)

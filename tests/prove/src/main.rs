@@ -13,11 +13,13 @@
 //! | [`wake`] | a process that a push starts, and that tells its times |
 //! | [`through`] | programs in other languages that time their calls |
 //! | [`services`] | PostgreSQL, NATS and nodes of the backend, each a process |
+//! | [`explore`] | everything that can happen in a small world, one state after the other |
 //! | [`simulation`] | many phones and a server in virtual time, for what needs no process at all |
 //!
 //! Everything random comes from one seed, which is printed: `prove kill --seed N` does the same again.
 
 mod child;
+mod explore;
 mod local;
 mod process;
 mod promises;

@@ -1,7 +1,8 @@
 import Foundation
-@testable import Hookswitch
 import HookswitchTesting
 import Testing
+
+@testable import Hookswitch
 
 /// The name of a failure, for comparison: what it says is the core's business.
 private func kind(_ error: any Error) -> String {
@@ -283,8 +284,8 @@ private func failure(_ work: () async throws -> Void) async -> String {
         #expect(hookswitch.calls.state.ringing.map(\.callID) == [decision.callID])
         try await hookswitch.calls.answer(decision.callID)
         #expect(hookswitch.calls.state.inCall?.callID == decision.callID)
-        #expect(await stops.first { _ in true } 
-                == StoppedCall(callID: decision.callID, why: .answeredHere, explanation: "Answered on this phone."))
+        let stopped = StoppedCall(callID: decision.callID, why: .answeredHere, explanation: "Answered on this phone.")
+        #expect(await stops.first { _ in true } == stopped)
         try await hookswitch.calls.hangUp(decision.callID)
         #expect(hookswitch.calls.state.inCall == nil)
     }

@@ -682,6 +682,22 @@ fn a_locked_phone_decides_by_what_is_readable_without_the_key() {
 }
 
 #[test]
+fn a_stop_for_another_agent_stops_no_call_of_this_one_and_buries_none() {
+    let mut phone = ringing();
+    for kind in [PushKind::Ended, PushKind::AnsweredElsewhere] {
+        assert_eq!(
+            phone.gets(CallPush { kind, account: "bob".into(), ..push("c1", 2) }),
+            silent(Silence::OtherAccount)
+        );
+        phone.gets(CallPush { kind, account: "bob".into(), ..push("c2", 2) });
+    }
+    assert_eq!((phone.ringing(), phone.stops()), (vec!["c1".to_owned()], vec![]));
+    phone.gets(CallPush { kind: PushKind::Ended, account: "".into(), ..push("c1", 2) });
+    assert_eq!(phone.stops(), [("c1".into(), because(Silence::CallEnded))], "one that names nobody may be ours");
+    assert!(rings(phone.gets(push("c2", 2))));
+}
+
+#[test]
 fn a_call_that_rang_before_the_vault_was_read_is_judged_again_and_verified() {
     let alice = |knowledge| Contents { knowledge: Some(knowledge), ..TestPhone::contents_of_alice() };
     let late = |contents: Contents| {

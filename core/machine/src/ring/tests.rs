@@ -105,10 +105,10 @@ type Rule = (Silence, fn(&Facts, &CallPush) -> bool);
 
 /// The rules of the product, each by itself, the strongest first.
 const RULES: &[Rule] = &[
+    (Silence::OtherAccount, |facts, _| facts.identity == signed_in("bob")),
     (Silence::AnsweredElsewhere, |_, push| push.kind == PushKind::AnsweredElsewhere),
     (Silence::CallEnded, |_, push| push.kind == PushKind::Ended),
     (Silence::SignedOut, |facts, _| facts.identity == Identity::SignedOut),
-    (Silence::OtherAccount, |facts, _| facts.identity == signed_in("bob")),
     (Silence::Duplicate, |facts, _| facts.call == CallKnowledge::Here),
     (Silence::ForwardingActive, newest_says_forwarding),
     (Silence::AnsweredElsewhere, |facts, _| facts.call == CallKnowledge::AnsweredElsewhere),

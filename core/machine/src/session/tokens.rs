@@ -175,16 +175,8 @@ impl Step<'_> {
 
     fn call_api_again(&mut self, call: ApiCall, purpose: Purpose, retried: bool) {
         let now = self.now;
-        let session = match &mut self.state.session {
-            Session::SignedIn(session) => session,
-            // Who is signed in will be known in a moment.
-            Session::Loading | Session::Locked => {
-                return self.finish(purpose, Outcome::NotSent { cause: "the vault was not read yet".into() });
-            }
-            Session::SignedOut { .. }
-            | Session::SigningIn { .. }
-            | Session::ReauthRequired { .. }
-            | Session::SigningOut { .. } => return self.finish(purpose, Outcome::Unauthenticated),
+        let Session::SignedIn(session) = &mut self.state.session else {
+            return self.finish(purpose, self.state.session.refuses_requests());
         };
         if session.has_fresh_token(now) {
             let access = session.tokens.access;

@@ -7,6 +7,7 @@ use crate::{
     backoff::Backoff,
     effect::{ApiCall, SignOutScope},
     error::Failure,
+    event::Outcome,
     issuer_profile::IssuerProfile,
     kept::{AgentProfile, PendingLogin, ReauthReason, Refusals, SignedOutWhy, TokenSet},
     names::{CommandId, SecretRef},
@@ -50,6 +51,18 @@ pub(crate) enum Session {
 }
 
 impl Session {
+    /// What comes of a request that needs a session, and there is none; or it is not known yet who is signed in.
+    pub(crate) fn refuses_requests(&self) -> Outcome {
+        match self {
+            Self::Loading | Self::Locked => Outcome::NotSent { cause: "the vault was not read yet".into() },
+            Self::SignedOut { .. }
+            | Self::SigningIn { .. }
+            | Self::SignedIn(_)
+            | Self::ReauthRequired { .. }
+            | Self::SigningOut { .. } => Outcome::Unauthenticated,
+        }
+    }
+
     /// Why the server cannot be asked for anything; `None`: somebody is signed in.
     pub(crate) fn not_signed_in(&self) -> Option<Failure> {
         match self {

@@ -16,6 +16,7 @@
 //! | [`herd`] | who loses a node comes back, and not all at once |
 //! | [`answer`] | whoever answers has the call, alone, or the caller is told |
 //! | [`ring`] | silent while calls are forwarded, and else not |
+//! | [`explore`] | nothing that can happen in a small world breaks a rule |
 //! | [`size`] | small, on disk and in memory |
 
 mod answer;
@@ -23,6 +24,7 @@ mod battery;
 mod canary;
 mod clock;
 mod converge;
+mod explore;
 mod herd;
 mod kill;
 mod latency;
@@ -58,6 +60,7 @@ pub(crate) enum Promise {
     Battery,
     Ring,
     Answer,
+    Explore,
     Herd,
     Size,
 }
@@ -77,6 +80,7 @@ impl Promise {
         Self::Battery,
         Self::Ring,
         Self::Answer,
+        Self::Explore,
         Self::Herd,
         Self::Size,
     ];
@@ -96,6 +100,7 @@ impl Promise {
             Self::Battery => "battery",
             Self::Ring => "ring",
             Self::Answer => "answer",
+            Self::Explore => "explore",
             Self::Herd => "herd",
             Self::Size => "size",
         }
@@ -129,6 +134,9 @@ impl Promise {
             Self::Answer => {
                 "10,000 plays through every fault and kill point: one device has the call or the caller is told; in a call that nobody has: <= 2 s, or one lease when the phone died"
             }
+            Self::Explore => {
+                "two processes on one vault (4 kinds of issuer); one or two phones with calls (3 kinds of server); 2 faults: everything that can happen in 5 acts (--full: 7 and more): no rule broken, a way out of each state"
+            }
             Self::Size => "the library as it ships: within its budget; an idle core: <= 1 MiB",
         }
     }
@@ -150,6 +158,7 @@ impl Promise {
             | Self::Battery
             | Self::Ring
             | Self::Answer
+            | Self::Explore
             | Self::Size => None,
         }
     }
@@ -169,6 +178,7 @@ impl Promise {
             Self::Battery => battery::measure(rounds).await,
             Self::Ring => ring::measure(rounds).await,
             Self::Answer => answer::measure(rounds).await,
+            Self::Explore => explore::measure(rounds).await,
             Self::Herd => herd::measure(rounds).await,
             Self::Size => size::measure(rounds).await,
         }
