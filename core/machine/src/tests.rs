@@ -528,23 +528,23 @@ fn whatever_may_happen(phone: &TestPhone) -> Vec<Event> {
 
 /// What two phones have in common that go on alike, as far as their sessions go.
 fn likeness(phone: &TestPhone) -> String {
-    let kind = |text: String| text.split([' ', '(']).next().unwrap_or_default().to_owned();
+    fn kind<T>(value: &T) -> String {
+        format!("{:?}", std::mem::discriminant(value))
+    }
     let session = match &phone.state.session {
-        Session::SigningIn { stage, before, .. } => {
-            format!("{} {}", kind(format!("{stage:?}")), kind(format!("{before:?}")))
-        }
+        Session::SigningIn { stage, before, .. } => format!("signing in {} {}", kind(stage), kind(before)),
         Session::SignedIn(session) => format!(
-            "{} {} {} {} {}",
-            kind(format!("{:?}", session.refresh)),
+            "signed in {} {} {} {} {}",
+            kind(&session.refresh),
             session.refusals.asks,
             session.unsaved,
             session.has_fresh_token(phone.now),
             session.repair.is_some()
         ),
-        other => kind(format!("{other:?}")),
+        other => kind(other),
     };
-    let open: BTreeSet<String> = phone.open.values().map(|request| kind(format!("{request:?}"))).collect();
-    let held: Vec<String> = phone.held.values().take(2).map(|held| kind(format!("{held:?}"))).collect();
+    let open: BTreeSet<String> = phone.open.values().map(kind).collect();
+    let held: Vec<String> = phone.held.values().take(2).map(kind).collect();
     format!("{session} {open:?} {held:?} {}", phone.stream.is_some())
 }
 
