@@ -49,7 +49,8 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for LogLinesError {
     }
 }
 
-/// Takes the lines of the log, one at a time, on a thread of the library's.
+/// Takes the lines of the log, one at a time, on a thread of the library's. (An app implements its language's own `LogSink`, which throws
+/// nothing; so this has another name.)
 #[uniffi::export(with_foreign)]
 pub trait LogLines: Send + Sync {
     /// A line.

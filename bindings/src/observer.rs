@@ -36,7 +36,8 @@ impl From<uniffi::UnexpectedUniFFICallbackError> for ObserverError {
 /// call the core; while it takes its time, the changes in between are left out, but for the last.
 #[uniffi::export(with_foreign)]
 pub trait Observer: Send + Sync {
-    /// What to show now. The first call comes before [`crate::Core::open`] returns. What a command changed is told before its answer.
+    /// What to show now. The first call comes before [`crate::Core::open`] returns. What a command changed is told before its answer; an
+    /// access token and the device's facts, of which nothing is shown, do not wait for that.
     ///
     /// # Errors
     /// Whatever it throws is logged.

@@ -325,8 +325,8 @@ impl Step<'_> {
     /// A newer state is known: what does it say of the calls on this phone?
     pub(crate) fn calls_seen(&mut self) {
         let Some(snapshot) = self.state.presence.confirmed.clone() else { return };
-        let superseded = |knowledge: &Knowledge| knowledge.version().is_none_or(|known| known <= snapshot.version);
-        if self.state.calls.remembered.as_ref().is_some_and(superseded) {
+        let outdated = |knowledge: &Knowledge| knowledge.version().is_none_or(|known| known <= snapshot.version);
+        if self.state.calls.remembered.as_ref().is_some_and(outdated) {
             self.state.calls.remembered = None;
         }
         let me = Surface::Mobile { device: self.state.setup.device.clone() };

@@ -17,7 +17,7 @@ pub enum ChoiceKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Choice {
-    /// This availability.
+    /// Whether calls come to the agent, and if not, why.
     Availability {
         /// The availability that was picked.
         availability: Availability,

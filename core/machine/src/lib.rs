@@ -22,14 +22,14 @@
 //! | rings, answers, declines, hangs up, keeps the call's lease | `calls` |
 //! | registers this phone for pushes | `device` |
 //! | ends other sessions, confirms a forwarding number | `account` |
-//! | says to people what a state, a decision or an outcome means | `sentences` (what a command refuses, it explains where it refuses) |
+//! | says to people what a state, a decision or an outcome means | `sentences` (what a command refuses, supersedes or repairs, it explains where it does so) |
 //! | shows it | [`view`] |
 //! | records and replays it | [`transcript`] |
 //!
 //! # How an event becomes effects
 //!
 //! 1. the flat match in [`step()`] hands it to one function of one module;
-//! 2. a result finds its [`Timer`] or running effect by id; one that was superseded finds nothing and is dropped;
+//! 2. a result finds its [`Timer`] or running effect by id; one that was overtaken finds nothing and is dropped;
 //! 3. `settle` starts whatever the new state lacks (a stream, a registration, a refresh, a revocation, a save), so that
 //!    no handler has to think of it.
 //!
@@ -67,7 +67,8 @@
 //! | app state | all that an app shows, made from the state of the machine ([`AppState`]) |
 //! | choice | what an agent may choose: an availability, or where calls go |
 //! | tap | a choice on this phone that the server has not confirmed yet |
-//! | superseded | of a choice: not applied, because it came too late or something newer was chosen ([`SupersededChoice`]). Of an effect: its result is not waited for any more, and ignored |
+//! | superseded | of a choice: not applied, because it came too late or something newer was chosen ([`SupersededChoice`]) |
+//! | overtaken | of an effect: its result is not waited for any more, and ignored |
 //! | withdrawn | of a tap: too old to be applied and perhaps applied all the same, so the server is asked to undo it |
 //! | push | a message of the platform's push service about a call |
 //! | decision | what the ring rule said of a push, with all that led to it ([`Decision`]); an app gets it in sentences ([`view::RingDecision`]) |

@@ -277,7 +277,7 @@ impl CallAction {
 pub struct Decision {
     /// The push that was decided about, as it was read.
     pub push: CallPush,
-    /// What else was known.
+    /// What this phone knew when it decided: all that the rule looks at.
     pub facts: Facts,
     /// What the rule said, and why.
     pub verdict: Verdict,

@@ -1,4 +1,4 @@
-//! Words for people about states, decisions and outcomes. (What a single command refuses says why where it refuses.)
+//! Words for people about states, decisions and outcomes. (What one command refuses, supersedes or repairs is explained where it does so.)
 
 use hookswitch_wire::{Call, CallState, PhoneNumber, Surface, clean};
 

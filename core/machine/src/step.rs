@@ -84,7 +84,7 @@ impl Step<'_> {
         self.state.in_flight.values().any(|running| wanted(&running.purpose))
     }
 
-    /// Makes the results of some effects superseded, and drops requests of that kind that still wait for a token.
+    /// Lets some effects be overtaken: their results are ignored; and drops requests of that kind that still wait for a token.
     pub(crate) fn forget(&mut self, unwanted: impl Fn(&Purpose) -> bool) {
         self.state.in_flight.retain(|_, running| !unwanted(&running.purpose));
         if let Session::SignedIn(session) = &mut self.state.session {

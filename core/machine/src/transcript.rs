@@ -14,9 +14,9 @@ use crate::{Effects, Event, Setup, State, Timestamp, step};
 /// The first line of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
-    /// The format.
+    /// The number of the format; a reader refuses one that it does not know.
     pub transcript: u32,
-    /// The installation.
+    /// What does not change while the process lives: the configuration and the name of the installation.
     pub setup: Setup,
     /// The state before the first entry; `None`: that of a process that has just started.
     #[serde(default)]

@@ -41,10 +41,10 @@ pub struct Snapshot {
 pub struct Agent {
     /// The account's name, the `sub` of the issuer; the same for ever, whatever becomes of e-mail address and name.
     pub account: AccountId,
-    /// For display.
+    /// The address that the agent signs in with, for display; empty when the server does not tell it.
     #[serde(default, deserialize_with = "lenient::or_default")]
     pub email: String,
-    /// For display.
+    /// The agent's name, for display; empty when the server does not tell it.
     #[serde(default, deserialize_with = "lenient::name")]
     pub name: String,
     /// What the agent may open.
