@@ -77,18 +77,7 @@ final class PhoneProcess: @unchecked Sendable {
         guard let times = line.fields["clock"] as? [String: Any] else { throw BadLine(field: "clock") }
         try clock.set(Line(times))
         let folder = URL(fileURLWithPath: try line.string("folder"), isDirectory: true)
-        let configuration = Configuration(
-            issuer: try line.string("issuer"),
-            server: try line.string("server"),
-            clientID: try line.string("client_id"),
-            redirectURIs: try line.strings("redirect_uris"),
-            deviceName: try line.string("device_name"),
-            platform: try line.string("platform") == "ios" ? .ios : .android,
-            appVersion: try line.string("app_version"),
-            folder: folder,
-            process: try line.string("process"),
-            proxy: try line.optionalString("proxy")
-        )
+        let configuration = try Configuration(line, folder: folder)
         let hookswitch = try await Hookswitch.connect(configuration, keys: FileKeys(in: folder), clock: clock)
         self.hookswitch = hookswitch
         let stops = hookswitch.calls.stops

@@ -60,3 +60,21 @@ extension Availability {
         }
     }
 }
+
+extension Configuration {
+    /// The words of `open`.
+    init(_ line: Line, folder: URL) throws {
+        self.init(
+            issuer: try line.string("issuer"),
+            server: try line.string("server"),
+            clientID: try line.string("client_id"),
+            redirectURIs: try line.strings("redirect_uris"),
+            deviceName: try line.string("device_name"),
+            platform: try line.string("platform") == "ios" ? .ios : .android,
+            appVersion: try line.string("app_version"),
+            folder: folder,
+            process: try line.string("process"),
+            proxy: try line.optionalString("proxy")
+        )
+    }
+}
